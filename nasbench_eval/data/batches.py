@@ -1,0 +1,104 @@
+"""Input batches: one for all architectures, drawn from the run's seed alone.
+
+Tensor legend: B batch, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nasbench_eval.data.datasets import DataSet
+from nasbench_eval.data.images import Images, load_images
+from nasbench_eval.errors import UsageError
+from nasbench_eval.passes import ForwardSpec
+from nasbench_eval.seeding import generator, seed_of
+
+
+class Batches:
+    """Batches and labels by pass and data set; each is made once and kept on the device.
+
+    Args:
+        seed: the run's seed.
+        datasets: data sets by name.
+        folder: where `images/<name>.npz` lie; None if no pass asks for images.
+        device: where batches are kept.
+    """
+
+    def __init__(
+        self, seed: int, datasets: Mapping[str, DataSet], folder: Path | None, device: torch.device
+    ) -> None:
+        self.seed, self.datasets, self.folder, self.device = seed, datasets, folder, device
+        self._images = lru_cache(maxsize=None)(self._load)
+        self._cached_input = lru_cache(maxsize=16)(self._input)
+
+    def input(self, forward: ForwardSpec, dataset: str | None) -> Tensor:
+        """Images (B, 3, R, R) in float32, normalised by the data set's statistics, or noise, or ones.
+
+        Raises:
+            UsageError: if real images are asked for and absent, or fewer than a batch.
+        """
+        # Fields that concern the weights or the mode do not change the batch: leave them out of the key.
+        return self._cached_input(
+            forward.source,
+            forward.batch_size,
+            forward.resolution,
+            forward.batch,
+            forward.noise,
+            dataset if forward.source == "images" else None,
+        )
+
+    def labels(self, forward: ForwardSpec, dataset: str) -> Tensor:
+        """The images' own labels (B,), or uniform random ones where the input is synthetic."""
+        if forward.source == "images":
+            chosen = self._choice(dataset, forward.batch_size, forward.batch)
+            labels = torch.from_numpy(self._images(dataset).y[chosen])
+        else:
+            classes = self.datasets[dataset].num_classes
+            g = generator(self.seed, "labels", classes, forward.batch)
+            labels = torch.randint(classes, (forward.batch_size,), generator=g)
+        return labels.to(self.device)
+
+    def _input(
+        self, source: str, batch_size: int, resolution: int, batch: int, noise: float, dataset: str | None
+    ) -> Tensor:
+        shape = (batch_size, 3, resolution, resolution)
+        if source == "ones":
+            x = torch.ones(shape)
+        elif source == "gaussian":
+            x = torch.randn(shape, generator=generator(self.seed, "gaussian", batch))
+        else:
+            assert dataset is not None
+            x = self._normalised(dataset, self._choice(dataset, batch_size, batch), resolution)
+        if noise:
+            x = x + noise * torch.randn(shape, generator=generator(self.seed, "noise", batch))
+        return x.to(self.device, memory_format=torch.channels_last)
+
+    def _load(self, dataset: str) -> Images:
+        if self.folder is None:
+            raise UsageError(f"real images of {dataset} are asked for, but no data folder is named")
+        return load_images(self.folder, dataset)
+
+    def _choice(self, dataset: str, batch_size: int, batch: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """Positions of a mini-batch: each is drawn on its own, without replacement within it."""
+        count = len(self._images(dataset).y)
+        if count < batch_size:
+            raise UsageError(f"{dataset} has {count} images, fewer than a batch of {batch_size}")
+        rng = np.random.default_rng(seed_of(self.seed, "images", dataset, batch))
+        return rng.permutation(count)[:batch_size]
+
+    def _normalised(
+        self, dataset: str, chosen: np.ndarray[tuple[int], np.dtype[np.int64]], resolution: int
+    ) -> Tensor:
+        info = self.datasets[dataset]
+        x = torch.from_numpy(self._images(dataset).x[chosen]).permute(0, 3, 1, 2).float()
+        x = (x - torch.tensor(info.mean).view(1, 3, 1, 1)) / torch.tensor(info.std).view(1, 3, 1, 1)
+        if x.shape[-1] != resolution:
+            x = F.interpolate(x, size=(resolution, resolution), mode="bilinear", antialias=True)
+        return x

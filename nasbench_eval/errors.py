@@ -1,0 +1,22 @@
+"""Errors that are the user's to mend: told in one line, without a stack trace."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+
+class UsageError(ValueError):
+    """A request that cannot be met as it stands; the message says what is wrong and what to do."""
+
+
+def guard(main: Callable[[], int]) -> int:
+    """Run a command's body; a `UsageError` becomes one line on standard error and exit code 2."""
+    try:
+        return main()
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command continues where it stopped", file=sys.stderr)
+        return 130

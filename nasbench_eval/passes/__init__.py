@@ -1,0 +1,38 @@
+"""Passes: the computations proxies watch, each run once for all of them."""
+
+from nasbench_eval.passes.engine import Engine, Inputs, Outcome, Request
+from nasbench_eval.passes.observer import (
+    GradientObserver,
+    LayerKind,
+    LayerObserver,
+    Observer,
+    Parameters,
+    Record,
+    layers,
+    parameter_names,
+    stack,
+)
+from nasbench_eval.passes.spec import BatchNorm, ForwardSpec, Init, Objective, PassSpec, Source, Wrt
+
+__all__ = [
+    "BatchNorm",
+    "Engine",
+    "ForwardSpec",
+    "GradientObserver",
+    "Init",
+    "Inputs",
+    "LayerKind",
+    "LayerObserver",
+    "Objective",
+    "Observer",
+    "Outcome",
+    "Parameters",
+    "PassSpec",
+    "Record",
+    "Request",
+    "Source",
+    "Wrt",
+    "layers",
+    "parameter_names",
+    "stack",
+]

@@ -1,0 +1,113 @@
+"""What a proxy sees of a pass: callbacks that reduce tensors to small numbers as they appear."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from nasbench_eval.spaces.base import Network
+
+Record = dict[str, Any]
+LayerKind = Literal["conv", "conv_linear", "bn", "relu", "cell"]
+Parameters = Literal["weights", "all"]
+
+_TYPES: dict[str, tuple[type[nn.Module], ...]] = {
+    "conv": (nn.Conv2d,),
+    "conv_linear": (nn.Conv2d, nn.Linear),
+    "bn": (nn.BatchNorm2d,),
+    "relu": (nn.ReLU,),
+}
+
+
+def layers(net: Network, kind: LayerKind) -> dict[str, nn.Module]:
+    """Modules of a kind by name; `cell` is every cell and reduction block."""
+    if kind == "cell":
+        return {f"cells.{i}": block for i, block in enumerate(net.cells)}
+    return {name: module for name, module in net.named_modules() if isinstance(module, _TYPES[kind])}
+
+
+def parameter_names(net: Network, kind: Parameters) -> frozenset[str]:
+    """Names of the `weights` (the weight tensors of convolution and linear layers) or of `all` parameters."""
+    if kind == "all":
+        return frozenset(name for name, _ in net.named_parameters())
+    return frozenset(f"{name}.weight" for name in layers(net, "conv_linear"))
+
+
+class Observer:
+    """Base of all observers: override the callbacks you need; the engine calls nothing else.
+
+    Tensors handed in are detached and belong to the pass: reduce them, do not keep or change them.
+    """
+
+    def layers(self, net: Network) -> Mapping[str, nn.Module]:
+        """Modules whose inputs and outputs to see."""
+        return {}
+
+    def on_layer(self, name: str, module: nn.Module, x: Tensor, y: Tensor) -> None:
+        """Forward: a layer's input and output."""
+
+    def on_features(self, features_BChw: Tensor) -> None:
+        """Forward: the last feature maps, before global pooling."""
+
+    def on_layer_gradient(self, name: str, module: nn.Module, y: Tensor, gradient: Tensor) -> None:
+        """Backward: a layer's output and the objective's gradient with respect to it."""
+
+    def on_parameter(self, name: str, parameter: Tensor, gradient: Tensor) -> None:
+        """After the backward pass: a parameter and its gradient (zeros where no path leads to it)."""
+
+    def on_input(self, gradient_BCHW: Tensor) -> None:
+        """After the backward pass: the gradient with respect to the input."""
+
+    def on_curvature(self, name: str, parameter: Tensor, gradient: Tensor, product: Tensor) -> None:
+        """After the second backward pass: a parameter, its gradient g and its part of H·g."""
+
+    def record(self) -> Record:
+        """What was reduced, on the CPU."""
+        raise NotImplementedError
+
+
+def watches(observer: Observer, callback: str) -> bool:
+    """Whether an observer overrides a callback."""
+    return getattr(type(observer), callback) is not getattr(Observer, callback)
+
+
+class LayerObserver(Observer):
+    """One number a layer from its input and output."""
+
+    def __init__(self, kind: LayerKind, reduce: Callable[[Tensor, Tensor], Tensor]) -> None:
+        self.kind, self.reduce = kind, reduce
+        self.values: list[Tensor] = []
+
+    def layers(self, net: Network) -> Mapping[str, nn.Module]:
+        return layers(net, self.kind)
+
+    def on_layer(self, name: str, module: nn.Module, x: Tensor, y: Tensor) -> None:
+        self.values.append(self.reduce(x, y))
+
+    def record(self) -> Record:
+        return {"layers": stack(self.values)}
+
+
+class GradientObserver(Observer):
+    """One number a parameter tensor from the tensor and its gradient."""
+
+    def __init__(
+        self, net: Network, reduce: Callable[[Tensor, Tensor], Tensor], parameters: Parameters = "weights"
+    ) -> None:
+        self.reduce, self.names = reduce, parameter_names(net, parameters)
+        self.values: list[Tensor] = []
+
+    def on_parameter(self, name: str, parameter: Tensor, gradient: Tensor) -> None:
+        if name in self.names:
+            self.values.append(self.reduce(parameter, gradient))
+
+    def record(self) -> Record:
+        return {"tensors": stack(self.values)}
+
+
+def stack(values: list[Tensor]) -> Tensor:
+    """0-d tensors as one float64 vector on the CPU: a single transfer instead of one a value."""
+    return torch.stack(values).double().cpu() if values else torch.zeros(0, dtype=torch.float64)

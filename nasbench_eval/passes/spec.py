@@ -1,0 +1,63 @@
+"""Names for computations on a network.  Equal specs are the same computation and are run once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Init = Literal["kaiming", "torch_default", "gaussian"]
+Source = Literal["images", "gaussian", "ones"]
+BatchNorm = Literal["train", "eval", "skip"]
+Objective = Literal["features", "logits", "sum", "cross_entropy"]
+Wrt = Literal["nothing", "parameters", "input", "curvature"]
+
+
+@dataclass(frozen=True)
+class ForwardSpec:
+    """One forward pass through the body of a network.
+
+    Attributes:
+        init: how weights are drawn (see `passes.weights`).
+        source: real images of the data set, N(0, 1) noise, or all ones.
+        batch_size: samples B.
+        resolution: height and width in pixels; None takes the data set's own.
+        batch: which mini-batch of the source's stream.
+        repeat: which draw of the weights.
+        bn: batch statistics (`train`), untouched running statistics (`eval`), or no normalisation (`skip`).
+        noise: α of the input x + α·ε, ε ~ N(0, 1).
+        float64: run in double precision.
+        absolute: replace every parameter by its absolute value.
+    """
+
+    init: Init
+    source: Source
+    batch_size: int = 64
+    resolution: int | None = None
+    batch: int = 0
+    repeat: int = 0
+    bn: BatchNorm = "train"
+    noise: float = 0.0
+    float64: bool = False
+    absolute: bool = False
+
+
+@dataclass(frozen=True)
+class PassSpec:
+    """A forward pass, what is made of its result, and what that is differentiated by.
+
+    Attributes:
+        forward: the pass through the body.
+        objective: stop at the `features`, go on to the `logits`, or reduce these to a scalar: their `sum`
+            or the mean `cross_entropy` with the labels (mean-square error against N(0, 1) noise where the
+            output is spatial).
+        wrt: differentiate the objective by the `parameters` or the `input`; `curvature` adds the product
+            of the Hessian with the parameter gradient.
+    """
+
+    forward: ForwardSpec
+    objective: Objective = "features"
+    wrt: Wrt = "nothing"
+
+    def __post_init__(self) -> None:
+        if self.wrt != "nothing" and self.objective in ("features", "logits"):
+            raise ValueError(f"{self.objective} is not a scalar: it cannot be differentiated by {self.wrt}")

@@ -1,0 +1,74 @@
+"""What a proxy is: the passes it watches, what it keeps of them, and the formula that makes a score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
+
+from nasbench_eval.passes import ForwardSpec, Observer, PassSpec, Record
+from nasbench_eval.passes.spec import Init, Source
+from nasbench_eval.spaces.base import Network
+
+
+@dataclass(frozen=True)
+class ProxyInfo:
+    """What is fixed about a proxy.
+
+    Attributes:
+        name: its one name: module, YAML, parquet value, figure label.
+        version: raised whenever a change moves scores.
+        columns: the numbers stored beside `score`.
+        reference: paper and equation.
+    """
+
+    name: str
+    version: int
+    reference: str
+    columns: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Proxy(Protocol):
+    """A zero-cost proxy: a frozen dataclass whose fields are its options in Hydra."""
+
+    info: ClassVar[ProxyInfo]
+
+    def passes(self) -> tuple[PassSpec, ...]:
+        """The passes it watches, in the order in which `score` gets their records."""
+        ...
+
+    def observe(self, net: Network, spec: PassSpec) -> Observer:
+        """An observer for one of the passes on one network."""
+        ...
+
+    def score(self, records: Sequence[Record]) -> dict[str, float]:
+        """The columns and the `score`, higher predicting a better network."""
+        ...
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Options every proxy on a mini-batch has.
+
+    Attributes:
+        init: distribution of the weights: kaiming, torch_default or gaussian.
+        input: what the network is shown: images, gaussian or ones.
+        batch_size: samples B in a mini-batch.
+        resolution: height and width R of the input in pixels; null takes the data set's own.
+    """
+
+    init: Init = "kaiming"
+    input: Source = "images"
+    batch_size: int = 64
+    resolution: int | None = None
+
+    def forward(self, **fields: object) -> ForwardSpec:
+        """The forward pass of these options; `fields` set the rest of the spec."""
+        return ForwardSpec(
+            init=self.init,
+            source=self.input,
+            batch_size=self.batch_size,
+            resolution=self.resolution,
+            **fields,  # type: ignore[arg-type]
+        )

@@ -1,0 +1,55 @@
+"""Fisher: how much the loss would change if single channels were taken away.
+
+Turner et al., "BlockSwap: Fisher-guided Block Substitution for Network Compression on a Budget", ICLR 2020,
+equation 3; Liu et al., "Group Fisher Pruning for Practical Network Compression", ICML 2021.
+
+Tensor legend: N samples, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from nasbench_eval.passes import Observer, PassSpec, Record, layers, stack
+from nasbench_eval.passes.spec import Init
+from nasbench_eval.proxies.base import Batch, ProxyInfo
+from nasbench_eval.spaces.base import Network
+
+
+@dataclass(frozen=True)
+class Fisher(Batch):
+    """Σ_a Σ_c ½ · mean_n (Σ_hw a ⊙ ∂L/∂a)² over the outputs a of convolution and linear layers."""
+
+    info: ClassVar = ProxyInfo("fisher", 1, "Turner et al. 2020, equation 3; Liu et al. 2021")
+    init: Init = "torch_default"
+
+    def passes(self) -> tuple[PassSpec, ...]:
+        return (PassSpec(self.forward(), "cross_entropy", "parameters"),)
+
+    def observe(self, net: Network, spec: PassSpec) -> Observer:
+        return _FisherObserver()
+
+    def score(self, records: Sequence[Record]) -> dict[str, float]:
+        return {"score": float(records[0]["layers"].sum())}
+
+
+class _FisherObserver(Observer):
+    def __init__(self) -> None:
+        self.values: list[Tensor] = []
+
+    def layers(self, net: Network) -> Mapping[str, nn.Module]:
+        return layers(net, "conv_linear")
+
+    def on_layer_gradient(self, name: str, module: nn.Module, y: Tensor, gradient: Tensor) -> None:
+        product_NC = (y * gradient).flatten(2).sum(2) if y.ndim == 4 else y * gradient
+        self.values.append(product_NC.square().mean(0).sum() / 2)
+
+    def record(self) -> Record:
+        return {"layers": stack(self.values)}
+
+
+PROXY = Fisher

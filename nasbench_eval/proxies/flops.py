@@ -1,0 +1,53 @@
+"""FLOPs: multiply-accumulates of convolution and linear layers for one image, as NAS-Bench-201 counts them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from nasbench_eval.passes import ForwardSpec, Observer, PassSpec, Record, layers
+from nasbench_eval.proxies.base import ProxyInfo
+from nasbench_eval.spaces.base import Network
+
+
+@dataclass(frozen=True)
+class Flops:
+    """Multiply-accumulates for one image; batch norm, pooling and additions are not counted.
+
+    Attributes:
+        resolution: height and width of the image in pixels; null takes the data set's own.
+    """
+
+    info: ClassVar = ProxyInfo("flops", 1, "Dong & Yang 2020 (NAS-Bench-201), section 2.4")
+    resolution: int | None = None
+
+    def passes(self) -> tuple[PassSpec, ...]:
+        return (PassSpec(ForwardSpec("kaiming", "ones", 1, self.resolution), "logits"),)
+
+    def observe(self, net: Network, spec: PassSpec) -> Observer:
+        return _CountObserver()
+
+    def score(self, records: Sequence[Record]) -> dict[str, float]:
+        return {"score": float(records[0]["flops"])}
+
+
+class _CountObserver(Observer):
+    def __init__(self) -> None:
+        self.flops = 0
+
+    def layers(self, net: Network) -> Mapping[str, nn.Module]:
+        return layers(net, "conv_linear")
+
+    def on_layer(self, name: str, module: nn.Module, x: Tensor, y: Tensor) -> None:
+        assert isinstance(module, nn.Conv2d | nn.Linear)
+        per_output = module.weight[0].numel()  # inputs an output sums over
+        self.flops += y[0].numel() * per_output
+
+    def record(self) -> Record:
+        return {"flops": self.flops}
+
+
+PROXY = Flops

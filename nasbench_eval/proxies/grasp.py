@@ -1,0 +1,49 @@
+"""GraSP: how much the gradient's norm would change if single weights were taken away.
+
+Wang et al., "Picking Winning Tickets Before Training by Preserving Gradient Flow", ICLR 2020, equation 8; sign
+and sum as in Abdelfattah et al. 2021, equation 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from nasbench_eval.passes import Observer, PassSpec, Record, stack
+from nasbench_eval.proxies.base import Batch, ProxyInfo
+from nasbench_eval.spaces.base import Network
+
+
+@dataclass(frozen=True)
+class Grasp(Batch):
+    """−Σ θ ⊙ (Hg) over weight tensors, Hg = ∂⟨stopgrad(g), g⟩/∂θ."""
+
+    info: ClassVar = ProxyInfo(
+        "grasp", 1, "Wang et al. 2020, equation 8; Abdelfattah et al. 2021, equation 1"
+    )
+
+    def passes(self) -> tuple[PassSpec, ...]:
+        return (PassSpec(self.forward(), "cross_entropy", "curvature"),)
+
+    def observe(self, net: Network, spec: PassSpec) -> Observer:
+        return _CurvatureObserver()
+
+    def score(self, records: Sequence[Record]) -> dict[str, float]:
+        return {"score": -float(records[0]["tensors"].sum())}
+
+
+class _CurvatureObserver(Observer):
+    def __init__(self) -> None:
+        self.values: list[Tensor] = []
+
+    def on_curvature(self, name: str, parameter: Tensor, gradient: Tensor, product: Tensor) -> None:
+        self.values.append((parameter * product).sum())
+
+    def record(self) -> Record:
+        return {"tensors": stack(self.values)}
+
+
+PROXY = Grasp

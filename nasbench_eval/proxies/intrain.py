@@ -1,0 +1,112 @@
+"""InTrain: geometric capacity of the activations times optimisation resilience of the gradients.
+
+Zhou et al., "InTrain", CVPR 2026 (arXiv 2606.18676).
+
+    I = γ · (1 + o) / log(L + 1)
+
+Tensor legend: B samples, C channels, H height, W width, N = B·H·W positions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from nasbench_eval.passes import (
+    GradientObserver,
+    LayerKind,
+    LayerObserver,
+    Observer,
+    Parameters,
+    PassSpec,
+    Record,
+)
+from nasbench_eval.passes.spec import Init, Source
+from nasbench_eval.proxies.base import Batch, ProxyInfo
+from nasbench_eval.spaces.base import Network
+
+EPSILON = 1e-10
+
+
+def covariance(y: Tensor) -> Tensor:
+    """Centred covariance (C, C) in float64 of a layer's output (B, C, H, W) or (B, C), positions as samples.
+
+    It comes from float32 moments.  What these cannot tell from a constant is set to exactly zero.
+    """
+    y_NC = y.movedim(1, -1).reshape(-1, y.shape[1])  # a view where the output is channels-last
+    mean_C = y_NC.mean(dim=0).double()
+    covariance_CC = (y_NC.T @ y_NC).double() / len(y_NC) - torch.outer(mean_C, mean_C)
+    floor = torch.finfo(y.dtype).eps * 8 * mean_C.square().sum()
+    return torch.where(covariance_CC.trace() > floor, covariance_CC, 0.0)
+
+
+def log_participation_ratio(covariance_CC: Tensor) -> Tensor:
+    """log PR(C), PR(C) = (tr C)² / tr(C²), with C + εI; tr(C²) = ‖C‖_F² needs no eigenvalues."""
+    regular_CC = covariance_CC + EPSILON * torch.eye(len(covariance_CC)).to(covariance_CC)
+    return 2 * regular_CC.trace().log() - regular_CC.square().sum().log()
+
+
+def gradient_health(g: Tensor) -> Tensor:
+    """h = min(1, σ(g) / (max|g| + ε)) of a parameter tensor's gradient; σ over its entries (population)."""
+    return (g.std(correction=0) / (g.abs().max() + EPSILON)).clamp(max=1)
+
+
+@dataclass(frozen=True)
+class InTrain(Batch):
+    """γ · (1 + o) / log(L + 1), γ = Σ_l log PR(C_l) over L layers, o = Σ_i h_i over parameter tensors.
+
+    Attributes:
+        layers: which outputs are observed: conv, conv_linear, bn, relu, or cell (cells and reduction blocks).
+        parameters: which tensors count for o: weights (of convolution and linear layers) or all.
+        dead_layers: a constant output has C = εI.  `literal` takes the formula's word: PR is the channel
+            count, the largest there is; `collapsed` counts it as log PR = 0.
+    """
+
+    info: ClassVar = ProxyInfo(
+        "intrain", 1, "Zhou et al. 2026, section 3", ("gamma", "resilience", "layers", "dead_layers")
+    )
+    init: Init = "torch_default"
+    input: Source = "gaussian"
+    batch_size: int = 64
+    resolution: int | None = 64
+    layers: LayerKind = "conv"
+    parameters: Parameters = "weights"
+    dead_layers: Literal["literal", "collapsed"] = "literal"
+
+    def passes(self) -> tuple[PassSpec, ...]:
+        # The activations need no labels, hence no data set: data sets of one input share them.
+        until: Literal["features", "logits"] = "logits" if self.layers == "conv_linear" else "features"
+        forward = self.forward()
+        return (PassSpec(forward, until), PassSpec(forward, "cross_entropy", "parameters"))
+
+    def observe(self, net: Network, spec: PassSpec) -> Observer:
+        if spec.wrt == "nothing":
+            return LayerObserver(self.layers, self._capacity)
+        return GradientObserver(net, lambda theta, g: gradient_health(g), self.parameters)
+
+    def _capacity(self, x: Tensor, y: Tensor) -> Tensor:
+        covariance_CC = covariance(y)
+        # A dead layer is one whose variance drowns in the regulariser.
+        alive = covariance_CC.trace() > EPSILON * len(covariance_CC)
+        return torch.stack([log_participation_ratio(covariance_CC), alive.double()])
+
+    def score(self, records: Sequence[Record]) -> dict[str, float]:
+        activations, gradients = records
+        log_pr, alive = activations["layers"].reshape(-1, 2).T
+        gamma = float((log_pr * alive if self.dead_layers == "collapsed" else log_pr).sum())
+        resilience = float(gradients["tensors"].sum())
+        return {
+            "gamma": gamma,
+            "resilience": resilience,
+            "layers": float(len(log_pr)),
+            "dead_layers": float((alive == 0).sum()),
+            "score": gamma * (1 + resilience) / math.log(len(log_pr) + 1),
+        }
+
+
+PROXY = InTrain

@@ -1,0 +1,38 @@
+"""Parameters: trainable scalars of the network, as NAS-Bench-201 counts them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from nasbench_eval.passes import ForwardSpec, Observer, PassSpec, Record
+from nasbench_eval.proxies.base import ProxyInfo
+from nasbench_eval.spaces.base import Network
+
+
+@dataclass(frozen=True)
+class Params:
+    """Number of parameters, batch norm and classifier included."""
+
+    info: ClassVar = ProxyInfo("params", 1, "Dong & Yang 2020 (NAS-Bench-201), section 2.4")
+
+    def passes(self) -> tuple[PassSpec, ...]:
+        return (PassSpec(ForwardSpec("kaiming", "ones", 1), "logits"),)
+
+    def observe(self, net: Network, spec: PassSpec) -> Observer:
+        return _CountObserver(sum(p.numel() for p in net.parameters()))
+
+    def score(self, records: Sequence[Record]) -> dict[str, float]:
+        return {"score": float(records[0]["params"])}
+
+
+class _CountObserver(Observer):
+    def __init__(self, params: int) -> None:
+        self.params = params
+
+    def record(self) -> Record:
+        return {"params": self.params}
+
+
+PROXY = Params

@@ -1,0 +1,42 @@
+"""SynFlow: how much flow the weights let through, seen without data.
+
+Tanaka et al., "Pruning neural networks without any data by iteratively conserving synaptic flow", NeurIPS 2020,
+equation 1 and algorithm 1; `log_synflow` sums the logarithms of the tensors' flows, which no single tensor rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from nasbench_eval.passes import GradientObserver, PassSpec, Record
+from nasbench_eval.passes.spec import Source
+from nasbench_eval.proxies.base import Batch, ProxyInfo
+from nasbench_eval.spaces.base import Network
+
+
+@dataclass(frozen=True)
+class Synflow(Batch):
+    """Σ_i Σ |θ_i ⊙ ∂R/∂θ_i| over weight tensors, R = Σ outputs, with |θ|, an input of ones, no batch norm.
+
+    It runs in float64: in float32 the flow of deep cells overflows.  `log_synflow` is Σ_i log Σ |θ_i ⊙ ∂R/∂θ_i|
+    over the tensors that let any flow through.
+    """
+
+    info: ClassVar = ProxyInfo("synflow", 1, "Tanaka et al. 2020, equation 1", ("log_synflow",))
+    input: Source = "ones"
+    batch_size: int = 1
+
+    def passes(self) -> tuple[PassSpec, ...]:
+        return (PassSpec(self.forward(bn="skip", float64=True, absolute=True), "sum", "parameters"),)
+
+    def observe(self, net: Network, spec: PassSpec) -> GradientObserver:
+        return GradientObserver(net, lambda theta, g: (theta * g).abs().sum())
+
+    def score(self, records: Sequence[Record]) -> dict[str, float]:
+        flows = records[0]["tensors"]
+        return {"log_synflow": float(flows[flows > 0].log().sum()), "score": float(flows.sum())}
+
+
+PROXY = Synflow

@@ -1,0 +1,1 @@
+"""Rank correlations between scores and accuracies, and the tables made of them."""

@@ -1,0 +1,62 @@
+"""What a search space has to offer, and the shape of the networks it builds."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+
+class Network(nn.Module):
+    """A classifier cut where the passes need it: body up to the last feature map, then the head.
+
+    The cut lets one forward pass through the body serve several data sets whose networks differ only in
+    the classifier.  `classifier` may be replaced by another linear layer with the same input width.
+    """
+
+    stem: nn.Module
+    cells: nn.ModuleList
+    classifier: nn.Linear
+
+    def features(self, x_BCHW: Tensor) -> Tensor:
+        """Feature maps (B, C, h, w) before global pooling, of images (B, 3, H, W)."""
+        raise NotImplementedError
+
+    def head(self, features_BChw: Tensor) -> Tensor:
+        """Logits (B, classes) of feature maps (B, C, h, w)."""
+        raise NotImplementedError
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Logits (B, classes) of images (B, 3, H, W)."""
+        return self.head(self.features(x_BCHW))
+
+
+class SearchSpace(Protocol):
+    """A finite, ordered set of architectures.  Implementations are frozen dataclasses; fields are options."""
+
+    @property
+    def name(self) -> str:
+        """The space's one name: file stem, YAML stem, parquet value."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def arch(self, index: int) -> Any:
+        """The architecture at a position in the benchmark's own order.  Raises IndexError outside it."""
+        ...
+
+    def parse(self, text: str) -> Any:
+        """The architecture a text names.  Raises ValueError, saying what is wrong with the text."""
+        ...
+
+    def format(self, arch: Any) -> str:
+        """The benchmark's text for an architecture; inverse of `parse`."""
+        ...
+
+    def build(self, arch: Any, *, num_classes: int) -> Network:
+        """An uninitialised network: whoever runs it sets every parameter."""
+        ...
+
+    def canonical(self, arch: Any) -> Any:
+        """One representative for all architectures isomorphic to this one."""
+        ...

@@ -1,0 +1,220 @@
+"""NAS-Bench-201: 15,625 cells of four nodes and six edges with five operations each.
+
+Dong & Yang, "NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search", ICLR 2020
+(cell: section 2.1 and figure 1; macro network: figure 1 top).  NATS-Bench calls it the topology space.
+
+Tensor legend: B batch, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+
+import torch
+from torch import Tensor, nn
+
+from nasbench_eval.spaces.base import Network
+
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+# (source, target) of the six edges, in the order in which the benchmark's string lists them.
+EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+# The benchmark shuffled its list of cells once, with this seed, and numbers them by the outcome.
+_ORDER_SEED = 88
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The operation on each of the six edges, in the order of `EDGES`."""
+
+    operations: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.operations) != len(EDGES) or not set(self.operations) <= set(OPERATIONS):
+            raise ValueError(f"a cell has {len(EDGES)} operations out of {OPERATIONS}; got {self.operations}")
+
+
+@lru_cache(maxsize=1)
+def _cells() -> tuple[Cell, ...]:
+    cells = [Cell(operations) for operations in product(OPERATIONS, repeat=len(EDGES))]
+    random.Random(_ORDER_SEED).shuffle(cells)
+    return tuple(cells)
+
+
+def unique_string(cell: Cell) -> str:
+    """NATS-Bench's name for the function a cell computes (its unique-string rule, zeros considered).
+
+    A node is the sorted sum of its incoming edges; `none`, and any edge out of a zero node, is written
+    `#`; `skip_connect` passes its source on; any other operation wraps it.  The zeros stay in the sum,
+    so the rule tells some cells apart that compute the same: 6,466 classes, the published count.
+    """
+    nodes = ["0"]
+    for target in (1, 2, 3):
+        terms = []
+        for (source, end), operation in zip(EDGES, cell.operations, strict=True):
+            if end != target:
+                continue
+            if operation == "none" or nodes[source] == "#":
+                terms.append("#")
+            elif operation == "skip_connect":
+                terms.append(nodes[source])
+            else:
+                terms.append(f"({nodes[source]})@{operation}")
+        nodes.append("+".join(sorted(terms)))
+    return nodes[-1]
+
+
+@lru_cache(maxsize=1)
+def _representatives() -> dict[str, Cell]:
+    first: dict[str, Cell] = {}
+    for cell in _cells():
+        first.setdefault(unique_string(cell), cell)
+    return first
+
+
+@dataclass(frozen=True)
+class NASBench201:
+    """The search space.
+
+    Args:
+        channels: width C of the stem and first stage; the stages have C, 2C and 4C.
+        cells_per_stage: cells N in each of the three stages.  The benchmark trained C = 16, N = 5.
+    """
+
+    channels: int = 16
+    cells_per_stage: int = 5
+
+    def __post_init__(self) -> None:
+        if self.channels < 1 or self.cells_per_stage < 1:
+            raise ValueError("channels and cells_per_stage are at least 1")
+
+    @property
+    def name(self) -> str:
+        return "nasbench201"
+
+    def __len__(self) -> int:
+        return len(_cells())
+
+    def arch(self, index: int) -> Cell:
+        """The cell at a position in NAS-Bench-201's (and NATS-Bench's) own order.  Raises IndexError."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"NAS-Bench-201 has cells 0 to {len(self) - 1}; there is no cell {index}")
+        return _cells()[index]
+
+    def parse(self, text: str) -> Cell:
+        """The cell of a string such as `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`.  Raises ValueError."""
+        tokens = [token for node in text.strip().split("+") for token in node.strip("|").split("|")]
+        operations = tuple(token.split("~")[0] for token in tokens)
+        for operation in operations:
+            if operation not in OPERATIONS:
+                raise ValueError(f"'{operation}' in '{text}' is no operation of NAS-Bench-201: {OPERATIONS}")
+        if len(operations) != len(EDGES) or self.format(Cell(operations)) != text.strip():
+            raise ValueError(f"'{text}' is not of the form |op~0|+|op~0|op~1|+|op~0|op~1|op~2|")
+        return Cell(operations)
+
+    def format(self, arch: Cell) -> str:
+        """The benchmark's own string for a cell."""
+        a, b, c, d, e, f = arch.operations
+        return f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|"
+
+    def canonical(self, arch: Cell) -> Cell:
+        """The first cell in the benchmark's order with the same `unique_string`."""
+        return _representatives()[unique_string(arch)]
+
+    def build(self, arch: Cell, *, num_classes: int) -> Network:
+        """The macro network of the paper around a cell: stem, 3 x N cells, two reductions, classifier."""
+        with torch.device("meta"):  # drawing default weights only to overwrite them would cost 30 ms a cell
+            network = _MacroNetwork(arch, self.channels, self.cells_per_stage, num_classes)
+        return network.to_empty(device="cpu")
+
+
+class _ReluConvBn(nn.Sequential):
+    def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> None:
+        super().__init__(
+            nn.ReLU(),
+            nn.Conv2d(channels_in, channels_out, kernel, stride, padding=kernel // 2, bias=False),
+            nn.BatchNorm2d(channels_out),
+        )
+
+
+def _operation(name: str, channels: int) -> nn.Module:
+    if name == "nor_conv_1x1":
+        return _ReluConvBn(channels, channels, 1)
+    if name == "nor_conv_3x3":
+        return _ReluConvBn(channels, channels, 3)
+    if name == "avg_pool_3x3":
+        return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
+    return nn.Identity()
+
+
+class _CellBlock(nn.Module):
+    """One cell.  An edge with `none` has no module: it adds zero, so it is not computed at all."""
+
+    def __init__(self, cell: Cell, channels: int) -> None:
+        super().__init__()
+        self.edges = nn.ModuleDict(
+            {
+                f"{source}_{target}": _operation(operation, channels)
+                for (source, target), operation in zip(EDGES, cell.operations, strict=True)
+                if operation != "none"
+            }
+        )
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        nodes = [x_BCHW]
+        for target in (1, 2, 3):
+            terms = [
+                self.edges[key](nodes[source])
+                for source in range(target)
+                if (key := f"{source}_{target}") in self.edges
+            ]
+            nodes.append(torch.zeros_like(x_BCHW) if not terms else sum(terms[1:], start=terms[0]))
+        return nodes[-1]
+
+
+class _Reduction(nn.Module):
+    """Residual block that halves the resolution and doubles the width."""
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__()
+        self.conv_a = _ReluConvBn(channels_in, channels_out, 3, stride=2)
+        self.conv_b = _ReluConvBn(channels_out, channels_out, 3)
+        self.downsample = nn.Sequential(
+            nn.AvgPool2d(2, stride=2), nn.Conv2d(channels_in, channels_out, 1, bias=False)
+        )
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        shortcut: Tensor = self.downsample(x_BCHW)
+        return shortcut + self.conv_b(self.conv_a(x_BCHW))
+
+
+class _MacroNetwork(Network):
+    def __init__(self, cell: Cell, channels: int, cells_per_stage: int, num_classes: int) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
+        blocks: list[nn.Module] = []
+        width = channels
+        for stage in range(3):
+            if stage:
+                blocks.append(_Reduction(width, 2 * width))
+                width *= 2
+            blocks += [_CellBlock(cell, width) for _ in range(cells_per_stage)]
+        self.cells = nn.ModuleList(blocks)
+        self.last_activation = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU())
+        self.classifier = nn.Linear(width, num_classes)
+
+    def features(self, x_BCHW: Tensor) -> Tensor:
+        x_BCHW = self.stem(x_BCHW)
+        for block in self.cells:
+            x_BCHW = block(x_BCHW)
+        features: Tensor = self.last_activation(x_BCHW)
+        return features
+
+    def head(self, features_BChw: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(features_BChw.mean(dim=(2, 3)))
+        return logits
+
+
+SPACE = NASBench201

@@ -1,0 +1,57 @@
+"""The command `nasbench-data`: builds or checks the folder of ground truth and images."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from nasbench_eval.data.images import FORMATS
+from nasbench_eval.errors import guard
+from nasbench_eval.truth.build import build_images, build_table, check_folder
+from nasbench_eval.truth.folder import VARIABLE, output_folder
+
+
+def main() -> int:
+    """Run `nasbench-data` with the arguments of the process; returns the exit code."""
+    return guard(_run)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nasbench-data",
+        description="Build the folder of ground-truth tables and images from public or official files.",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help=f"the data folder (default: ${VARIABLE}, else ./data)"
+    )
+    parser.add_argument(
+        "--nats", type=Path, metavar="PATH", help="official NATS-tss folder or file (default: public CSVs)"
+    )
+    parser.add_argument(
+        "--imagenet16", type=Path, metavar="FOLDER", help="official ImageNet16 folder, for imagenet16_120"
+    )
+    parser.add_argument("--check", action="store_true", help="check the folder and build nothing")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--tables-only", action="store_true", help="build no images")
+    only.add_argument("--images-only", action="store_true", help="build no tables")
+    return parser
+
+
+def _run() -> int:
+    args = _parser().parse_args()
+    folder = output_folder(args.out)
+    say(f"data folder {folder}")
+    if args.check:
+        return check_folder(folder, say)
+    if not args.images_only:
+        build_table(folder, args.nats, say)
+    if not args.tables_only:
+        # What needs no network comes first, so that a failing one leaves as much as possible.
+        for dataset in sorted(FORMATS, key=lambda name: name != "imagenet16_120"):
+            build_images(folder, dataset, args.imagenet16, say)
+    return 0
+
+
+def say(line: str) -> None:
+    """Print a line at once, so that it is seen before a long step."""
+    print(line, flush=True)

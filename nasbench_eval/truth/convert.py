@@ -1,0 +1,193 @@
+"""NAS-Bench-201's table from its sources: the official NATS-Bench files, or the public CSVs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import nats_bench
+import numpy as np
+import pandas as pd
+from nats_bench import api_utils
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from nasbench_eval import pickles
+from nasbench_eval.errors import UsageError
+from nasbench_eval.spaces.nasbench201 import EDGES, OPERATIONS, Cell, NASBench201
+from nasbench_eval.truth.errors import TruthError
+from nasbench_eval.truth.nasbench201 import COLUMNS, RUNS, archs
+from nasbench_eval.truth.sources import TABLE_SOURCES, Source, digest
+
+_EPOCHS = "200"
+# Column: NATS-Bench's name of the data set and of the part that is evaluated.
+_NATS_COLUMNS = {
+    "cifar10_val": ("cifar10-valid", "x-valid"),
+    "cifar10_test": ("cifar10", "ori-test"),
+    "cifar100_val": ("cifar100", "x-valid"),
+    "cifar100_test": ("cifar100", "x-test"),
+    "imagenet16_120_val": ("ImageNet16-120", "x-valid"),
+    "imagenet16_120_test": ("ImageNet16-120", "x-test"),
+}
+
+
+def from_nats(path: Path) -> pd.DataFrame:
+    """The table of 200 epochs out of the official NATS-tss file or folder, read through `nats_bench`.
+
+    Args:
+        path: the unpacked folder `NATS-tss-v1_0-3ffb9-simple` (read cell by cell), or the file
+            `NATS-tss-v1_0-3ffb9.pickle.pbz2` (read at once, which takes many GB of memory).
+
+    Returns:
+        As many rows as the files list cells, not checked yet.
+
+    Raises:
+        UsageError: if the files are missing, damaged, lack the 200 epochs or ask for more than plain data.
+    """
+    folder = _nats_folder(path)
+    try:
+        with _restricted_nats(str(path)):
+            api = nats_bench.create(str(folder), "tss", fast_mode=folder.is_dir(), verbose=False)
+            indices = tqdm(range(len(api)), "NATS-tss", disable=not sys.stderr.isatty())
+            rows = [_nats_row(api, index) for index in indices]
+    except UsageError:
+        raise
+    except (ValueError, KeyError, AssertionError, OSError, EOFError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"{path} is no readable NATS-tss benchmark ({str(error) or type(error).__name__}); unpack the "
+            "official NATS-tss-v1_0-3ffb9-simple.tar again"
+        ) from error
+    return _frame(rows)
+
+
+def _nats_folder(path: Path) -> Path:
+    if not path.exists():
+        raise UsageError(f"--nats names {path}, which does not exist")
+    if path.is_file():
+        if path.suffix in (".tar", ".tgz", ".gz"):
+            raise UsageError(f"{path} is packed; unpack it (tar -xf {path.name}) and name the folder")
+        return path
+    metas = sorted(path.glob("meta.pickle.pbz2")) or sorted(path.glob("*/meta.pickle.pbz2"))
+    if len(metas) != 1:
+        raise UsageError(
+            f"{path} holds no NATS-tss benchmark (no meta.pickle.pbz2); name the unpacked folder "
+            "NATS-tss-v1_0-3ffb9-simple"
+        )
+    return metas[0].parent
+
+
+class _RestrictedPickle:
+    """Stands in for the module `pickle` inside `nats_bench`."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def load(self, file: IO[bytes]) -> Any:
+        return pickles.load(file, self._name)
+
+
+@contextmanager
+def _restricted_nats(name: str) -> Iterator[None]:
+    # `nats_bench` unpickles whatever it is given; this makes it load plain data only.
+    original = api_utils.pickle
+    api_utils.pickle = _RestrictedPickle(name)
+    try:
+        yield
+    finally:
+        api_utils.pickle = original
+
+
+def _nats_row(api: Any, index: int) -> dict[str, Any]:
+    info = api.query_meta_info_by_index(index, _EPOCHS)
+    # The API keeps every cell it has read; all of them would fill the memory.
+    api.arch2infos_dict.pop(index, None)
+    row: dict[str, Any] = {"index": index, "arch": api.arch(index)}
+    for column, (dataset, part) in _NATS_COLUMNS.items():
+        row[column] = float(info.get_metrics(dataset, part)["accuracy"])
+    row |= dict.fromkeys(RUNS, np.nan)
+    seeds = sorted(info.get_dataset_seeds("cifar10"))
+    for column, seed in zip(RUNS, seeds, strict=False):
+        row[column] = float(info.get_metrics("cifar10", "ori-test", is_random=seed)["accuracy"])
+    return row
+
+
+def from_csvs(cifar10: Path, cifar100: Path, imagenet16_120: Path, cifar10_runs: Path) -> pd.DataFrame:
+    """The table out of the four public files named in `sources.TABLE_SOURCES`.
+
+    Args:
+        cifar10, cifar100, imagenet16_120: the CSVs.  The one of CIFAR-10 is of networks trained on half the
+            training set and gives `cifar10_val` only.
+        cifar10_runs: the pickle of every run's CIFAR-10 test accuracy; `cifar10_test` is their mean.
+
+    Returns:
+        15,625 rows, whose numbers are the pinned ones.
+
+    Raises:
+        TruthError: if a file is truncated, shuffled or holds other numbers than those pinned.
+        PickleRefused: if the pickle is damaged or asks for more than plain data.
+    """
+    columns: dict[str, Any] = {"index": np.arange(len(archs())), "arch": archs()}
+    columns["cifar10_val"] = _csv(cifar10, TABLE_SOURCES["cifar10"], "validation accuracy")[0]
+    runs = _runs(cifar10_runs, TABLE_SOURCES["cifar10_runs"])
+    columns["cifar10_test"] = np.nanmean(runs, axis=1)
+    columns |= dict(zip(RUNS, runs.T, strict=True))
+    both = ("validation accuracy", "test accuracy")
+    for dataset, path in (("cifar100", cifar100), ("imagenet16_120", imagenet16_120)):
+        columns[f"{dataset}_val"], columns[f"{dataset}_test"] = _csv(path, TABLE_SOURCES[dataset], *both)
+    return _frame(columns)
+
+
+def _csv(path: Path, source: Source, *names: str) -> list[NDArray[np.float64]]:
+    try:
+        # As text, because pandas' own number parsers are off by a last digit in some versions.
+        table = pd.read_csv(path, dtype=str)
+        found = table["arch str"].tolist()
+        columns = [np.array([float(text) for text in table[name]]) for name in names]
+    except (ValueError, KeyError, OSError) as error:
+        raise _wrong(path, source, f"is not the CSV it should be ({error})") from error
+    _check_content(path, source, found, columns)
+    return columns
+
+
+def _runs(path: Path, source: Source) -> NDArray[np.float64]:
+    with path.open("rb") as file:
+        data = pickles.load(file, str(path))
+    if not isinstance(data, Mapping):
+        raise _wrong(path, source, "is not the table of runs it should be")
+    space = NASBench201()
+    try:
+        # Keys are the cells' operations by number, values the accuracies of one to three runs by seed.
+        runs = {space.format(_cell(key)): [float(value) for value in values] for key, values in data.items()}
+        table = np.array([(runs[arch] + [np.nan] * 3)[:3] for arch in archs()])
+    except (ValueError, TypeError, KeyError, IndexError) as error:
+        raise _wrong(path, source, f"is not the table of runs it should be ({error})") from error
+    _check_content(path, source, archs(), list(table.T))
+    return table
+
+
+def _cell(numbers: tuple[int, ...]) -> Cell:
+    if len(numbers) != len(EDGES) or not all(0 <= number < len(OPERATIONS) for number in numbers):
+        raise ValueError(f"{numbers} is no cell")
+    return Cell(tuple(OPERATIONS[number] for number in numbers))
+
+
+def _check_content(path: Path, source: Source, found: list[str], columns: list[NDArray[np.float64]]) -> None:
+    expected = archs()
+    if len(found) < len(expected):
+        raise _wrong(path, source, f"is truncated: it has {len(found)} of {len(expected)} cells")
+    if found != expected:
+        raise _wrong(path, source, "is shuffled: its cells are not in the benchmark's order")
+    if digest(columns) != source.content:
+        raise _wrong(path, source, "holds other numbers than those pinned")
+
+
+def _wrong(path: Path, source: Source, what: str) -> TruthError:
+    return TruthError(f"{path} {what}; delete it and fetch {source.url} again")
+
+
+def _frame(data: Any) -> pd.DataFrame:
+    table = pd.DataFrame(data, columns=list(COLUMNS))
+    return table.astype({"index": "int32", **dict.fromkeys(COLUMNS[2:], "float64")})

@@ -1,0 +1,124 @@
+"""Public sources of tables and images, what pins each, and how one is fetched.
+
+The archives of images are pinned by the sha256 of their bytes.  The files of accuracies are pinned by the
+sha256 of the numbers read from them (`digest`): every number that is used is covered, and columns that are
+not used, such as training accuracy, are not.  Those pins were computed from a table that was converted from
+these files before, not from the files' bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pooch
+from numpy.typing import NDArray
+
+from nasbench_eval.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Source:
+    """A public file.
+
+    Attributes:
+        url: where it is.
+        sha256: of its bytes; None where its numbers are pinned instead.
+        content: `digest` of the numbers taken from it; None where its bytes are pinned.
+    """
+
+    url: str
+    sha256: str | None = None
+    content: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.url.rsplit("/", 1)[-1]
+
+
+_GITHUB = "https://raw.githubusercontent.com"
+# NAS-Bench-201 v1_1, Apache-2.0.  Means over runs of 200 epochs; the CIFAR-10 file's are of networks trained
+# on half the training set, so that its test column is not the benchmark's test accuracy.
+_CSV = f"{_GITHUB}/Zhenhan-Huang/NASGraph-Public/cd95bdbfd907f7fe521f4fed6e7c870772c3f8b5/data"
+# The CIFAR-10 test accuracies of each run of networks trained on all of the training set, MIT.
+_RUNS = f"{_GITHUB}/HamsterMimi/MeCo/189df25fd3b2cda0985f7e8db97dcb5d43f5f487/notebooks_201"
+_CIFAR = "https://www.cs.toronto.edu/~kriz"
+
+TABLE_SOURCES: Mapping[str, Source] = {
+    "cifar10": Source(
+        f"{_CSV}/nasbench201_cifar10.csv",
+        content="d281ea52dbecbec78a0df587dcf3d7d3d2379c0b9df9729ab19ef860fc09a6d7",
+    ),
+    "cifar100": Source(
+        f"{_CSV}/nasbench201_cifar100.csv",
+        content="54e04cc974c343bb49841d5c4fd1129ba904ec03bb8afe0c501ca8ec2db99005",
+    ),
+    "imagenet16_120": Source(
+        f"{_CSV}/nasbench201_ImageNet16-120.csv",
+        content="0e24e58eeb3c09615f57f13a09050c04d53bcef7aa5bf2b1b66beb0c10c2b56b",
+    ),
+    "cifar10_runs": Source(
+        f"{_RUNS}/nb2_test_acc_cf10.p",
+        content="bc2fde9c58f7a1bc8dacab7ff8307984bb19383606b2639218213c60b1d42130",
+    ),
+}
+
+IMAGE_SOURCES: Mapping[str, Source] = {
+    "cifar10": Source(
+        f"{_CIFAR}/cifar-10-python.tar.gz",
+        sha256="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+    ),
+    "cifar100": Source(
+        f"{_CIFAR}/cifar-100-python.tar.gz",
+        sha256="85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
+    ),
+}
+
+
+def digest(columns: Iterable[NDArray[Any]]) -> str:
+    """sha256 of columns of numbers: their values to six decimals, one a line, `nan` where there is none."""
+    sha256 = hashlib.sha256()
+    for column in columns:
+        for value in np.asarray(column, dtype=np.float64):
+            sha256.update(f"{value:.6f}\n".encode())
+    return sha256.hexdigest()
+
+
+def fetch(source: Source, folder: Path) -> Path:
+    """The source's file in `folder`, downloaded unless it is there already.
+
+    Raises:
+        UsageError: if it cannot be downloaded, or has another checksum than the pinned one.
+    """
+    pooch.get_logger().setLevel("WARNING")  # the command has said what it fetches
+    path = folder / source.name
+    try:
+        pooch.retrieve(
+            url=source.url,
+            known_hash=f"sha256:{source.sha256}" if source.sha256 else None,
+            fname=source.name,
+            path=folder,
+            downloader=pooch.HTTPDownloader(timeout=60, chunk_size=1 << 18),
+        )
+    except OSError as error:  # everything that `requests` raises is one; some are a ValueError besides
+        raise UsageError(
+            f"cannot fetch {source.url} ({_reason(error)}); fetch it by other means to {path} and run this "
+            "again"
+        ) from error
+    except ValueError as error:
+        raise UsageError(
+            f"{source.url} does not have the pinned sha256 {source.sha256} and was not used; try again, or "
+            f"put the official file at {path}"
+        ) from error
+    return path
+
+
+def _reason(error: BaseException) -> str:
+    # The innermost cause is the one a person can act on: 'Connection refused', 'Name or service not known'.
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return " ".join(str(error).split())[:200] or type(error).__name__

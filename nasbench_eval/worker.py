@@ -1,0 +1,132 @@
+"""Architectures in, score rows out.  Knows spaces, proxies, data and passes; knows nothing of accuracies."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+
+from nasbench_eval.data.batches import Batches
+from nasbench_eval.data.datasets import DataSet
+from nasbench_eval.passes import Engine, Outcome, PassSpec, Request
+from nasbench_eval.proxies.base import Proxy
+from nasbench_eval.spaces.base import SearchSpace
+
+Row = dict[str, Any]
+
+
+class Task(NamedTuple):
+    """A score asked for: the data set and the label under which the proxy goes in this run."""
+
+    dataset: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that decides the scores of a run.
+
+    Attributes:
+        space: the search space.
+        datasets: data sets by name.
+        proxies: proxies with their options, by label.
+        seed: seed of weights, inputs and labels.
+    """
+
+    space: SearchSpace
+    datasets: Mapping[str, DataSet]
+    proxies: Mapping[str, Proxy]
+    seed: int
+
+    def tasks(self) -> tuple[Task, ...]:
+        """Every data set with every proxy."""
+        return tuple(Task(dataset, label) for dataset in self.datasets for label in self.proxies)
+
+    def passes(self, task: Task) -> list[tuple[PassSpec, str | None]]:
+        """A task's passes with the resolution filled in, and the data set where the pass depends on it."""
+        resolved = []
+        for spec in self.proxies[task.label].passes():
+            forward = spec.forward
+            if forward.resolution is None:
+                forward = replace(forward, resolution=self.datasets[task.dataset].resolution)
+            shared = spec.objective == "features" and forward.source != "images"
+            resolved.append((replace(spec, forward=forward), None if shared else task.dataset))
+        return resolved
+
+
+def score_architecture(
+    job: Job, index: int, tasks: Sequence[Task], batches: Batches, device: torch.device
+) -> list[Row]:
+    """One row a task for the architecture at an index.  A failure is a row with its status and error."""
+    arch = job.space.arch(index)
+    text = job.space.format(arch)
+    classes = {name: info.num_classes for name, info in job.datasets.items()}
+    network = job.space.build(arch, num_classes=next(iter(classes.values())))
+    engine = Engine(network, classes, batches, key=(job.seed, text), device=device)
+    requests: dict[tuple[Proxy, PassSpec, str | None], Request] = {}
+    for task in tasks:
+        proxy = job.proxies[task.label]
+        for spec, dataset in job.passes(task):
+            requests[proxy, spec, dataset] = Request(spec, dataset, proxy.observe)
+    outcomes = dict(zip(requests, engine.run(list(requests.values())), strict=True))
+    rows = []
+    for task in tasks:
+        proxy = job.proxies[task.label]
+        mine = [outcomes[proxy, spec, dataset] for spec, dataset in job.passes(task)]
+        place = {"dataset": task.dataset, "label": task.label, "index": index, "arch": text, "seed": job.seed}
+        rows.append({**place, **_score(proxy, mine), "proxy_version": proxy.info.version})
+    return rows
+
+
+def _score(proxy: Proxy, outcomes: Sequence[Outcome]) -> Row:
+    columns: dict[str, float] = dict.fromkeys((*proxy.info.columns, "score"), math.nan)
+    seconds = sum(outcome.seconds for outcome in outcomes)
+    error = next((outcome.error for outcome in outcomes if outcome.error is not None), None)
+    if error is None:
+        try:
+            columns = proxy.score([outcome.record for outcome in outcomes if outcome.record is not None])
+        except Exception as raised:
+            error = raised
+    status, message = _status(columns["score"], error)
+    return {**columns, "seconds": seconds, "status": status, "error": message}
+
+
+def _status(score: float, error: Exception | None) -> tuple[str, str | None]:
+    if error is None:
+        status = "ok" if math.isfinite(score) else "nan" if math.isnan(score) else "inf"
+        return status, None
+    text = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+    out_of_memory = isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text
+    return ("oom" if out_of_memory else "error"), text
+
+
+def configure_process(device: torch.device) -> None:
+    """Settle what a scoring process computes with: one thread, no reduced precision, memory kept for reuse.
+
+    One thread a process beats several on the small layers of these networks, and makes scores independent
+    of the number of cores.
+    """
+    torch.set_num_threads(1)
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
+    elif sys.platform == "linux":
+        _keep_memory()
+
+
+def _keep_memory() -> None:
+    """Have glibc keep freed memory: handing activations back after each layer costs more than the layer."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # not glibc
+        return
+    trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD, M_MMAP_MAX of malloc.h
+    mallopt(mmap_max, 0)
+    mallopt(trim_threshold, -1)  # as size_t: never

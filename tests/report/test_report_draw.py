@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_up import N, WriteRun
+
+from nasbench_eval.report import cli
+from nasbench_eval.report.draw import draw_latex, draw_markdown, draw_text, latex_escape
+from nasbench_eval.report.scores import read_runs
+from nasbench_eval.report.spec import load_table_spec
+from nasbench_eval.report.tables import CSV_COLUMNS, Reporter, Settings, Table, Truth
+
+
+@pytest.fixture
+def run(write_run: WriteRun) -> Path:
+    labels = ["grasp", "snip", "zen", "intrain", "intrain_cell", "a_name_far_too_long_for_a_narrow_column"]
+    parts = {}
+    for number, label in enumerate(labels):
+        score, gamma, resilience = np.random.default_rng(number).normal(size=(3, N))
+        if label == "zen":
+            score[:4] = np.nan
+        parts[label, "cifar10"] = {"score": score, "gamma": gamma, "resilience": resilience}
+    return write_run(parts, config={"seed": 3, "n": N, "data": "/somewhere/private"})
+
+
+@pytest.fixture
+def table(run: Path, truths: dict[str, Truth]) -> Table:
+    spec = load_table_spec("table1")[1]
+    return Reporter(read_runs([run]), truths, Settings(resamples=34)).table("table1", spec)
+
+
+def test_terminal_fits_a_hundred_columns_and_shows_all(table: Table) -> None:
+    text = draw_text(table, "test")
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 100
+    zen = next(line for line in lines if line.startswith("zen "))
+    assert zen.split()[1:3] == [str(N), "4"]
+    assert zen.split()[-1] == "0.103"
+    assert next(line for line in lines if line.startswith("zico ")).split()[1:] == (
+        ["0", "–", "–", "–", "0.607", "–", "–", "0.802"]
+    )
+    assert "a_name_far_too_long…" in text
+    assert "No scores: CIFAR-100, test accuracy; ImageNet16-120, test accuracy." in text
+    assert "ori-test" in text
+    assert "34 resamples, seed 0" in text
+
+
+def test_terminal_figures_are_the_tables(table: Table) -> None:
+    row = table.rows[(table.rows["proxy"] == "snip") & (table.rows["split"] == "val")].iloc[0]
+    line = next(line for line in draw_text(table, "val").splitlines() if line.startswith("snip "))
+    interval = f"[{row['kendall_low']:.3f}, {row['kendall_high']:.3f}]"
+    assert f"{row['kendall_tau']:.3f}" in line.split()
+    assert interval in line
+    assert f"[{row['spearman_low']:.3f}, {row['spearman_high']:.3f}]" in line
+
+
+@pytest.mark.parametrize("kind", ["text", "markdown", "latex"])
+def test_ours_are_below_the_rule_and_marked(table: Table, kind: str) -> None:
+    text = {"text": draw_text(table, "test"), "markdown": draw_markdown(table), "latex": draw_latex(table)}[
+        kind
+    ]
+    mark = {"text": r"^── ours ─+$", "markdown": r"^\| \*\*ours\*\* ", "latex": r"^.*emph\{ours\}"}[kind]
+    found = re.search(mark, text, re.MULTILINE)
+    assert found is not None
+    cell = r"^(\| )?intrain\\?_cell +"
+    above, below = text[: found.start()], text[found.end() :]
+    assert not re.search(cell, above, re.MULTILINE)
+    assert re.search(cell, below, re.MULTILINE)
+    assert re.search(r"^(\| )?intrain +[&|\d]", above, re.MULTILINE)
+
+
+def test_markdown_is_a_table_a_section(table: Table) -> None:
+    text = draw_markdown(table)
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        f"## {dataset}, {split} accuracy"
+        for split in ("test", "validation")
+        for dataset in ("CIFAR-10", "CIFAR-100", "ImageNet16-120")
+    ]
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {10}
+    # Head, rule, fourteen published, the mark, three of ours, the run's own.
+    assert len(rows) == 6 * (2 + 14 + 1 + 4)
+
+
+def test_latex_is_well_formed(table: Table) -> None:
+    text = draw_latex(table)
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 6
+    assert text.count(r"\toprule") == text.count(r"\bottomrule") == 6
+    assert text.isascii()
+    plain = re.sub(r"\\[{}]", "", text)
+    assert plain.count("{") == plain.count("}")
+    assert not re.search(r"(?<!\\)[_#]", text)
+    body = [line for line in text.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {8}
+    assert len(body) == 6 * (1 + 14 + 4)
+    negative = table.rows[table.rows["kendall_tau"] < 0].iloc[0]["kendall_tau"]
+    assert f"$-${-negative:.3f}" in text
+
+
+def test_latex_escape() -> None:
+    assert latex_escape(r"a_b & 5 % {γ} \x") == r"a\_b \& 5 \% \{$\gamma$\} \textbackslash{}x"
+
+
+def test_published_figures_keep_the_papers_decimals(run: Path, truths: dict[str, Truth]) -> None:
+    spec = load_table_spec("table3")[1]
+    text = draw_text(Reporter(read_runs([run]), truths, Settings(resamples=0)).table("table3", spec), "test")
+    line = next(line for line in text.splitlines() if line.startswith("Additive"))
+    assert line.split()[-1] == "0.80"
+    assert "0.59 " in line
+
+
+# The command -------------------------------------------------------------------------------------------
+
+
+def call(monkeypatch: pytest.MonkeyPatch, truth: Truth, *arguments: object) -> int:
+    monkeypatch.setattr(cli, "load_truth", lambda space, folder: truth)
+    monkeypatch.setattr(sys, "argv", ["nasbench-report", *map(str, arguments)])
+    return cli.main()
+
+
+def test_command_writes_and_prints(
+    run: Path, truth: Truth, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, truth, run, "--resamples", 5) == 0
+    printed = capsys.readouterr()
+    assert "test accuracy" in printed.out
+    assert "validation accuracy" not in printed.out
+    folder = run / "tables"
+    expected = {f"{name}.{end}" for name in ("table1", "table3") for end in ("csv", "md", "tex")}
+    assert {path.name for path in folder.iterdir()} == expected | {"report.json"}
+    csv = pd.read_csv(folder / "table1.csv")
+    assert list(csv.columns) == CSV_COLUMNS
+    assert set(csv["split"]) == {"test", "val"}
+    record = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert record["settings"] == {"failures": "worst", "resamples": 5, "seed": 0}
+    assert record["runs"] == [{"run": "run", "seed": 3, "n": N}]
+    assert {"proxy": "zen", "dataset": "cifar10", "split": "val", "n": N, "n_failed": 4, "n_tied": 4} in (
+        record["tables"]["table1"]["rows"]
+    )
+
+
+def test_command_repeats_itself_exactly(run: Path, truth: Truth, monkeypatch: pytest.MonkeyPatch) -> None:
+    for out in ("a", "b"):
+        assert call(monkeypatch, truth, run, "--resamples", 5, "--out", run / out) == 0
+    for path in (run / "a").iterdir():
+        assert path.read_bytes() == (run / "b" / path.name).read_bytes()
+
+
+def test_command_options(
+    run: Path, truth: Truth, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--split", "val", "--failures", "omit", "--seed", 9, "--resamples", 5, "--table", "table1"]
+    assert call(monkeypatch, truth, run, *options) == 0
+    printed = capsys.readouterr().out
+    assert "validation accuracy" in printed
+    assert "left out" in printed
+    assert "seed 9" in printed
+    assert set(pd.read_csv(run / "tables" / "table1.csv")["split"]) == {"val"}
+    assert not (run / "tables" / "table3.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--table", "table2"], "unknown table 'table2'; did you mean table"),
+        (["--table", "nowhere.yaml"], "no table definition"),
+        (["--resamples", "-1"], "must be 0 or more"),
+    ],
+)
+def test_errors_are_one_line_and_exit_two(
+    run: Path,
+    truth: Truth,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    assert call(monkeypatch, truth, run, *arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert message in printed.err
+    assert not (run / "tables").exists()
+
+
+def test_a_missing_run_exits_two(
+    tmp_path: Path, truth: Truth, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, truth, tmp_path / "absent") == 2
+    assert "no run folder" in capsys.readouterr().err
+
+
+def test_accuracies_come_from_the_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = pd.DataFrame({"arch": ["a", "b"], "cifar10_val": [1.0, 2.0], "cifar10_test": [3.0, 4.0]})
+    asked: list[tuple[str, Path]] = []
+    monkeypatch.setattr(
+        cli.truth_tables, "load_table", lambda space, folder: asked.append((space, folder)) or frame
+    )
+    found = cli.load_truth("nasbench201", tmp_path)
+    assert asked == [("nasbench201", tmp_path)]
+    assert found.archs == ["a", "b"]
+    assert found.accuracy("cifar10", "val").tolist() == [1.0, 2.0]
+
+
+def test_a_missing_data_folder_exits_two(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["nasbench-report", str(run), "--data", str(tmp_path / "absent")])
+    assert cli.main() == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "there is no data folder" in printed.err
