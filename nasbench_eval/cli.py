@@ -1,4 +1,4 @@
-"""`nasbench-score`: a Hydra application whose errors are one line and whose runs continue where they stopped."""
+"""`nasbench-score`: a Hydra application with one-line errors, whose runs continue where they stopped."""
 
 from __future__ import annotations
 
@@ -102,7 +102,9 @@ def _check_names(overrides: Sequence[Override]) -> None:
 
 def _names_in(override: Override) -> list[str]:
     value = override.value()
-    parts = override.sweep_string_iterator() if override.is_sweep_override() else [value]
+    parts: list[object] = [value]
+    if override.is_sweep_override():
+        parts = [text for text in override.sweep_string_iterator() if isinstance(text, str)]
     return [name for part in parts for name in re.split(r"[\[\],\s]+", str(part).replace("'", "")) if name]
 
 
@@ -151,7 +153,8 @@ def _execute(run: Run) -> int:
         finished = datetime.now(timezone.utc).isoformat(timespec="seconds")
         store.finish({"finished": finished, "seconds_last_session": round(time.perf_counter() - started, 1)})
     print(
-        f"{counts['cells']} cells scored now, {counts['failed']} of {counts['rows']} scores not finite or failed; "
+        f"{counts['cells']} cells scored now; "
+        f"{counts['failed']} of {counts['rows']} scores not finite or failed; "
         f"next: nasbench-report {run.folder}",
         file=sys.stderr,
     )

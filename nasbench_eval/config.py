@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import os
@@ -26,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RunOptions:
-    """The options of a run that are not those of its space, data sets or proxies (see configs/config.yaml)."""
+    """Options of a run beside those of its space, data sets and proxies (see configs/config.yaml)."""
 
     n: int | Literal["all"]
     sample_seed: int
@@ -173,8 +172,3 @@ def sample(size: int, n: int, seed: int) -> tuple[int, ...]:
     """n of `size` indices at random without replacement; a smaller n is a prefix of a larger one."""
     order: Sequence[int] = np.random.default_rng(seed).permutation(size)[:n].tolist()
     return tuple(order)
-
-
-def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """Up to three known names close to one."""
-    return difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)

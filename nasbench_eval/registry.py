@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import pkgutil
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
@@ -26,7 +26,7 @@ class UnknownName(UsageError):
         super().__init__(f"unknown {kind} '{name}'; {hint}")
 
 
-@lru_cache(maxsize=None)
+@cache
 def names(kind: str) -> tuple[str, ...]:
     """All names of a kind (`proxies` or `spaces`): this package's modules, then entry points."""
     package = import_module(f"nasbench_eval.{kind}")

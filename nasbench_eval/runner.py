@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -76,14 +76,14 @@ def run_job(
     return counts
 
 
-def _in_process(scorer: _Scorer, work: Work) -> Iterator[list[Row]]:
+def _in_process(scorer: _Scorer, work: Work) -> Generator[list[Row], None, None]:
     for index, tasks in work.items():
         yield scorer(index, tasks)
 
 
 def _in_pool(
     job: Job, data: Path | None, device: torch.device, workers: int, work: Work
-) -> Iterator[list[Row]]:
+) -> Generator[list[Row], None, None]:
     context = multiprocessing.get_context("spawn")
     todo = iter(work.items())
     with ProcessPoolExecutor(workers, context, _start, (job, data, device, os.getpid())) as pool:

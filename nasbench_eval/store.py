@@ -1,7 +1,7 @@
 """The folder of a run: parquet shards written atomically, and a `run.json` that says how they were made.
 
-`scores/space=…/dataset=…/proxy=…/part-00000.parquet`; names with a leading dot are not yet, or no longer, part
-of the run, and readers pass them over.
+`scores/space=…/dataset=…/proxy=…/part-00000.parquet`; names with a leading dot are not yet, or no longer,
+part of the run, and readers pass them over.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Store:
         return {i for f in files for i in pq.read_table(f, columns=["index"])["index"].to_pylist()}
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Take rows; they reach the disk when 30 s or 2 % of the run's time, whichever is longer, is at risk."""
+        """Take rows; they reach the disk when 30 s or 2 % of the run's time (the longer) are at risk."""
         for row in rows:
             self._buffer.setdefault(Task(row["dataset"], row["label"]), []).append(row)
         now = time.monotonic()
@@ -127,14 +127,19 @@ def read_scores(folder: Path | str, *, dataset: str | None = None, proxy: str | 
         raise UsageError(
             f"{folder} holds no scores{f' of {proxy}' if proxy else ''}: is it the folder of a run?"
         )
-    return pd.concat(frames, ignore_index=True)
+    scores: pd.DataFrame = pd.concat(frames, ignore_index=True)
+    return scores
 
 
 def digest(folder: Path) -> str:
     """SHA-256 of all scores of a run, timings left out: equal where two runs gave the same bits."""
     frame = read_scores(folder).drop(columns=["seconds", "error"])
     frame = frame.sort_values(["space", "dataset", "proxy", "index"])[sorted(frame.columns)]
-    return hashlib.sha256(frame.to_csv(index=False, float_format=float.hex).encode()).hexdigest()
+    return hashlib.sha256(frame.map(_exact).to_csv(index=False).encode()).hexdigest()
+
+
+def _exact(value: object) -> str:
+    return value.hex() if isinstance(value, float) else str(value)
 
 
 def _joined(folder: Path, known: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -85,7 +86,7 @@ class Batches:
             raise UsageError(f"real images of {dataset} are asked for, but no data folder is named")
         return load_images(self.folder, dataset)
 
-    def _choice(self, dataset: str, batch_size: int, batch: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    def _choice(self, dataset: str, batch_size: int, batch: int) -> npt.NDArray[np.int64]:
         """Positions of a mini-batch: each is drawn on its own, without replacement within it."""
         count = len(self._images(dataset).y)
         if count < batch_size:
@@ -93,9 +94,7 @@ class Batches:
         rng = np.random.default_rng(seed_of(self.seed, "images", dataset, batch))
         return rng.permutation(count)[:batch_size]
 
-    def _normalised(
-        self, dataset: str, chosen: np.ndarray[tuple[int], np.dtype[np.int64]], resolution: int
-    ) -> Tensor:
+    def _normalised(self, dataset: str, chosen: npt.NDArray[np.int64], resolution: int) -> Tensor:
         info = self.datasets[dataset]
         x = torch.from_numpy(self._images(dataset).x[chosen]).permute(0, 3, 1, 2).float()
         x = (x - torch.tensor(info.mean).view(1, 3, 1, 1)) / torch.tensor(info.std).view(1, 3, 1, 1)

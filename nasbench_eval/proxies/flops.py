@@ -1,4 +1,4 @@
-"""FLOPs: multiply-accumulates of convolution and linear layers for one image, as NAS-Bench-201 counts them."""
+"""FLOPs: multiply-accumulates of convolution and linear layers for one image, NAS-Bench-201's count."""
 
 from __future__ import annotations
 

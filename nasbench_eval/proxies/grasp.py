@@ -1,7 +1,7 @@
 """GraSP: how much the gradient's norm would change if single weights were taken away.
 
-Wang et al., "Picking Winning Tickets Before Training by Preserving Gradient Flow", ICLR 2020, equation 8; sign
-and sum as in Abdelfattah et al. 2021, equation 1.
+Wang et al., "Picking Winning Tickets Before Training by Preserving Gradient Flow", ICLR 2020, equation 8;
+sign and sum as in Abdelfattah et al. 2021, equation 1.
 """
 
 from __future__ import annotations

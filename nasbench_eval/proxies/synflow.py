@@ -1,7 +1,8 @@
 """SynFlow: how much flow the weights let through, seen without data.
 
-Tanaka et al., "Pruning neural networks without any data by iteratively conserving synaptic flow", NeurIPS 2020,
-equation 1 and algorithm 1; `log_synflow` sums the logarithms of the tensors' flows, which no single tensor rules.
+Tanaka et al., "Pruning neural networks without any data by iteratively conserving synaptic flow", NeurIPS
+2020, equation 1 and algorithm 1; `log_synflow` sums the logarithms of the tensors' flows, so that no single
+tensor rules it.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from nasbench_eval.spaces.base import Network
 
 @dataclass(frozen=True)
 class Synflow(Batch):
-    """Σ_i Σ |θ_i ⊙ ∂R/∂θ_i| over weight tensors, R = Σ outputs, with |θ|, an input of ones, no batch norm.
+    """Σ_i Σ |θ_i ⊙ ∂R/∂θ_i| over weight tensors, R = Σ outputs, with |θ|, input of ones, no batch norm.
 
-    It runs in float64: in float32 the flow of deep cells overflows.  `log_synflow` is Σ_i log Σ |θ_i ⊙ ∂R/∂θ_i|
-    over the tensors that let any flow through.
+    It runs in float64: in float32 the flow of deep cells overflows.  `log_synflow` is
+    Σ_i log Σ |θ_i ⊙ ∂R/∂θ_i| over the tensors that let any flow through.
     """
 
     info: ClassVar = ProxyInfo("synflow", 1, "Tanaka et al. 2020, equation 1", ("log_synflow",))

@@ -127,7 +127,8 @@ class NASBench201:
         """The macro network of the paper around a cell: stem, 3 x N cells, two reductions, classifier."""
         with torch.device("meta"):  # drawing default weights only to overwrite them would cost 30 ms a cell
             network = _MacroNetwork(arch, self.channels, self.cells_per_stage, num_classes)
-        return network.to_empty(device="cpu")
+        network.to_empty(device="cpu")
+        return network
 
 
 class _ReluConvBn(nn.Sequential):

@@ -66,3 +66,16 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match=r"cannot write .*--out"), whole_file(tmp_path / "file" / "x.txt"):
         pytest.fail("the folder cannot exist")
+
+
+def test_a_reader_of_the_old_file_is_not_disturbed(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with whole_file(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    with path.open() as reader:
+        with whole_file(path) as temporary:
+            temporary.write_text("newer")
+        assert reader.read() == "new"
+    assert path.read_text() == "newer"
