@@ -27,7 +27,8 @@ T = TypeVar("T")
 class RunOptions:
     """Options of a run beside those of its space, data sets and proxies (see configs/config.yaml)."""
 
-    n: int | Literal["all"]
+    n: int | Literal["all", "auto"]
+    cpu_sample: int
     sample_seed: int
     indices: tuple[int, ...] | None
     seed: int
@@ -89,7 +90,7 @@ def resolve(config: DictConfig) -> Run:
     if workers < 1:
         raise UsageError(f"workers={workers}: at least one process has to work")
     folder = options.results / (options.run or _run_name(job))
-    return Run(job, _indices(options, len(space)), options, device, workers, folder)
+    return Run(job, _indices(options, len(space), device), options, device, workers, folder)
 
 
 def typed(cls: type[T], values: Mapping[str, Any], what: str) -> T:
@@ -155,17 +156,20 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _indices(options: RunOptions, size: int) -> tuple[int, ...]:
+def _indices(options: RunOptions, size: int, device: torch.device) -> tuple[int, ...]:
     if options.indices is not None:
         bad = [i for i in options.indices if not 0 <= i < size]
         if bad:
             raise UsageError(f"indices={bad}: the space has architectures 0 to {size - 1}")
         return tuple(dict.fromkeys(options.indices))
-    if options.n == "all":
+    n: int | str = options.n
+    if n == "auto":
+        n = "all" if device.type == "cuda" else min(options.cpu_sample, size)
+    if isinstance(n, str):
         return tuple(range(size))
-    if not 1 <= options.n <= size:
-        raise UsageError(f"n={options.n}: the space has 1 to {size} architectures to score, or n=all")
-    return sample(size, options.n, options.sample_seed)
+    if not 1 <= n <= size:
+        raise UsageError(f"n={n}: the space has 1 to {size} architectures to score, or n=all")
+    return sample(size, n, options.sample_seed)
 
 
 def sample(size: int, n: int, seed: int) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nasbench_eval.passes.observer import Observer, Record, parameter_names, watches
-from nasbench_eval.passes.spec import ForwardSpec, PassSpec
+from nasbench_eval.passes.spec import BatchNorm, ForwardSpec, PassSpec
+from nasbench_eval.passes.twice import twice_differentiable
 from nasbench_eval.passes.weights import draw
 from nasbench_eval.seeding import generator
 from nasbench_eval.spaces.base import Network
@@ -129,10 +130,12 @@ class Engine:
         if any(request.spec.wrt == "input" for request in requests):
             x = x.detach().requires_grad_()
         differentiate = any(request.spec.wrt != "nothing" for request in requests)
+        twice = any(request.spec.wrt == "curvature" for request in requests) and forward.bn == "train"
+        layers_ = twice_differentiable(self.network) if twice else nullcontext()
         headed = [w for w in watching if w.request.spec.objective != "features"]
         datasets = list(dict.fromkeys(w.request.dataset for w in headed))
         body = set(self.network.modules()) - {self.network.classifier}
-        with _batch_norm(self.network, forward.bn), torch.set_grad_enabled(differentiate):
+        with _batch_norm(self.network, forward.bn), layers_, torch.set_grad_enabled(differentiate):
             with self._clock(watching), _forward_hooks(body, watching):
                 features = self.network.features(x)
                 with torch.no_grad():
@@ -263,18 +266,16 @@ def _reset_statistics(network: Network) -> None:
 
 
 @contextmanager
-def _batch_norm(network: Network, mode: str) -> Iterator[None]:
-    norms = _norms(network)
+def _batch_norm(network: Network, mode: BatchNorm) -> Iterator[None]:
     network.train(mode != "eval")
-    if mode == "skip":
-        for norm in norms:
-            norm.forward = nn.Identity().forward  # type: ignore[method-assign]
+    skipped = _norms(network) if mode == "skip" else []
+    for norm in skipped:
+        norm.forward = nn.Identity().forward  # type: ignore[method-assign]
     try:
         yield
     finally:
-        if mode == "skip":
-            for norm in norms:
-                del norm.forward
+        for norm in skipped:
+            del norm.forward
 
 
 @contextmanager

@@ -1,0 +1,61 @@
+# Every target makes what it needs, .venv included.  `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# Tables and images: the environment's folder, else a shared one beside the checkout, else ./data.
+NASBENCH_EVAL_DATA ?= $(if $(wildcard ../shared/data),../shared/data,data)
+export NASBENCH_EVAL_DATA
+# Cells to score: a number, `all`, or `auto`: all on a GPU, else what two CPU cores do in about 15 minutes.
+SAMPLE ?= auto
+# More options for nasbench-score, such as OPTIONS='workers=4 seed=1'.
+OPTIONS ?=
+RUN ?= results/table1
+
+.DEFAULT_GOAL := help
+.PHONY: help reproduce-table1 reproduce-table3 data test check lint golden bench report clean
+
+help: ## list the targets
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+reproduce-table1: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## Table 1 of InTrain: score, correlate, print (SAMPLE=250, SAMPLE=all)
+	$(BIN)/nasbench-score experiment=table1 n=$(SAMPLE) $(OPTIONS)
+	$(BIN)/nasbench-report results/reproduce-table1
+
+reproduce-table3: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## Table 3 of InTrain: its parts, alone and combined
+	$(BIN)/nasbench-score experiment=table3 n=$(SAMPLE) $(OPTIONS)
+	$(BIN)/nasbench-report results/reproduce-table3 --table table3
+
+data: $(READY) ## fetch the ground-truth tables and images into $NASBENCH_EVAL_DATA
+	$(BIN)/nasbench-data --out $(NASBENCH_EVAL_DATA)
+
+$(NASBENCH_EVAL_DATA)/nasbench201.parquet: | $(READY)
+	$(BIN)/nasbench-data --out $(NASBENCH_EVAL_DATA)
+
+test: $(READY) ## the tests, on the CPU
+	$(BIN)/pytest -n 2 --dist worksteal
+
+lint: $(READY) ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check: lint test ## style, types and tests
+
+golden: $(READY) ## write the golden records anew, after a change that is meant to move scores
+	$(BIN)/python scripts/golden.py
+
+bench: $(READY) ## what each proxy costs, in units of a bare forward-backward pass
+	$(BIN)/python scripts/bench.py
+
+report: $(READY) ## the tables of a run again (RUN=results/table1)
+	$(BIN)/nasbench-report $(RUN)
+
+clean: ## remove the environment and the caches, keep results and data
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed; name one with make PYTHON=…" if sys.version_info < (3, 10) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
