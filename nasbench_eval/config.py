@@ -8,16 +8,18 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from nasbench_eval import registry
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.errors import UsageError
+from nasbench_eval.proxies.base import Proxy
+from nasbench_eval.spaces.base import SearchSpace
 from nasbench_eval.worker import Job
 
 T = TypeVar("T")
@@ -27,16 +29,16 @@ T = TypeVar("T")
 class RunOptions:
     """Options of a run beside those of its space, data sets and proxies (see configs/config.yaml)."""
 
-    n: int | Literal["all", "auto"]
-    cpu_sample: int
-    sample_seed: int
-    indices: tuple[int, ...] | None
-    seed: int
-    device: str
-    workers: int | None
+    n: Annotated[int, Field(ge=1)] | Literal["all", "auto"]
+    cpu_sample: Annotated[int, Field(ge=1)]
+    sample_seed: Annotated[int, Field(ge=0)]
+    indices: Annotated[tuple[int, ...], Field(min_length=1)] | None
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    device: Literal["auto", "cpu", "cuda"]
+    workers: Annotated[int, Field(ge=1)] | None
     data: Path | None
     results: Path
-    run: str | None
+    run: str | int | None
 
 
 @dataclass(frozen=True)
@@ -72,24 +74,17 @@ def resolve(config: DictConfig) -> Run:
     """
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     shared = plain.pop("options", None) or {}
-    groups = {group: plain.pop(group) for group in ("space", "dataset", "proxy")}
+    space = _space(plain.pop("space", None))
+    datasets = {
+        name: typed(DataSet, {"name": name, **options}, name)
+        for name, options in _items("dataset", plain.pop("dataset", None)).items()
+    }
+    proxies = _proxies(_items("proxy", plain.pop("proxy", None)), shared)
     options = typed(RunOptions, plain, "a run")
-    space_options = dict(groups["space"])
-    space = typed(registry.find("spaces", space_options.pop("name")), space_options, "the space")
-    datasets = {name: typed(DataSet, {"name": name, **d}, name) for name, d in groups["dataset"].items()}
-    proxies = {}
-    given = {label: dict(node) for label, node in groups["proxy"].items()}
-    classes = {label: registry.find("proxies", node.pop("name", label)) for label, node in given.items()}
-    _check_shared(shared, classes)
-    for label, node in given.items():
-        own = {k: v for k, v in shared.items() if k in _options_of(classes[label])}
-        proxies[label] = typed(classes[label], {**node, **own}, label)
     job = Job(space, datasets, proxies, options.seed)
     device = _device(options.device)
-    workers = options.workers or (len(os.sched_getaffinity(0)) if device.type == "cpu" else 1)
-    if workers < 1:
-        raise UsageError(f"workers={workers}: at least one process has to work")
-    folder = options.results / (options.run or _run_name(job))
+    workers = options.workers or (_cores() if device.type == "cpu" else 1)
+    folder = options.results / (_run_name(job) if options.run in (None, "") else str(options.run))
     return Run(job, _indices(options, len(space), device), options, device, workers, folder)
 
 
@@ -103,12 +98,72 @@ def typed(cls: type[T], values: Mapping[str, Any], what: str) -> T:
         if key not in _options_of(cls):
             raise unknown(f"option of {what}", key, _options_of(cls))
     try:
-        return TypeAdapter(cls).validate_python(dict(values))
+        # As JSON, because pydantic's strict mode then takes lists for tuples and texts for paths,
+        # but still no truth value, text or fraction for a whole number.
+        return TypeAdapter(cls).validate_json(json.dumps(dict(values), default=str), strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"][:1])
-        said = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-        raise UsageError(f"{what}: {place}={first['input']} will not do; it should be {said}") from error
+        raise UsageError(f"{what}: {_explained(error)}") from error
+
+
+def _explained(error: ValidationError) -> str:
+    """The first field that is wrong, with all that it might have been."""
+    first, *rest = error.errors()
+    if not first["loc"]:
+        return first["msg"].removeprefix("Value error, ")
+    field = first["loc"][0]
+    if first["type"] == "missing":
+        return f"the option {field} has no value"
+    kinds = [e["msg"] for e in (first, *rest) if e["loc"][:1] == (field,)]
+    should = " or ".join(dict.fromkeys(kind.removeprefix("Input should be ") for kind in kinds))
+    return f"{field}={first['input']} will not do; it should be {should}"
+
+
+def _items(group: str, node: Any) -> dict[str, dict[str, Any]]:
+    """The chosen items of a group: their options by name."""
+    if not node:
+        raise UsageError(f"no {group} is chosen; choose one with {group}=NAME")
+    items = {}
+    for name, options in node.items():
+        if not isinstance(options, dict):
+            raise UsageError(f"{group}.{name}={options} is no {group} with options")
+        items[name] = dict(options)
+    return items
+
+
+def _space(node: Any) -> SearchSpace:
+    if not isinstance(node, dict) or "name" not in node:
+        raise UsageError("no search space is chosen; choose one with space=NAME")
+    options = dict(node)
+    name = options.pop("name")
+    space: SearchSpace = typed(registry.find("spaces", name), options, name)
+    return space
+
+
+def _proxies(given: Mapping[str, dict[str, Any]], shared: Mapping[str, Any]) -> dict[str, Proxy]:
+    """Proxies by label; an option in `shared` goes to each that has it."""
+    classes = {label: registry.find("proxies", node.pop("name", label)) for label, node in given.items()}
+    every = {name for cls in classes.values() for name in _options_of(cls)}
+    for key in shared:
+        if key not in every:
+            raise unknown(f"option of {', '.join(classes)}", key, every)
+    proxies = {}
+    for label, node in given.items():
+        own = {k: v for k, v in shared.items() if k in _options_of(classes[label])}
+        proxies[label] = typed(classes[label], {**node, **own}, label)
+        _check_passes(label, proxies[label])
+    return proxies
+
+
+def _check_passes(label: str, proxy: Proxy) -> None:
+    try:
+        passes = proxy.passes()
+    except ValueError as error:
+        raise UsageError(f"{label}: {error}") from error
+    for spec in passes:
+        for option in ("batch_size", "resolution"):
+            value = getattr(spec.forward, option)
+            if value is not None and value < 1:
+                raise UsageError(f"{label}: {option}={value} will not do; it should be at least 1")
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
@@ -118,13 +173,6 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
 
 def _options_of(cls: Any) -> set[str]:
     return {f.name for f in fields(cls)}
-
-
-def _check_shared(shared: Mapping[str, Any], classes: Mapping[str, Any]) -> None:
-    every = {name for cls in classes.values() for name in _options_of(cls)}
-    for key in shared:
-        if key not in every:
-            raise unknown(f"option of {', '.join(classes)}", key, every)
 
 
 def _identity(job: Job) -> dict[str, Any]:
@@ -146,13 +194,16 @@ def _run_name(job: Job) -> str:
     return f"{job.space.name}-{'+'.join(job.datasets)}-{what}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
+def _cores() -> int:
+    """Cores this process may use, where the system tells; all of them elsewhere."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name not in ("cpu", "cuda"):
-        raise UsageError(f"device={name} will not do; it should be auto, cpu or cuda")
     if name == "cuda" and not torch.cuda.is_available():
         raise UsageError("device=cuda: PyTorch sees no CUDA device here; device=cpu works everywhere")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
 
 
@@ -167,8 +218,8 @@ def _indices(options: RunOptions, size: int, device: torch.device) -> tuple[int,
         n = "all" if device.type == "cuda" else min(options.cpu_sample, size)
     if isinstance(n, str):
         return tuple(range(size))
-    if not 1 <= n <= size:
-        raise UsageError(f"n={n}: the space has 1 to {size} architectures to score, or n=all")
+    if n > size:
+        raise UsageError(f"n={n}: the space has {size} architectures; n=all takes them all")
     return sample(size, n, options.sample_seed)
 
 

@@ -13,6 +13,7 @@ import scipy
 import torch
 
 import nasbench_eval
+from nasbench_eval.paths import config_folder
 
 
 def versions() -> dict[str, str]:
@@ -31,18 +32,18 @@ def commit() -> str | None:
     """The commit of the checkout the package runs from, `+changes` if it differs; None outside one."""
     here = Path(__file__).resolve().parent
     try:
-        head = subprocess.run(
-            ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-        )
-        status = subprocess.run(
-            ["git", "-C", str(here), "status", "--porcelain", "--", str(here), str(here.parent / "configs")],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        # An installed copy may lie inside the checkout of another project, whose commit says nothing.
+        _git("-C", str(here), "ls-files", "--error-unmatch", "--", __file__)
+        head = _git("-C", str(here), "rev-parse", "HEAD")
+        changes = _git("-C", str(here), "status", "--porcelain", "--", str(here), str(config_folder()))
     except (OSError, subprocess.CalledProcessError):
         return None
-    return head.stdout.strip() + ("+changes" if status.stdout.strip() else "")
+    return head + ("+changes" if changes else "")
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def hardware(device: torch.device) -> dict[str, Any]:

@@ -8,12 +8,17 @@ from __future__ import annotations
 import difflib
 import pkgutil
 from collections.abc import Iterable
+from dataclasses import is_dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from nasbench_eval.errors import UsageError
+
+# The name under which a module of this package offers its class, and the word for such a class in errors.
+_ATTRIBUTES = {"proxies": "PROXY", "spaces": "SPACE"}
+_WORDS = {"proxies": "proxy", "spaces": "search space"}
 
 
 class UnknownName(UsageError):
@@ -26,13 +31,14 @@ class UnknownName(UsageError):
         super().__init__(f"unknown {kind} '{name}'; {hint}")
 
 
-@cache
 def names(kind: str) -> tuple[str, ...]:
     """All names of a kind (`proxies` or `spaces`): this package's modules, then entry points."""
-    package = import_module(f"nasbench_eval.{kind}")
-    own = [m.name for m in pkgutil.iter_modules(package.__path__) if m.name != "base"]
-    plugged = [e.name for e in entry_points(group=f"nasbench_eval.{kind}")]
-    return tuple(dict.fromkeys(own + plugged))
+    return tuple(dict.fromkeys([*_modules(kind), *plugins(kind)]))
+
+
+def plugins(kind: str) -> tuple[str, ...]:
+    """Names that other packages bring, through the entry-point group `nasbench_eval.<kind>`."""
+    return tuple(entry.name for entry in _entries(kind))
 
 
 def find(kind: str, name: str) -> Any:
@@ -40,11 +46,36 @@ def find(kind: str, name: str) -> Any:
 
     Raises:
         UnknownName: if there is none.
+        UsageError: if the name has two meanings, or an entry point does not lead to a dataclass.
     """
-    for entry in entry_points(group=f"nasbench_eval.{kind}"):
-        if entry.name == name:
-            return entry.load()
-    if name not in names(kind):
-        raise UnknownName({"proxies": "proxy", "spaces": "search space"}[kind], name, names(kind))
-    module = import_module(f"nasbench_eval.{kind}.{name}")
-    return getattr(module, {"proxies": "PROXY", "spaces": "SPACE"}[kind])
+    entries = [entry for entry in _entries(kind) if entry.name == name]
+    own = name in _modules(kind)
+    if not entries and not own:
+        raise UnknownName(_WORDS[kind], name, names(kind))
+    if len(entries) + own > 1:
+        values = ", ".join(sorted({entry.value for entry in entries}))
+        raise UsageError(f"{_WORDS[kind]} '{name}' has two meanings; one comes from the entry point {values}")
+    if own:
+        return getattr(import_module(f"nasbench_eval.{kind}.{name}"), _ATTRIBUTES[kind])
+    return _load(entries[0], f"{_WORDS[kind]} '{name}' of another package ({entries[0].value})")
+
+
+@cache
+def _modules(kind: str) -> tuple[str, ...]:
+    package = import_module(f"nasbench_eval.{kind}")
+    return tuple(m.name for m in pkgutil.iter_modules(package.__path__) if m.name != "base")
+
+
+@cache
+def _entries(kind: str) -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=f"nasbench_eval.{kind}"))
+
+
+def _load(entry: EntryPoint, what: str) -> Any:
+    try:
+        loaded = entry.load()
+    except Exception as error:  # whatever the other package's import raises
+        raise UsageError(f"{what} cannot be loaded: {type(error).__name__}: {error}") from error
+    if not (isinstance(loaded, type) and is_dataclass(loaded)):
+        raise UsageError(f"{what} is no dataclass whose fields are its options")
+    return loaded

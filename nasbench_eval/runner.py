@@ -11,6 +11,7 @@ from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -24,47 +25,60 @@ from nasbench_eval.worker import Job, Row, Task, configure_process, score_archit
 Work = Mapping[int, Sequence[Task]]  # tasks still to do, by architecture index
 
 
-class _Scorer:
-    """What a process needs to score: made once, since batches and images are read once."""
+class Scorer:
+    """What a process needs to score: made once, since batches and images are read once.
+
+    Args:
+        job: what decides the scores.
+        data: folder of real images; None if no pass asks for them.
+        device: where the passes run.
+    """
 
     def __init__(self, job: Job, data: Path | None, device: torch.device) -> None:
         configure_process(device)
-        self.job, self.device = job, device
+        self.job, self.data, self.device = job, data, device
         self.batches = Batches(job.seed, job.datasets, data, device)
 
-    def check_inputs(self, tasks: Sequence[Task]) -> None:
-        """Make every batch once, so that missing images are told before the first network is built."""
-        for task in tasks:
+    def check_inputs(self) -> None:
+        """Make every batch once, so that missing images are told before the first network is built.
+
+        Raises:
+            UsageError: naming the proxy and data set whose input cannot be had.
+        """
+        for task in self.job.tasks():
             for spec, dataset in self.job.passes(task):
-                self.batches.input(spec.forward, dataset)
+                try:
+                    self.batches.input(spec.forward, dataset)
+                except (MemoryError, RuntimeError) as error:  # a batch too large; torch raises RuntimeError
+                    reason = str(error).strip().splitlines()[0]
+                    raise UsageError(f"{task.label} on {task.dataset}: no such input: {reason}") from error
 
     def __call__(self, index: int, tasks: Sequence[Task]) -> list[Row]:
         return score_architecture(self.job, index, tasks, self.batches, self.device)
 
 
-def run_job(
-    job: Job,
-    indices: Sequence[int],
-    store: Store,
-    *,
-    data: Path | None,
-    device: torch.device,
-    workers: int,
-) -> dict[str, int]:
+def run_job(scorer: Scorer, indices: Sequence[int], store: Store, *, workers: int) -> dict[str, int]:
     """Score what the store does not hold yet.  Returns counts: cells, rows and failed rows scored now.
 
     Rows reach the disk as the store sees fit, at the latest when the store is closed.
+
+    Raises:
+        UsageError: if a worker process dies or the store cannot be read or written.
     """
-    scorer = _Scorer(job, data, device)
-    scorer.check_inputs(job.tasks())
-    done = {task: store.done(task) for task in job.tasks()}
-    work = {i: missing for i in indices if (missing := [t for t in job.tasks() if i not in done[t]])}
+    tasks = scorer.job.tasks()
+    done = {task: store.done(task) for task in tasks}
+    work = {i: missing for i in indices if (missing := [t for t in tasks if i not in done[t]])}
     counts = {"cells": 0, "rows": 0, "failed": 0}
     bar = tqdm(
-        total=len(indices), initial=len(indices) - len(work), unit="cell", smoothing=0.05, file=sys.stderr
+        total=len(indices),
+        initial=len(indices) - len(work),
+        unit="cell",
+        smoothing=0.05,
+        mininterval=0.1 if sys.stderr.isatty() else 10,  # a log file wants no line every 0.1 s
+        file=sys.stderr,
     )
     with closing(bar):
-        results = _in_process(scorer, work) if workers == 1 else _in_pool(job, data, device, workers, work)
+        results = _in_process(scorer, work) if workers == 1 else _in_pool(scorer, work, workers)
         with closing(results):  # ends the workers at once when this is interrupted
             for rows in results:
                 store.add(rows)
@@ -76,51 +90,64 @@ def run_job(
     return counts
 
 
-def _in_process(scorer: _Scorer, work: Work) -> Generator[list[Row], None, None]:
+def _in_process(scorer: Scorer, work: Work) -> Generator[list[Row], None, None]:
     for index, tasks in work.items():
         yield scorer(index, tasks)
 
 
-def _in_pool(
-    job: Job, data: Path | None, device: torch.device, workers: int, work: Work
-) -> Generator[list[Row], None, None]:
+def _in_pool(scorer: Scorer, work: Work, workers: int) -> Generator[list[Row], None, None]:
     context = multiprocessing.get_context("spawn")
+    made_of = (scorer.job, scorer.data, scorer.device, os.getpid())
     todo = iter(work.items())
-    with ProcessPoolExecutor(workers, context, _start, (job, data, device, os.getpid())) as pool:
+    with ProcessPoolExecutor(workers, context, _start, made_of) as pool:
         try:
-            running = {pool.submit(_score, *item) for _, item in zip(range(2 * workers), todo, strict=False)}
+            running = {_submit(pool, *item) for item in islice(todo, 2 * workers)}
             while running:
                 finished, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in finished:
-                    running |= {pool.submit(_score, *item) for _, item in zip(range(1), todo, strict=False)}
+                    running |= {_submit(pool, *item) for item in islice(todo, 1)}
                     yield _result(future)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        except BaseException:  # an interrupt and an early close included: nobody waits for what is under way
             for process in multiprocessing.active_children():
                 process.terminate()
+            raise
+
+
+def _submit(pool: ProcessPoolExecutor, index: int, tasks: Sequence[Task]) -> Future[list[Row]]:
+    """Hand over a cell.  A process started meanwhile inherits that Ctrl-C is for its parent alone."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return pool.submit(_score, index, tasks)
+    except BrokenProcessPool as error:
+        raise _worker_died() from error
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _result(future: Future[list[Row]]) -> list[Row]:
     try:
         return future.result()
     except BrokenProcessPool as error:
-        raise UsageError(
-            "a worker process was killed, most likely for want of memory; finished cells are kept: "
-            "run the same command again to continue, with fewer workers (workers=1) if it happens again"
-        ) from error
+        raise _worker_died() from error
 
 
-_scorer: _Scorer
+def _worker_died() -> UsageError:
+    return UsageError(
+        "a worker process was killed, most likely for want of memory; finished cells are kept: "
+        "run the same command again to continue, with fewer workers (workers=1) if it happens again"
+    )
+
+
+_scorer: Scorer
 
 
 def _start(job: Job, data: Path | None, device: torch.device, parent: int) -> None:
     global _scorer
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: never outlive the parent
         if os.getppid() != parent:
-            sys.exit(1)
-    _scorer = _Scorer(job, data, device)
+            os._exit(1)
+    _scorer = Scorer(job, data, device)
 
 
 def _score(index: int, tasks: Sequence[Task]) -> list[Row]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import io
 import json
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +25,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.worker import Row, Task
 
 _METADATA = b"nasbench_eval"
+_REPLACES = b"replaces"
 _FIRST = [("index", pa.int32()), ("arch", pa.string()), ("seed", pa.int64())]
 _LAST = [
     ("score", pa.float64()),
@@ -32,6 +35,17 @@ _LAST = [
     ("proxy_version", pa.int32()),
 ]
 _FIXED = {name for name, _ in _FIRST + _LAST}
+# What run.json says of a finished run, and what it says of the machinery of its last session.
+_OUTCOME = ("finished", "seconds_last_session", "scores_sha256")
+_MACHINERY = ("versions", "commit", "device", "device_name")
+
+
+@dataclass
+class _Shard:
+    """Rows held back, and the file they go to: writing them twice leaves them once."""
+
+    path: Path
+    rows: list[Row] = field(default_factory=list)
 
 
 class Store:
@@ -45,44 +59,57 @@ class Store:
         record: anything else `run.json` should hold.
 
     Raises:
-        UsageError: if another process writes to the folder, or it holds scores of another configuration.
+        UsageError: if another process writes to the folder, it holds scores of another configuration or
+            damaged files, or it cannot be written to.
     """
 
     def __init__(
         self, folder: Path, space: str, identity: Mapping[str, Any], record: Mapping[str, Any]
     ) -> None:
         self.folder, self.scores = folder, folder / "scores" / f"space={space}"
-        folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(folder)
         self.run_file = folder / "run.json"
-        known = json.loads(self.run_file.read_text()) if self.run_file.exists() else {}
-        self.run = {**known, **record, **_joined(folder, known, json.loads(json.dumps(identity)))}
-        self._write_run()
-        self._buffer: dict[Task, list[Row]] = {}
+        self._lock = _lock(folder)
+        try:
+            known = _read_run(folder, self.run_file)
+            identity = _joined(folder, known, json.loads(json.dumps(identity)))
+            known = {key: value for key, value in known.items() if key not in _OUTCOME}
+            self.run = {**known, **record, **identity, "earlier": _earlier(known, record)}
+            for partition in self.scores.glob("*/*"):
+                _finish_compaction(partition)
+                for leftover in partition.glob(".*.tmp"):
+                    leftover.unlink()
+            self._write_run()
+        except BaseException:
+            self._lock.close()
+            raise
+        self._held: dict[Task, _Shard] = {}
         self._opened = self._flushed = time.monotonic()
-        for partition in self.scores.glob("*/*"):
-            _finish_compaction(partition)
 
     def done(self, task: Task) -> set[int]:
         """Indices of the architectures whose row is on disk."""
         files = _parts(self._partition(task))
-        return {i for f in files for i in pq.read_table(f, columns=["index"])["index"].to_pylist()}
+        return {i for f in files for i in _read(f, columns=["index"])["index"].to_pylist()}
 
     def add(self, rows: Iterable[Row]) -> None:
         """Take rows; they reach the disk when 30 s or 2 % of the run's time (the longer) are at risk."""
         for row in rows:
-            self._buffer.setdefault(Task(row["dataset"], row["label"]), []).append(row)
+            task = Task(row["dataset"], row["label"])
+            if task not in self._held:
+                self._held[task] = _Shard(_next_part(self._partition(task)))
+            self._held[task].rows.append(row)
         now = time.monotonic()
         if now - self._flushed > max(30.0, 0.02 * (now - self._opened)):
             self.flush()
 
     def flush(self) -> None:
-        """Write what is held, one new shard a partition."""
-        for task, rows in self._buffer.items():
-            partition = self._partition(task)
-            partition.mkdir(parents=True, exist_ok=True)
-            _write_atomically(partition / _next_name(partition), _table(rows, self.run))
-        self._buffer = {}
+        """Write what is held, one new shard a partition.
+
+        Raises:
+            UsageError: if it cannot be written; what is not on disk stays held.
+        """
+        for task, shard in list(self._held.items()):
+            _write(shard.path, _parquet(_table(shard.rows, self.run)))
+            del self._held[task]
         self._flushed = time.monotonic()
 
     def finish(self, record: Mapping[str, Any]) -> None:
@@ -95,34 +122,28 @@ class Store:
 
     def close(self) -> None:
         """Write what is held and let go of the folder."""
-        self.flush()
-        self._lock.close()
+        try:
+            self.flush()
+        finally:
+            self._lock.close()
 
     def _partition(self, task: Task) -> Path:
         return self.scores / f"dataset={task.dataset}" / f"proxy={task.label}"
 
     def _write_run(self) -> None:
-        temporary = self.run_file.with_name(".run.json")
-        temporary.write_text(json.dumps(self.run, indent=2, sort_keys=True) + "\n")
-        os.replace(temporary, self.run_file)
+        _write(self.run_file, (json.dumps(self.run, indent=2, sort_keys=True) + "\n").encode())
 
 
 def read_scores(folder: Path | str, *, dataset: str | None = None, proxy: str | None = None) -> pd.DataFrame:
     """All scores of a run (or of one data set, or one proxy) with `space`, `dataset` and `proxy` columns.
 
-    Columns of other proxies are NaN.  One partition alone reads as well with `pandas.read_parquet`.
+    Columns of other proxies are NaN.  `pandas.read_parquet` reads `scores/` as well, with the columns of
+    the first partition it meets; those of a run that was interrupted may be incomplete.
 
     Raises:
-        UsageError: if the folder holds no such scores.
+        UsageError: if the folder holds no such scores, or a file of them is damaged.
     """
-    pattern = f"space=*/dataset={dataset or '*'}/proxy={proxy or '*'}"
-    frames = []
-    for partition in sorted((Path(folder) / "scores").glob(pattern)):
-        files = _parts(partition)
-        if files:
-            frame = pd.concat([pq.read_table(f, partitioning=None).to_pandas() for f in files])
-            keys = dict(part.split("=", 1) for part in partition.parts[-3:])
-            frames.append(frame.assign(**keys).sort_values("index"))
+    frames = [frame.assign(**keys) for keys, frame in _frames(Path(folder), dataset=dataset, proxy=proxy)]
     if not frames:
         raise UsageError(
             f"{folder} holds no scores{f' of {proxy}' if proxy else ''}: is it the folder of a run?"
@@ -133,13 +154,51 @@ def read_scores(folder: Path | str, *, dataset: str | None = None, proxy: str | 
 
 def digest(folder: Path) -> str:
     """SHA-256 of all scores of a run, timings left out: equal where two runs gave the same bits."""
-    frame = read_scores(folder).drop(columns=["seconds", "error"])
-    frame = frame.sort_values(["space", "dataset", "proxy", "index"])[sorted(frame.columns)]
-    return hashlib.sha256(frame.map(_exact).to_csv(index=False).encode()).hexdigest()
+    total = hashlib.sha256()
+    for keys, frame in _frames(folder):
+        kept = frame.drop(columns=["seconds", "error"])
+        total.update(json.dumps(keys).encode())
+        total.update(kept[sorted(kept.columns)].map(_exact).to_csv(index=False).encode())
+    return total.hexdigest()
 
 
 def _exact(value: object) -> str:
     return value.hex() if isinstance(value, float) else str(value)
+
+
+def _frames(
+    folder: Path, *, dataset: str | None = None, proxy: str | None = None
+) -> Iterable[tuple[dict[str, str], pd.DataFrame]]:
+    """Each partition's space, data set and proxy with its rows in index order."""
+    pattern = f"space=*/dataset={dataset or '*'}/proxy={proxy or '*'}"
+    for partition in sorted((folder / "scores").glob(pattern)):
+        files = _parts(partition)
+        if files:
+            frame = pd.concat([_read(f).to_pandas() for f in files])
+            keys = dict(part.split("=", 1) for part in partition.parts[-3:])
+            yield keys, frame.sort_values("index")
+
+
+def _read_run(folder: Path, file: Path) -> dict[str, Any]:
+    try:
+        known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return known
+    except FileNotFoundError:
+        if any((folder / "scores").glob("*/*/*/part-*.parquet")):
+            raise UsageError(
+                f"{folder} holds scores, but no run.json says of what; choose another folder with run=NAME"
+            ) from None
+        return {}
+    except ValueError as error:
+        raise UsageError(f"{file} is damaged ({error}); choose another folder with run=NAME") from error
+
+
+def _earlier(known: Mapping[str, Any], record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The machinery of earlier sessions, where it was not that of this one."""
+    before = {key: known[key] for key in _MACHINERY if key in known}
+    now = {key: record[key] for key in _MACHINERY if key in record}
+    earlier: list[dict[str, Any]] = known.get("earlier", [])
+    return earlier if before in ({}, now) or before in earlier else [*earlier, before]
 
 
 def _joined(folder: Path, known: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,22 +219,31 @@ def _joined(folder: Path, known: Mapping[str, Any], identity: Mapping[str, Any])
 def _agree(folder: Path, what: str, old: Any, new: Any) -> None:
     if old == new:
         return
-    if isinstance(old, dict) and isinstance(new, dict):
-        changed = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
-        old, new = ({k: d.get(k) for k in changed} for d in (old, new))
+    old, new = (value if isinstance(value, dict) else {what: value} for value in (old, new))
+    changed = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
+    old, new = (", ".join(f"{k}={d.get(k)}" for k in changed) for d in (old, new))
     raise UsageError(
-        f"{folder} holds scores of another configuration: {what} was {old}, now {new}; "
+        f"{folder} holds scores of another configuration: {what} was made with {old}, now {new}; "
         "choose another folder with run=NAME, or delete this one"
     )
 
 
 def _lock(folder: Path) -> IO[str]:
-    handle = (folder / ".lock").open("w")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = (folder / ".lock").open("w")
+    except OSError as error:
+        raise UsageError(f"cannot write to {folder}: {error.strerror}") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         handle.close()
         raise UsageError(f"another process is writing to {folder}; wait for it or choose run=NAME") from error
+    except OSError as error:
+        handle.close()
+        raise UsageError(
+            f"cannot lock {folder} ({error.strerror}); choose a local folder with results="
+        ) from error
     return handle
 
 
@@ -183,9 +251,9 @@ def _parts(partition: Path) -> list[Path]:
     return sorted(partition.glob("part-*.parquet"))
 
 
-def _next_name(partition: Path) -> str:
+def _next_part(partition: Path) -> Path:
     numbers = [int(f.stem.split("-")[1]) for f in _parts(partition)]
-    return f"part-{max(numbers, default=-1) + 1:05d}.parquet"
+    return partition / f"part-{max(numbers, default=-1) + 1:05d}.parquet"
 
 
 def _table(rows: Sequence[Row], run: Mapping[str, Any]) -> pa.Table:
@@ -198,13 +266,36 @@ def _table(rows: Sequence[Row], run: Mapping[str, Any]) -> pa.Table:
     return pa.Table.from_pylist(kept, schema=schema)
 
 
-def _write_atomically(path: Path, table: pa.Table) -> None:
+def _read(file: Path, columns: list[str] | None = None) -> pa.Table:
+    try:
+        return pq.read_table(file, columns=columns, partitioning=None)
+    except (OSError, pa.ArrowException) as error:
+        raise UsageError(
+            f"{file} is damaged ({str(error).splitlines()[0]}); delete it to have its cells scored again"
+        ) from error
+
+
+def _parquet(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Put a file in its place whole or not at all, and have it survive a loss of power."""
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        pq.write_table(table, file, compression="zstd")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _compact(partition: Path) -> None:
@@ -212,9 +303,9 @@ def _compact(partition: Path) -> None:
     parts = _parts(partition)
     if len(parts) < 2:
         return
-    merged = pa.concat_tables([pq.read_table(f, partitioning=None) for f in parts]).sort_by("index")
-    metadata = {**merged.schema.metadata, b"replaces": json.dumps([f.name for f in parts]).encode()}
-    _write_atomically(partition / ".merged.parquet", merged.replace_schema_metadata(metadata))
+    merged = pa.concat_tables([_read(f) for f in parts]).sort_by("index")
+    metadata = {**merged.schema.metadata, _REPLACES: json.dumps([f.name for f in parts]).encode()}
+    _write(partition / ".merged.parquet", _parquet(merged.replace_schema_metadata(metadata)))
     _finish_compaction(partition)
 
 
@@ -223,7 +314,7 @@ def _finish_compaction(partition: Path) -> None:
     merged = partition / ".merged.parquet"
     if not merged.exists():
         return
-    replaced = json.loads(pq.read_schema(merged).metadata[b"replaces"])
+    replaced = json.loads(_read(merged, columns=["index"]).schema.metadata[_REPLACES])
     for name in replaced:
         (partition / name).unlink(missing_ok=True)
     os.replace(merged, partition / replaced[0])

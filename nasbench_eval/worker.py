@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -63,33 +64,49 @@ def score_architecture(
     job: Job, index: int, tasks: Sequence[Task], batches: Batches, device: torch.device
 ) -> list[Row]:
     """One row a task for the architecture at an index.  A failure is a row with its status and error."""
-    arch = job.space.arch(index)
-    text = job.space.format(arch)
-    classes = {name: info.num_classes for name, info in job.datasets.items()}
-    network = job.space.build(arch, num_classes=next(iter(classes.values())))
-    engine = Engine(network, classes, batches, key=(job.seed, text), device=device)
-    requests: dict[tuple[Proxy, PassSpec, str | None], Request] = {}
-    for task in tasks:
-        proxy = job.proxies[task.label]
-        for spec, dataset in job.passes(task):
-            requests[proxy, spec, dataset] = Request(spec, dataset, proxy.observe)
-    outcomes = dict(zip(requests, engine.run(list(requests.values())), strict=True))
+    text = job.space.format(job.space.arch(index))
+    outcomes = _run_passes(job, index, tasks, batches, device)
     rows = []
     for task in tasks:
         proxy = job.proxies[task.label]
-        mine = [outcomes[proxy, spec, dataset] for spec, dataset in job.passes(task)]
         place = {"dataset": task.dataset, "label": task.label, "index": index, "arch": text, "seed": job.seed}
+        mine = [outcomes[task.label, spec, dataset] for spec, dataset in job.passes(task)]
         rows.append({**place, **_score(proxy, mine), "proxy_version": proxy.info.version})
     return rows
 
 
+def _run_passes(
+    job: Job, index: int, tasks: Sequence[Task], batches: Batches, device: torch.device
+) -> dict[tuple[str, PassSpec, str | None], Outcome]:
+    """What came of each pass, by label; tasks that share a pass with no data set of its own share it here."""
+    requests = {
+        (task.label, spec, dataset): Request(spec, dataset, job.proxies[task.label].observe)
+        for task in tasks
+        for spec, dataset in job.passes(task)
+    }
+    arch = job.space.arch(index)
+    classes = {name: info.num_classes for name, info in job.datasets.items()}
+    started = time.perf_counter()
+    try:
+        network = job.space.build(arch, num_classes=next(iter(classes.values())))
+        engine = Engine(network, classes, batches, key=(job.seed, job.space.format(arch)), device=device)
+    except Exception as error:  # no network, hence no pass
+        failed = Outcome(None, time.perf_counter() - started, error)
+        return dict.fromkeys(requests, failed)
+    return dict(zip(requests, engine.run(list(requests.values())), strict=True))
+
+
 def _score(proxy: Proxy, outcomes: Sequence[Outcome]) -> Row:
-    columns: dict[str, float] = dict.fromkeys((*proxy.info.columns, "score"), math.nan)
+    names = (*proxy.info.columns, "score")
+    columns: dict[str, float] = dict.fromkeys(names, math.nan)
     seconds = sum(outcome.seconds for outcome in outcomes)
     error = next((outcome.error for outcome in outcomes if outcome.error is not None), None)
     if error is None:
         try:
-            columns = proxy.score([outcome.record for outcome in outcomes if outcome.record is not None])
+            values = proxy.score([outcome.record for outcome in outcomes if outcome.record is not None])
+            if values.keys() != set(names):
+                raise ValueError(f"gave {sorted(values)}, not the columns it declares, {sorted(names)}")
+            columns = {name: float(values[name]) for name in names}
         except Exception as raised:
             error = raised
     status, message = _status(columns["score"], error)
@@ -100,7 +117,7 @@ def _status(score: float, error: Exception | None) -> tuple[str, str | None]:
     if error is None:
         status = "ok" if math.isfinite(score) else "nan" if math.isnan(score) else "inf"
         return status, None
-    text = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+    text = f"{type(error).__name__}: {error}".strip().splitlines()[0][:300]
     out_of_memory = isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text
     return ("oom" if out_of_memory else "error"), text
 

@@ -8,8 +8,8 @@ Convolution y = x ∗ w: with cotangents v of gx and u of gw, the scalar ⟨v, g
 ⟨gy, v ∗ w + x ∗ u⟩, so its gradient by gy is v ∗ w + x ∗ u, and its gradients by x and w are those that gy
 has in a convolution of v with u.
 
-Batch norm (Ioffe & Szegedy 2015): with x̂ = (x − μ)·r, r = (σ² + ε)^(−1/2), and m(·) the mean over a channel's N
-entries, gx = γ r [gy − m(gy) − x̂ m(gy x̂)].  The scalar ⟨v, gx⟩ = γ N r (a − b c), with
+Batch norm (Ioffe & Szegedy 2015): with x̂ = (x − μ)·r, r = (σ² + ε)^(−1/2), and m(·) the mean over a
+channel's N entries, gx = γ r [gy − m(gy) − x̂ m(gy x̂)].  The scalar ⟨v, gx⟩ = γ N r (a − b c), with
 a = m(v gy) − m(v) m(gy), b = m(v x̂) and c = m(gy x̂), has the gradients
 
     ∂/∂gy = γ r [v − m(v) − x̂ b], which is batch norm's own backward pass applied to v, and

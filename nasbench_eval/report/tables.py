@@ -173,7 +173,7 @@ def row_values(
         # Nothing at all is a proxy that was not run, which the empty row says already.
         if found:
             lacking = ", ".join(name for name, column in columns.items() if column is None)
-            notes.append(f"{row.name} on {dataset}: not computed, there are no scores of {lacking}")
+            notes.append(f"{row.name}: not computed, there are no scores of {lacking}")
         return None, notes
     frame = scores.frames.get(part)
     if frame is None:

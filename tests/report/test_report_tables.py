@@ -257,7 +257,7 @@ def test_aggregates_take_own_columns_or_other_labels(write_run: WriteRun, truths
 def test_an_aggregate_short_of_a_component_says_so(write_run: WriteRun, truths: dict[str, Truth]) -> None:
     table = compute(write_run({("ntk_condition", "cifar10"): {"score": rng(0).normal(size=N)}}), truths)
     assert one(table, "te_nas")["n"] == 0
-    assert "te_nas on cifar10: not computed, there are no scores of linear_regions" in table.notes
+    assert "te_nas: not computed, there are no scores of linear_regions" in table.notes
 
 
 def test_ours_stand_below_with_the_runs_own_proxies_last(

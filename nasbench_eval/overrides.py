@@ -1,0 +1,181 @@
+"""The command line of `nasbench-score`, read and checked before Hydra gets it: every mistake is one line."""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentError
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, dataclass, fields
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.utils import get_args_parser
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, QuotedString
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from nasbench_eval import registry
+from nasbench_eval.config import unknown
+from nasbench_eval.errors import UsageError
+from nasbench_eval.paths import config_folder
+
+# The groups of choices, with the word for one of them in errors; those of which a run takes several; and
+# those to which other packages add, with the registry's name for them.
+GROUPS = {"space": "search space", "dataset": "data set", "proxy": "proxy", "experiment": "experiment"}
+_SEVERAL = {"dataset", "proxy"}
+_PLUGGED = {"space": "spaces", "proxy": "proxies"}
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """Hydra's flags and the overrides, told apart.
+
+    Attributes:
+        flags: `--help`, `-m` and the like, with their values.
+        overrides: `option=value`, as they were given.
+        multirun: whether the overrides name several runs.
+    """
+
+    flags: tuple[str, ...]
+    overrides: tuple[str, ...]
+    multirun: bool
+
+    def for_hydra(self) -> list[str]:
+        """Arguments as Hydra takes them: flags first, since it knows none between overrides."""
+        return [*self.flags, *map(_shared_option, self.overrides)]
+
+
+def read(arguments: Sequence[str]) -> CommandLine:
+    """Tell flags from overrides.
+
+    Raises:
+        UsageError: on an unknown flag or a flag's wrong value.
+    """
+    parser = get_args_parser()
+    parser.exit_on_error = False
+    try:
+        parsed, unread = parser.parse_known_intermixed_args(list(arguments))
+    except ArgumentError as error:
+        raise UsageError(str(error)) from error
+    if unread:
+        flags = [flag for action in parser._actions for flag in action.option_strings]
+        raise unknown("flag", unread[0], flags)
+    overrides = list(parsed.overrides)
+    return CommandLine(
+        tuple(a for a in arguments if a not in overrides), tuple(overrides), bool(parsed.multirun)
+    )
+
+
+def jobs(line: CommandLine) -> list[DictConfig]:
+    """The configuration of every run that the command names.
+
+    Raises:
+        UsageError: on an unknown name or option, naming the nearest ones, and on what Hydra cannot read.
+    """
+    try:
+        with initialize_config_dir(str(config_folder()), version_base="1.3"):
+            parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+            overrides = [_parsed(parser, argument, line.multirun) for argument in line.overrides]
+            _check_names(overrides)
+            translated = parser.parse_overrides([_shared_option(a) for a in line.overrides])
+            return [
+                compose("config", overrides=list(job))
+                for job in BasicSweeper.split_arguments(translated, None)[0]
+            ]
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UsageError(" ".join(str(error).split())) from error
+
+
+def offer_plugins() -> None:
+    """Proxies and spaces of other packages have no YAML here: their fields are offered as a choice."""
+    for group, kind in _PLUGGED.items():
+        for name in registry.plugins(kind):
+            try:
+                options = _defaults(registry.find(kind, name))
+            except UsageError:
+                continue  # told to whoever asks for it, not to everybody
+            package = f"{group}.{name}" if group in _SEVERAL else group
+            ConfigStore.instance().store(
+                name=name, node={"name": name, **options}, group=group, package=package
+            )
+
+
+def choices(group: str) -> list[str]:
+    """The names that a group of `GROUPS` offers, sorted."""
+    own = {file.stem for file in (config_folder() / group).glob("*.yaml")}
+    return sorted(own.union(registry.plugins(_PLUGGED[group]) if group in _PLUGGED else ()))
+
+
+def _defaults(cls: Any) -> dict[str, Any]:
+    made = {f.name: f.default_factory() for f in fields(cls) if f.default_factory is not MISSING}
+    return {**{f.name: f.default for f in fields(cls) if f.default is not MISSING}, **made}
+
+
+def _shared_option(argument: str) -> str:
+    """`proxy.X=v` speaks to every chosen proxy that has an option X; Hydra needs a place to put it."""
+    return re.sub(r"^proxy\.(\w+)=", r"++options.\1=", argument)
+
+
+def _parsed(parser: OverridesParser, argument: str, multirun: bool) -> Override:
+    try:
+        [override] = parser.parse_overrides([argument])
+    except OverrideParseException as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise UsageError(f"cannot read '{argument}': write option=value ({reason})") from error
+    if override.is_sweep_override() and not multirun:
+        key, _, value = argument.partition("=")
+        raise UsageError(
+            f"'{argument}' names several values: add -m for a run of each, or write "
+            f"'{key}=[{value}]' where one run takes several"
+        )
+    return override
+
+
+def _check_names(overrides: Sequence[Override]) -> None:
+    first: dict[str, str] = {}
+    for override in overrides:
+        group = override.key_or_group
+        if group in GROUPS:
+            named = _names_in(override)
+            for name in {name for several in named for name in several}:
+                _check_choice(group, name)
+            first[group] = ",".join(named[0])
+    # Whatever a sweep chooses, its first choice shows which keys there are.
+    chosen = [f"{group}={f'[{value}]' if group in _SEVERAL else value}" for group, value in first.items()]
+    known = set(_keys(compose("config", overrides=chosen)))
+    known |= {f"proxy.{key.split('.', 2)[2]}" for key in known if re.match(r"proxy\.\w+\.", key)}
+    for override in overrides:
+        key = override.key_or_group
+        if key in known or key.startswith("hydra") or override.is_add():
+            continue
+        raise unknown("option", key, known - {"options"})
+
+
+def _check_choice(group: str, name: str) -> None:
+    if name not in choices(group):
+        raise unknown(GROUPS[group], name, choices(group))
+    if group in _PLUGGED and name in registry.plugins(_PLUGGED[group]):
+        registry.find(_PLUGGED[group], name)  # tells why it cannot be loaded
+
+
+def _names_in(override: Override) -> list[list[str]]:
+    """The names that each run of a command chooses from a group."""
+    values: list[Any] = (
+        list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
+    )
+    several = [value if isinstance(value, list) else [value] for value in values]
+    return [[n.text if isinstance(n, QuotedString) else str(n) for n in names if n] for names in several]
+
+
+def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
+    for key in config:
+        name = f"{prefix}{key}"
+        yield name
+        node = config.get(key)
+        if OmegaConf.is_dict(node):
+            yield from _keys(node, f"{name}.")

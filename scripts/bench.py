@@ -1,0 +1,93 @@
+"""What each proxy costs, in units of one bare forward-backward pass of the same network on the same machine.
+
+    python scripts/bench.py [--cells 6] [--device cpu]
+
+The unit is taken next to every measurement, so that the ratio holds where the machine's speed drifts.  Inputs
+are Gaussian throughout: a batch costs the same whatever it shows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import fields, replace
+
+import torch
+import torch.nn.functional as F
+
+from nasbench_eval import registry
+from nasbench_eval.config import sample
+from nasbench_eval.data.batches import Batches
+from nasbench_eval.data.datasets import DataSet
+from nasbench_eval.passes.weights import draw
+from nasbench_eval.proxies.base import Proxy
+from nasbench_eval.spaces.nasbench201 import NASBench201
+from nasbench_eval.worker import Job, configure_process, score_architecture
+
+CIFAR10 = DataSet("cifar10", 10, 32, (125.3, 123.0, 113.9), (63.0, 62.1, 66.7))
+
+
+def timed(action: Callable[[], object], device: torch.device) -> float:
+    """Seconds of an action, the device's queue emptied before and after."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    action()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def bare_pass(index: int, device: torch.device) -> Callable[[], object]:
+    """One forward-backward pass at B = 64, R = 32 of a cell's network, with nothing around it."""
+    space = NASBench201()
+    network = space.build(space.arch(index), num_classes=10)
+    draw(dict(network.named_modules()), "kaiming", "bench")
+    network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    x = torch.randn(64, 3, 32, 32, device=device).to(memory_format=torch.channels_last)
+    labels = torch.randint(10, (64,), device=device)
+    parameters = list(network.parameters())
+    return lambda: torch.autograd.grad(F.cross_entropy(network(x), labels), parameters, allow_unused=True)
+
+
+def on_gaussian_input(name: str) -> Proxy:
+    """A proxy at its defaults, but on Gaussian input where it would read images."""
+    proxy = registry.find("proxies", name)()
+    reads_images = any(f.name == "input" for f in fields(proxy)) and proxy.input == "images"
+    return replace(proxy, input="gaussian") if reads_images else proxy  # type: ignore[no-any-return]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--cells", type=int, default=6, help="cells to take the median over (6)")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    arguments = parser.parse_args()
+    device = torch.device(arguments.device)
+    configure_process(device)
+    proxies = {name: on_gaussian_input(name) for name in registry.names("proxies")}
+    groups = {**{name: {name: proxy} for name, proxy in proxies.items()}, "all of them": proxies}
+    ratios: dict[str, list[float]] = {name: [] for name in groups}
+    for index in sample(len(NASBench201()), arguments.cells, 0):
+        unit = bare_pass(index, device)
+        timed(unit, device)
+        for name, group in groups.items():
+            job = Job(NASBench201(), {"cifar10": CIFAR10}, group, 0)
+            batches = Batches(0, job.datasets, None, device)
+
+            def score(job: Job = job, batches: Batches = batches, index: int = index) -> object:
+                return score_architecture(job, index, job.tasks(), batches, device)
+
+            score()  # makes the batches, and the memory the passes will use again
+            before, seconds, after = timed(unit, device), timed(score, device), timed(unit, device)
+            ratios[name].append(2 * seconds / (before + after))
+    print(f"| proxy | forward-backward passes (median of {arguments.cells} cells) | range |\n|---|---:|---|")
+    for name, values in ratios.items():
+        print(f"| {name} | {statistics.median(values):.1f} | {min(values):.1f} – {max(values):.1f} |")
+    alone = sum(statistics.median(values) for name, values in ratios.items() if name != "all of them")
+    print(f"| each alone, summed | {alone:.1f} | |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""What the tests of several folders share: one thread, and images of noise in place of real ones."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import hypothesis
+import pytest
+import torch
+
+from nasbench_eval.data.datasets import DataSet
+
+# As a scoring process does (`worker.configure_process`): several threads only slow small layers down.
+torch.set_num_threads(1)
+
+# The same examples in every run, however busy the machine.
+hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("tests")
+
+
+@pytest.fixture(scope="session")
+def golden_script() -> ModuleType:
+    """scripts/golden.py, which is no part of the package."""
+    path = Path(__file__).resolve().parents[1] / "scripts" / "golden.py"
+    spec = importlib.util.spec_from_file_location("golden_script", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["golden_script"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def datasets(golden_script: ModuleType) -> dict[str, DataSet]:
+    """The three data sets of NAS-Bench-201 as their YAML files describe them."""
+    return {name: golden_script.dataset(name) for name in ("cifar10", "cifar100", "imagenet16_120")}
+
+
+@pytest.fixture(scope="session")
+def noise_images(
+    golden_script: ModuleType, datasets: dict[str, DataSet], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A data folder with 64 images of uniform noise for each data set."""
+    folder = tmp_path_factory.mktemp("noise_images")
+    for name in datasets:
+        golden_script.write_images(folder, name)
+    return folder
