@@ -165,10 +165,10 @@ def _check_choice(group: str, name: str) -> None:
 
 def _names_in(override: Override) -> list[list[str]]:
     """The names that each run of a command chooses from a group."""
-    values: list[Any] = (
-        list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
-    )
-    several = [value if isinstance(value, list) else [value] for value in values]
+    values: list[Any] = [override.value()]
+    if override.is_sweep_override():
+        values = list(override.sweep_iterator())
+    several: list[list[Any]] = [value if isinstance(value, list) else [value] for value in values]
     return [[n.text if isinstance(n, QuotedString) else str(n) for n in names if n] for names in several]
 
 

@@ -1,4 +1,4 @@
-"""Initialisation: the moments the definitions ask for, and draws that depend on the name and the key alone."""
+"""Initialisation: the moments the definitions ask for, draws that depend on name and key alone."""
 
 from __future__ import annotations
 
@@ -74,8 +74,11 @@ def test_torch_default_is_what_modules_do() -> None:
     for name in (*FAN_IN, "conv.bias", "linear.bias"):
         fan_in = FAN_IN[name.replace("bias", "weight")]
         assert drawn[name].abs().max() <= 1 / math.sqrt(fan_in)
-        assert float(drawn[name].abs().max()) == pytest.approx(float(own[name].abs().max()), rel=0.1)
-        assert moments(drawn[name])[1] == pytest.approx(moments(own[name])[1], rel=0.25)
+        assert float(drawn[name].abs().max()) == pytest.approx(float(own[name].abs().max()), rel=0.15)
+        assert moments(drawn[name])[1] == pytest.approx(
+            moments(own[name])[1],
+            rel=4 * math.sqrt(0.4 / drawn[name].numel()),  # two draws' errors
+        )
 
 
 def fresh() -> dict[str, nn.Module]:
@@ -127,12 +130,12 @@ def test_tensors_of_one_shape_differ() -> None:
 @pytest.mark.parametrize("init", INITS)
 def test_precision_layout_and_global_state_do_not(init: Any) -> None:
     whole = weights(init)
-    torch_rng = torch.get_rng_state()
     double = {name: m.double().to(memory_format=torch.channels_last) for name, m in modules().items()}
+    torch_rng = torch.get_rng_state()
     draw(double, init, *KEY)
+    assert torch.equal(torch.get_rng_state(), torch_rng)
     assert torch.equal(double["conv"].weight, whole["conv.weight"].double())
     assert torch.equal(double["linear"].bias, whole["linear.bias"].double())
-    assert torch.equal(torch.get_rng_state(), torch_rng)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no CUDA device")
