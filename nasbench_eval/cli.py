@@ -20,11 +20,12 @@ from omegaconf import DictConfig, OmegaConf
 from nasbench_eval import __version__, overrides, provenance
 from nasbench_eval.config import Run, resolve
 from nasbench_eval.data.images import load_images
-from nasbench_eval.errors import guard
+from nasbench_eval.errors import UsageError, guard
 from nasbench_eval.paths import config_folder
 from nasbench_eval.runner import Scorer, run_job
 from nasbench_eval.store import Store
 from nasbench_eval.truth.folder import data_folder
+from nasbench_eval.worker import Task
 
 
 def score() -> int:
@@ -54,23 +55,26 @@ def _listed(group: str) -> str:
 
 def _check_images(runs: list[Run]) -> None:
     """Read the images of all runs once, so that a sweep does not learn of a missing file half-way."""
-    for folder, dataset in {(_images_folder(run), name) for run in runs for name in _imaged(run)}:
+    for folder, dataset in {(_images_folder(run), task.dataset) for run in runs for task in _imaged(run)}:
         if folder is not None:
             load_images(folder, dataset)
 
 
-def _imaged(run: Run) -> set[str]:
-    """Data sets whose real images the run reads."""
-    return {
-        task.dataset
-        for task in run.job.tasks()
-        for spec, _ in run.job.passes(task)
-        if spec.forward.source == "images"
-    }
+def _imaged(run: Run) -> list[Task]:
+    """The tasks that read real images."""
+    job = run.job
+    return [t for t in job.tasks() if any(spec.forward.source == "images" for spec, _ in job.passes(t))]
 
 
 def _images_folder(run: Run) -> Path | None:
-    return data_folder(run.options.data) if _imaged(run) else None
+    imaged = _imaged(run)
+    try:
+        return data_folder(run.options.data) if imaged else None
+    except UsageError as error:
+        raise UsageError(
+            f"{imaged[0].label} reads images of {imaged[0].dataset}: {error}; "
+            "or ask for Gaussian inputs with proxy.input=gaussian"
+        ) from error
 
 
 def _job(config: DictConfig) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import Field, TypeAdapter, ValidationError
 
 from nasbench_eval import registry
@@ -32,7 +33,7 @@ class RunOptions:
     n: Annotated[int, Field(ge=1)] | Literal["all", "auto"]
     cpu_sample: Annotated[int, Field(ge=1)]
     sample_seed: Annotated[int, Field(ge=0)]
-    indices: Annotated[tuple[int, ...], Field(min_length=1)] | None
+    indices: tuple[int, ...] | None
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     device: Literal["auto", "cpu", "cuda"]
     workers: Annotated[int, Field(ge=1)] | None
@@ -72,7 +73,10 @@ def resolve(config: DictConfig) -> Run:
     Raises:
         UsageError: naming the option that is unknown or of the wrong kind, and the nearest valid ones.
     """
-    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    try:
+        plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    except OmegaConfBaseException as error:  # a reference to nothing
+        raise UsageError(str(error).splitlines()[0]) from error
     shared = plain.pop("options", None) or {}
     space = _space(plain.pop("space", None))
     datasets = {
@@ -80,7 +84,7 @@ def resolve(config: DictConfig) -> Run:
         for name, options in _items("dataset", plain.pop("dataset", None)).items()
     }
     proxies = _proxies(_items("proxy", plain.pop("proxy", None)), shared)
-    options = typed(RunOptions, plain, "a run")
+    options = typed(RunOptions, plain, "the run")
     job = Job(space, datasets, proxies, options.seed)
     device = _device(options.device)
     workers = options.workers or (_cores() if device.type == "cpu" else 1)
@@ -209,6 +213,8 @@ def _device(name: str) -> torch.device:
 
 def _indices(options: RunOptions, size: int, device: torch.device) -> tuple[int, ...]:
     if options.indices is not None:
+        if not options.indices:
+            raise UsageError("indices=[]: name at least one architecture")
         bad = [i for i in options.indices if not 0 <= i < size]
         if bad:
             raise UsageError(f"indices={bad}: the space has architectures 0 to {size - 1}")

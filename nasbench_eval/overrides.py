@@ -29,6 +29,8 @@ from nasbench_eval.paths import config_folder
 GROUPS = {"space": "search space", "dataset": "data set", "proxy": "proxy", "experiment": "experiment"}
 _SEVERAL = {"dataset", "proxy"}
 _PLUGGED = {"space": "spaces", "proxy": "proxies"}
+# Hydra's flags that would swap the configuration which this command checks.
+_REFUSED = ("config_name", "config_path", "config_dir", "experimental_rerun")
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,9 @@ def read(arguments: Sequence[str]) -> CommandLine:
         parsed, unread = parser.parse_known_intermixed_args(list(arguments))
     except ArgumentError as error:
         raise UsageError(str(error)) from error
+    for name in _REFUSED:
+        if getattr(parsed, name) is not None:
+            raise UsageError(f"--{name.replace('_', '-')} is not offered; options are given as option=value")
     if unread:
         flags = [flag for action in parser._actions for flag in action.option_strings]
         raise unknown("flag", unread[0], flags)
@@ -122,13 +127,15 @@ def _shared_option(argument: str) -> str:
 
 
 def _parsed(parser: OverridesParser, argument: str, multirun: bool) -> Override:
+    key, equals, value = argument.partition("=")
     try:
         [override] = parser.parse_overrides([argument])
     except OverrideParseException as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise UsageError(f"cannot read '{argument}': write option=value ({reason})") from error
+        reason = f" ({str(error.__cause__).splitlines()[0]})" if equals and error.__cause__ else ""
+        raise UsageError(f"cannot read '{argument}': write option=value{reason}") from error
+    if not override.key_or_group:
+        raise UsageError(f"cannot read '{argument}': write option=value")
     if override.is_sweep_override() and not multirun:
-        key, _, value = argument.partition("=")
         raise UsageError(
             f"'{argument}' names several values: add -m for a run of each, or write "
             f"'{key}=[{value}]' where one run takes several"
@@ -137,23 +144,23 @@ def _parsed(parser: OverridesParser, argument: str, multirun: bool) -> Override:
 
 
 def _check_names(overrides: Sequence[Override]) -> None:
-    first: dict[str, str] = {}
+    """Whatever a sweep chooses, its first choice shows which options there are."""
+    chosen = []
     for override in overrides:
         group = override.key_or_group
         if group in GROUPS:
             named = _names_in(override)
+            if group != "experiment" and not all(named):
+                raise UsageError(f"no {GROUPS[group]} is chosen; choose one with {group}=NAME")
             for name in {name for several in named for name in several}:
                 _check_choice(group, name)
-            first[group] = ",".join(named[0])
-    # Whatever a sweep chooses, its first choice shows which keys there are.
-    chosen = [f"{group}={f'[{value}]' if group in _SEVERAL else value}" for group, value in first.items()]
-    known = set(_keys(compose("config", overrides=chosen)))
-    known |= {f"proxy.{key.split('.', 2)[2]}" for key in known if re.match(r"proxy\.\w+\.", key)}
+            first = ",".join(named[0])
+            chosen.append(f"{group}={f'[{first}]' if group in _SEVERAL else first or 'null'}")
+    known = set(_options(compose("config", overrides=chosen)))
     for override in overrides:
         key = override.key_or_group
-        if key in known or key.startswith("hydra") or override.is_add():
-            continue
-        raise unknown("option", key, known - {"options"})
+        if not (key in known or key in GROUPS or key.startswith("hydra") or override.is_add()):
+            raise unknown("option", key, known)
 
 
 def _check_choice(group: str, name: str) -> None:
@@ -165,17 +172,19 @@ def _check_choice(group: str, name: str) -> None:
 
 def _names_in(override: Override) -> list[list[str]]:
     """The names that each run of a command chooses from a group."""
-    values: list[Any] = [override.value()]
-    if override.is_sweep_override():
-        values = list(override.sweep_iterator())
-    several: list[list[Any]] = [value if isinstance(value, list) else [value] for value in values]
+    swept = override.sweep_iterator() if override.is_sweep_override() else [override.value()]
+    several = [value if isinstance(value, list) else [value] for value in swept]
     return [[n.text if isinstance(n, QuotedString) else str(n) for n in names if n] for names in several]
 
 
-def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
-    for key in config:
+def _options(config: DictConfig, prefix: str = "") -> Iterator[str]:
+    """Every option of a configuration as it is written on the command line."""
+    for key in map(str, config):
         name = f"{prefix}{key}"
-        yield name
         node = config.get(key)
         if OmegaConf.is_dict(node):
-            yield from _keys(node, f"{name}.")
+            yield from _options(node, f"{name}.")
+        elif key != "name":
+            yield name
+            if prefix.startswith("proxy."):
+                yield f"proxy.{key}"

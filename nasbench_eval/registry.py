@@ -27,7 +27,8 @@ class UnknownName(UsageError):
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(known)}"
+        every = f"there are: {', '.join(known)}" if known else "there are none"
+        hint = f"did you mean {' or '.join(near)}?" if near else every
         super().__init__(f"unknown {kind} '{name}'; {hint}")
 
 

@@ -76,6 +76,7 @@ def run_job(scorer: Scorer, indices: Sequence[int], store: Store, *, workers: in
         smoothing=0.05,
         mininterval=0.1 if sys.stderr.isatty() else 10,  # a log file wants no line every 0.1 s
         file=sys.stderr,
+        disable=not work,
     )
     with closing(bar):
         results = _in_process(scorer, work) if workers == 1 else _in_pool(scorer, work, workers)

@@ -96,8 +96,12 @@ class Engine:
             # Running statistics then are those of the last batch: an observer reads them for free.
             norm.momentum = 1.0
         width = network.classifier.in_features
-        self.heads = {name: nn.Linear(width, n, device=device) for name, n in classes.items()}
-        self.inputs, self.key = inputs, key
+        # Without the layer's own draw, which would use up the global generator.
+        self.heads: dict[str, nn.Linear] = {
+            name: nn.utils.skip_init(nn.Linear, width, n, device=device)  # type: ignore[no-untyped-call]
+            for name, n in classes.items()
+        }
+        self.inputs, self.key, self.device = inputs, key, device
         self._drawn: tuple[object, ...] = ()
 
     def run(self, requests: Sequence[Request]) -> list[Outcome]:
@@ -239,6 +243,8 @@ class Engine:
     def _clock(self, watching: list[_Watch]) -> Iterator[None]:
         start = time.perf_counter()
         yield
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()  # what was asked for is not done until the queue is empty
         elapsed = time.perf_counter() - start
         for w in watching:
             w.seconds += elapsed

@@ -1,7 +1,7 @@
 """Fisher: how much the loss would change if single channels were taken away.
 
-Turner et al., "BlockSwap: Fisher-guided Block Substitution for Network Compression on a Budget", ICLR 2020,
-equation 3; Liu et al., "Group Fisher Pruning for Practical Network Compression", ICML 2021.
+Turner et al., "BlockSwap: Fisher-guided Block Substitution for Network Compression on a Budget", ICLR 2020;
+Liu et al., "Group Fisher Pruning for Practical Network Compression", ICML 2021.
 
 Tensor legend: N samples, C channels, H height, W width.
 """
@@ -24,7 +24,7 @@ from nasbench_eval.spaces.base import Network
 class Fisher(Batch):
     """Σ_a Σ_c ½ · mean_n (Σ_hw a ⊙ ∂L/∂a)² over the outputs a of convolution and linear layers."""
 
-    info: ClassVar = ProxyInfo("fisher", 1, "Turner et al. 2020, equation 3; Liu et al. 2021")
+    info: ClassVar = ProxyInfo("fisher", 1, "Turner et al. 2020; Liu et al. 2021")
     init: Init = "torch_default"
 
     def passes(self) -> tuple[PassSpec, ...]:

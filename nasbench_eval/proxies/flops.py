@@ -21,11 +21,11 @@ class Flops:
         resolution: height and width of the image in pixels; null takes the data set's own.
     """
 
-    info: ClassVar = ProxyInfo("flops", 1, "Dong & Yang 2020 (NAS-Bench-201), section 2.4")
+    info: ClassVar = ProxyInfo("flops", 1, "Dong & Yang 2020 (NAS-Bench-201)")
     resolution: int | None = None
 
     def passes(self) -> tuple[PassSpec, ...]:
-        return (PassSpec(ForwardSpec("kaiming", "ones", 1, self.resolution), "logits"),)
+        return (PassSpec(ForwardSpec("kaiming", "ones", 1, self.resolution, bn="eval"), "logits"),)
 
     def observe(self, net: Network, spec: PassSpec) -> Observer:
         return _CountObserver()

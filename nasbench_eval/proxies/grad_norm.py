@@ -1,6 +1,6 @@
 """Gradient norm: how strongly the loss pulls at the weights.
 
-Abdelfattah et al., "Zero-Cost Proxies for Lightweight NAS", ICLR 2021, section 3.1.
+Abdelfattah et al., "Zero-Cost Proxies for Lightweight NAS", ICLR 2021.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class GradNorm(Batch):
         reduction: `sum` of one norm a tensor, or one `global` norm over all entries.
     """
 
-    info: ClassVar = ProxyInfo("grad_norm", 1, "Abdelfattah et al. 2021, section 3.1")
+    info: ClassVar = ProxyInfo("grad_norm", 1, "Abdelfattah et al. 2021")
     reduction: Literal["sum", "global"] = "sum"
 
     def passes(self) -> tuple[PassSpec, ...]:

@@ -1,6 +1,6 @@
 """GraSP: how much the gradient's norm would change if single weights were taken away.
 
-Wang et al., "Picking Winning Tickets Before Training by Preserving Gradient Flow", ICLR 2020, equation 8;
+Wang et al., "Picking Winning Tickets Before Training by Preserving Gradient Flow", ICLR 2020;
 sign and sum as in Abdelfattah et al. 2021, equation 1.
 """
 
@@ -22,7 +22,7 @@ class Grasp(Batch):
     """−Σ θ ⊙ (Hg) over weight tensors, Hg = ∂⟨stopgrad(g), g⟩/∂θ."""
 
     info: ClassVar = ProxyInfo(
-        "grasp", 1, "Wang et al. 2020, equation 8; Abdelfattah et al. 2021, equation 1"
+        "grasp", 1, "Wang et al. 2020; Abdelfattah et al. 2021, equation 1"
     )
 
     def passes(self) -> tuple[PassSpec, ...]:

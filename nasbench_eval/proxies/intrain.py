@@ -41,13 +41,14 @@ def covariance(y: Tensor) -> Tensor:
     y_NC = y.movedim(1, -1).reshape(-1, y.shape[1])  # a view where the output is channels-last
     mean_C = y_NC.mean(dim=0).double()
     covariance_CC = (y_NC.T @ y_NC).double() / len(y_NC) - torch.outer(mean_C, mean_C)
-    floor = torch.finfo(y.dtype).eps * 8 * mean_C.square().sum()
+    floor = 64 * torch.finfo(y.dtype).eps * mean_C.square().sum()
     return torch.where(covariance_CC.trace() > floor, covariance_CC, 0.0)
 
 
 def log_participation_ratio(covariance_CC: Tensor) -> Tensor:
     """log PR(C), PR(C) = (tr C)² / tr(C²), with C + εI; tr(C²) = ‖C‖_F² needs no eigenvalues."""
-    regular_CC = covariance_CC + EPSILON * torch.eye(len(covariance_CC)).to(covariance_CC)
+    identity_CC = torch.eye(len(covariance_CC), dtype=covariance_CC.dtype, device=covariance_CC.device)
+    regular_CC = covariance_CC + EPSILON * identity_CC
     return 2 * regular_CC.trace().log() - regular_CC.square().sum().log()
 
 
@@ -68,7 +69,7 @@ class InTrain(Batch):
     """
 
     info: ClassVar = ProxyInfo(
-        "intrain", 1, "Zhou et al. 2026, section 3", ("gamma", "resilience", "layers", "dead_layers")
+        "intrain", 1, "Zhou et al. 2026", ("gamma", "resilience", "layers", "dead_layers")
     )
     init: Init = "torch_default"
     input: Source = "gaussian"

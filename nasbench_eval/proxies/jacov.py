@@ -1,6 +1,6 @@
 """Jacobian covariance: how little the network's local linear maps at different images resemble each other.
 
-Mellor et al., "Neural Architecture Search without Training", first version (arXiv 2006.04647v1), section 3;
+Mellor et al., "Neural Architecture Search without Training", first version (arXiv 2006.04647v1);
 Abdelfattah et al. 2021 call it jacob_cov.
 
 Tensor legend: B samples, D input entries.
@@ -30,7 +30,7 @@ class Jacov(Batch):
         k: keeps the logarithm and the quotient finite at v = 0.
     """
 
-    info: ClassVar = ProxyInfo("jacov", 1, "Mellor et al. 2020, section 3")
+    info: ClassVar = ProxyInfo("jacov", 1, "Mellor et al. 2020 (arXiv 2006.04647v1)")
     k: float = 1e-5
 
     def passes(self) -> tuple[PassSpec, ...]:

@@ -1,6 +1,6 @@
 """NASWOT: how differently a network's ReLUs fire for different images.
 
-Mellor et al., "Neural Architecture Search without Training", ICML 2021, equations 1 and 2.
+Mellor et al., "Neural Architecture Search without Training", ICML 2021.
 
 Tensor legend: B samples, U units.
 """
@@ -26,7 +26,7 @@ class Naswot(Batch):
     A singular K (two images with one code) gives −inf.
     """
 
-    info: ClassVar = ProxyInfo("naswot", 1, "Mellor et al. 2021, equations 1 and 2")
+    info: ClassVar = ProxyInfo("naswot", 1, "Mellor et al. 2021")
 
     def passes(self) -> tuple[PassSpec, ...]:
         return (PassSpec(self.forward()),)

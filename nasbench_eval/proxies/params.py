@@ -15,10 +15,10 @@ from nasbench_eval.spaces.base import Network
 class Params:
     """Number of parameters, batch norm and classifier included."""
 
-    info: ClassVar = ProxyInfo("params", 1, "Dong & Yang 2020 (NAS-Bench-201), section 2.4")
+    info: ClassVar = ProxyInfo("params", 1, "Dong & Yang 2020 (NAS-Bench-201)")
 
     def passes(self) -> tuple[PassSpec, ...]:
-        return (PassSpec(ForwardSpec("kaiming", "ones", 1), "logits"),)
+        return (PassSpec(ForwardSpec("kaiming", "ones", 1, bn="eval"), "logits"),)
 
     def observe(self, net: Network, spec: PassSpec) -> Observer:
         return _CountObserver(sum(p.numel() for p in net.parameters()))

@@ -1,7 +1,7 @@
 """SNIP: how much the loss would change if single weights were taken away.
 
-Lee et al., "SNIP: Single-shot Network Pruning based on Connection Sensitivity", ICLR 2019, equation 6, summed
-over the network as in Abdelfattah et al. 2021, equation 1.
+Lee et al., "SNIP: Single-shot Network Pruning based on Connection Sensitivity", ICLR 2019, summed over the
+network as in Abdelfattah et al. 2021, equation 1.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from nasbench_eval.spaces.base import Network
 class Snip(Batch):
     """Σ |θ ⊙ g| over weight tensors."""
 
-    info: ClassVar = ProxyInfo("snip", 1, "Lee et al. 2019, equation 6; Abdelfattah et al. 2021, equation 1")
+    info: ClassVar = ProxyInfo("snip", 1, "Lee et al. 2019; Abdelfattah et al. 2021, equation 1")
 
     def passes(self) -> tuple[PassSpec, ...]:
         return (PassSpec(self.forward(), "cross_entropy", "parameters"),)

@@ -1,7 +1,7 @@
 """SynFlow: how much flow the weights let through, seen without data.
 
 Tanaka et al., "Pruning neural networks without any data by iteratively conserving synaptic flow", NeurIPS
-2020, equation 1 and algorithm 1; `log_synflow` sums the logarithms of the tensors' flows, so that no single
+2020, equation 1; `log_synflow` sums the logarithms of the tensors' flows, so that no single
 tensor rules it.
 """
 

@@ -1,6 +1,6 @@
 """ZiCo: how steady and how large a network's gradients are from one mini-batch to the next.
 
-Li et al., "ZiCo: Zero-shot NAS via Inverse Coefficient of Variation on Gradients", ICLR 2023, equation 14.
+Li et al., "ZiCo: Zero-shot NAS via Inverse Coefficient of Variation on Gradients", ICLR 2023.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Zico(Batch):
         batches: mini-batches b, at least 2.
     """
 
-    info: ClassVar = ProxyInfo("zico", 1, "Li et al. 2023, equation 14")
+    info: ClassVar = ProxyInfo("zico", 1, "Li et al. 2023")
     init: Init = "torch_default"
     batches: int = 2
 

@@ -1,7 +1,7 @@
 """NAS-Bench-201: 15,625 cells of four nodes and six edges with five operations each.
 
 Dong & Yang, "NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search", ICLR 2020
-(cell: section 2.1 and figure 1; macro network: figure 1 top).  NATS-Bench calls it the topology space.
+(cell and macro network: section 2.1, figure 1).  NATS-Bench calls it the topology space.
 
 Tensor legend: B batch, C channels, H height, W width.
 """

@@ -1,0 +1,120 @@
+"""What the habits of docs/performance.md are worth: each measured against doing without it, in one run.
+
+    python scripts/bench_habits.py [--cells 3]
+
+Every comparison alternates the two sides on the same cells and prints the ratio of their medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+
+import torch
+import torch.nn.functional as F
+
+from nasbench_eval.config import sample
+from nasbench_eval.passes.twice import twice_differentiable
+from nasbench_eval.passes.weights import draw
+from nasbench_eval.spaces.nasbench201 import NASBench201
+from nasbench_eval.worker import configure_process
+
+ROUNDS = 5
+
+
+def network_and_batch(index: int, memory_format: torch.memory_format, resolution: int = 32):  # type: ignore[no-untyped-def]
+    space = NASBench201()
+    network = space.build(space.arch(index), num_classes=10)
+    draw(dict(network.named_modules()), "kaiming", "bench")
+    network.to(memory_format=memory_format)  # type: ignore[call-overload]
+    x = torch.randn(64, 3, resolution, resolution).to(memory_format=memory_format)
+    return network, x, torch.randint(10, (64,))
+
+
+def forward_backward(
+    index: int, memory_format: torch.memory_format, resolution: int = 32
+) -> Callable[[], object]:
+    network, x, labels = network_and_batch(index, memory_format, resolution)
+    parameters = list(network.parameters())
+    return lambda: torch.autograd.grad(F.cross_entropy(network(x), labels), parameters, allow_unused=True)
+
+
+def hessian_product(index: int, *, own: bool) -> Callable[[], object]:
+    """H·g at B = 64, R = 32, by the framework's second derivatives or by passes/twice.py."""
+    network, x, labels = network_and_batch(index, torch.channels_last)
+    parameters = [p for p in network.parameters() if p.ndim > 1]
+
+    def run() -> object:
+        with twice_differentiable(network) if own else nullcontext():
+            loss = F.cross_entropy(network(x), labels)
+            g = torch.autograd.grad(loss, parameters, create_graph=True, materialize_grads=True)
+            product = torch.stack([(a.detach() * a).sum() for a in g]).sum()
+            return torch.autograd.grad(product, parameters, allow_unused=True)
+
+    return run
+
+
+def ratio(pairs: Sequence[tuple[Callable[[], object], Callable[[], object]]]) -> float:
+    """Median over cells of (seconds of the first) / (seconds of the second), taken in turn."""
+    found = []
+    for first, second in pairs:
+        seconds: tuple[list[float], list[float]] = ([], [])
+        for _ in range(ROUNDS):
+            for side, action in enumerate((first, second)):
+                start = time.perf_counter()
+                action()
+                seconds[side].append(time.perf_counter() - start)
+        found.append(statistics.median(seconds[0][1:]) / statistics.median(seconds[1][1:]))
+    return statistics.median(found)
+
+
+def allocator_seconds(cells: int, *, kept: bool) -> float:
+    """Seconds of forward-backward passes in a process of its own, since an allocator cannot be set back."""
+    command = [sys.executable, __file__, "--cells", str(cells), "--allocator", "kept" if kept else "default"]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def time_allocator(cells: Sequence[int], *, kept: bool) -> float:
+    """The child's part of `allocator_seconds`: three rounds after two that are not counted."""
+    torch.set_num_threads(1)
+    if kept:
+        configure_process(torch.device("cpu"))
+    runs = [forward_backward(i, torch.channels_last, 64) for i in cells]
+    start = 0.0
+    for round_ in range(5):
+        start = time.perf_counter() if round_ == 2 else start
+        for run in runs:
+            run()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--cells", type=int, default=3, help="cells to take the median over (3)")
+    parser.add_argument("--allocator", choices=["kept", "default"], help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    cells = sample(len(NASBench201()), arguments.cells, 1)
+    if arguments.allocator:
+        print(time_allocator(cells, kept=arguments.allocator == "kept"))
+        return
+    default = [allocator_seconds(len(cells), kept=False) for _ in range(2)]
+    kept = [allocator_seconds(len(cells), kept=True) for _ in range(2)]
+    print(f"freed memory handed back / kept, forward-backward at R = 64: {min(default) / min(kept):.2f}")
+    configure_process(torch.device("cpu"))
+    formats = [
+        tuple(forward_backward(i, f) for f in (torch.contiguous_format, torch.channels_last)) for i in cells
+    ]
+    print(f"contiguous / channels-last, forward-backward at R = 32: {ratio(formats):.2f}")  # type: ignore[arg-type]
+    seconds = [(hessian_product(i, own=False), hessian_product(i, own=True)) for i in cells]
+    print(f"the framework's second derivatives / our own, H·g at R = 32: {ratio(seconds):.2f}")
+    bare = [(hessian_product(i, own=True), forward_backward(i, torch.channels_last)) for i in cells]
+    print(f"H·g with our own / a bare forward-backward pass: {ratio(bare):.2f}")
+
+
+if __name__ == "__main__":
+    main()

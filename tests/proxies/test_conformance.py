@@ -1,0 +1,281 @@
+"""What every proxy owes: a new one is held to all of it without an edit here."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pickle
+import random
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from nasbench_eval import registry
+from nasbench_eval.config import typed
+from nasbench_eval.data.batches import Batches
+from nasbench_eval.data.datasets import DataSet
+from nasbench_eval.passes import Observer, PassSpec
+from nasbench_eval.paths import config_folder
+from nasbench_eval.proxies.base import Proxy, ProxyInfo
+from nasbench_eval.spaces.nasbench201 import NASBench201
+from nasbench_eval.worker import Job, Row, Task, score_architecture
+
+NAMES = registry.names("proxies")
+each = pytest.mark.parametrize("name", NAMES)
+
+SPACE = NASBench201(channels=4, cells_per_stage=1)
+LIVE = "|nor_conv_3x3~0|+|avg_pool_3x3~0|nor_conv_1x1~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|"
+DEAD_BRANCH = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|nor_conv_1x1~2|"
+DEGENERATE = {
+    "nothing": "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|",
+    "identity": "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|",
+    "all identities": (
+        "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
+    ),
+    "all pooling": (
+        "|avg_pool_3x3~0|+|avg_pool_3x3~0|avg_pool_3x3~1|+|avg_pool_3x3~0|avg_pool_3x3~1|avg_pool_3x3~2|"
+    ),
+    "convolutions before a cut": "|nor_conv_3x3~0|+|nor_conv_1x1~0|nor_conv_3x3~1|+|none~0|none~1|none~2|",
+    "convolutions behind a cut": "|none~0|+|none~0|nor_conv_3x3~1|+|none~0|nor_conv_1x1~1|nor_conv_3x3~2|",
+    "a dead branch": DEAD_BRANCH,
+}
+
+
+def class_of(name: str) -> Any:
+    return registry.find("proxies", name)
+
+
+def options(name: str) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(class_of(name))
+
+
+# What it says of itself
+
+
+@each
+def test_one_name_everywhere(name: str) -> None:
+    cls = class_of(name)
+    assert cls.info.name == name
+    assert cls.__module__.rpartition(".")[2] == name
+    assert (config_folder() / "proxy" / f"{name}.yaml").is_file()
+
+
+@each
+def test_information_is_complete(name: str) -> None:
+    info = class_of(name).info
+    assert isinstance(info, ProxyInfo)
+    assert isinstance(info.version, int)
+    assert info.version >= 1
+    assert re.search(r"\d{4}", info.reference), "a reference has a year"
+    assert "score" not in info.columns
+    assert len(set(info.columns)) == len(info.columns)
+    reserved = {"dataset", "label", "index", "arch", "seed", "seconds", "status", "error", "proxy_version"}
+    assert not reserved & set(info.columns)
+
+
+@each
+def test_it_is_a_frozen_dataclass_with_options_for_fields(name: str) -> None:
+    cls = class_of(name)
+    assert isinstance(cls(), Proxy)
+    assert cls.__dataclass_params__.frozen
+    assert "info" not in {field.name for field in options(name)}
+    assert hash(cls()) == hash(cls())
+    assert cls() == cls()
+    assert pickle.loads(pickle.dumps(cls())) == cls()  # as processes exchange it
+
+
+@each
+def test_the_yaml_file_has_the_defaults(name: str) -> None:
+    path = config_folder() / "proxy" / f"{name}.yaml"
+    assert path.read_text().splitlines()[0] == f"# @package proxy.{name}"
+    node: Any = OmegaConf.to_container(OmegaConf.load(path))
+    assert node.pop("name") == name
+    assert list(node) == [field.name for field in options(name)]
+    proxy = class_of(name)()
+    for field in options(name):
+        value = getattr(proxy, field.name)
+        expected = list(value) if isinstance(value, tuple) else value
+        assert node[field.name] == expected, field.name
+        assert type(node[field.name]) is type(expected), field.name
+    assert typed(class_of(name), node, name) == proxy
+
+
+@each
+def test_docstrings_describe_every_option(name: str) -> None:
+    documentation = "\n".join(cls.__doc__ or "" for cls in class_of(name).__mro__ if cls is not object)
+    for field in options(name):
+        assert re.search(rf"^ +(\w+, )*{field.name}(, \w+)*: \S", documentation, re.M), field.name
+
+
+# What it asks for
+
+
+@each
+def test_passes(name: str) -> None:
+    proxy = class_of(name)()
+    passes = proxy.passes()
+    assert passes
+    assert all(isinstance(spec, PassSpec) for spec in passes)
+    assert passes == class_of(name)().passes()
+    network = SPACE.build(SPACE.parse(LIVE), num_classes=10)
+    assert all(isinstance(proxy.observe(network, spec), Observer) for spec in passes)
+
+
+OPTIONS = {
+    "batch_size": ("batch_size", [3, 5]),
+    "resolution": ("resolution", [None, 12]),
+    "init": ("init", ["kaiming", "torch_default", "gaussian"]),
+    "input": ("source", ["images", "gaussian", "ones"]),
+}
+
+
+@each
+def test_the_options_of_a_batch_reach_its_passes(name: str) -> None:
+    for field in options(name):
+        if field.name not in OPTIONS:
+            continue
+        target, values = OPTIONS[field.name]
+        for value in values:
+            passes = replace(class_of(name)(), **{field.name: value}).passes()
+            assert [getattr(spec.forward, target) for spec in passes] == [value] * len(passes)
+
+
+@each
+def test_the_resolution_is_the_data_sets_unless_it_is_set(name: str, datasets: dict[str, DataSet]) -> None:
+    given = {"cifar10": 32, "imagenet16_120": 16}
+    chosen = {dataset: datasets[dataset] for dataset in given}
+    unset = [spec.forward.resolution for spec in class_of(name)().passes()]
+    job = Job(SPACE, chosen, {name: class_of(name)()}, seed=0)
+    for task in job.tasks():
+        found = [spec.forward.resolution for spec, _ in job.passes(task)]
+        assert found == [given[task.dataset] if r is None else r for r in unset]
+
+
+# What it gives
+
+
+class Bench:
+    """Scores small networks on images of noise with 16 pixels."""
+
+    def __init__(self, script: ModuleType, datasets: dict[str, DataSet], folder: Path) -> None:
+        self.small = script.small
+        self.datasets = {
+            name: replace(datasets[name], resolution=16) for name in ("cifar10", "imagenet16_120")
+        }
+        self.folder = folder
+        self.index = {SPACE.arch(i): i for i in range(len(SPACE))}
+        self.all = cache(self._all)
+
+    def score(self, cell: str, names: Iterable[str], datasets: Sequence[str] = ()) -> dict[Task, Row]:
+        """Rows of one call, in the order of the names; all data sets if none is named."""
+        chosen = {name: self.datasets[name] for name in datasets or self.datasets}
+        job = Job(SPACE, chosen, {name: self.small(class_of(name)()) for name in names}, seed=5)
+        device = torch.device("cpu")
+        batches = Batches(job.seed, self.datasets, self.folder, device)
+        rows = score_architecture(job, self.index[SPACE.parse(cell)], job.tasks(), batches, device)
+        return {Task(row["dataset"], row["label"]): row for row in rows}
+
+    def _all(self, cell: str) -> dict[Task, Row]:
+        return self.score(cell, NAMES)
+
+
+@pytest.fixture(scope="module")
+def bench(golden_script: ModuleType, datasets: dict[str, DataSet], noise_images: Path) -> Bench:
+    return Bench(golden_script, datasets, noise_images)
+
+
+def of(rows: dict[Task, Row], name: str) -> list[Row]:
+    """A proxy's rows, by data set."""
+    found = sorted((task, row) for task, row in rows.items() if task.label == name)
+    return [row for _, row in found]
+
+
+def bits(name: str, rows: dict[Task, Row]) -> list[tuple[str, ...]]:
+    """All digits of a proxy's rows, NaN and infinities included."""
+    names = (*class_of(name).info.columns, "score")
+    return [(row["status"], *(float(row[column]).hex() for column in names)) for row in of(rows, name)]
+
+
+def check(row: Row) -> None:
+    """A row's status is what its score says."""
+    assert row["error"] is None
+    value = row["score"]
+    assert row["status"] == ("ok" if math.isfinite(value) else "nan" if math.isnan(value) else "inf")
+
+
+@each
+def test_columns(name: str, bench: Bench) -> None:
+    place = {"dataset", "label", "index", "arch", "seed"}
+    outcome = {"score", "seconds", "status", "error", "proxy_version"}
+    info = class_of(name).info
+    for row in of(bench.all(LIVE), name):
+        assert set(row) == place | outcome | set(info.columns)
+        assert all(isinstance(row[column], float) for column in (*info.columns, "score", "seconds"))
+        assert row["proxy_version"] == info.version
+
+
+@each
+def test_a_live_cell_has_a_finite_score(name: str, bench: Bench) -> None:
+    rows = of(bench.all(LIVE), name)
+    assert [row["status"] for row in rows] == ["ok", "ok"]
+    for row in rows:
+        check(row)
+
+
+@each
+@pytest.mark.parametrize("case", DEGENERATE)
+def test_a_degenerate_cell_is_a_row_without_an_error(name: str, case: str, bench: Bench) -> None:
+    rows = of(bench.all(DEGENERATE[case]), name)
+    assert len(rows) == 2
+    for row in rows:
+        assert row["status"] in ("ok", "nan", "inf"), row["error"]
+        check(row)
+
+
+@each
+@pytest.mark.parametrize("cell", [LIVE, DEAD_BRANCH])
+def test_the_same_bits_alone_and_among_all(name: str, cell: str, bench: Bench) -> None:
+    among = bits(name, bench.all(cell))
+    assert bits(name, bench.score(cell, [name])) == among
+    single = [bits(name, bench.score(cell, [name], [dataset]))[0] for dataset in sorted(bench.datasets)]
+    assert single == among
+
+
+@pytest.fixture(scope="module")
+def backwards(bench: Bench) -> dict[Task, Row]:
+    """The live cell again, with proxies and data sets in reversed order."""
+    return bench.score(LIVE, NAMES[::-1], tuple(bench.datasets)[::-1])
+
+
+@each
+def test_the_same_bits_in_reversed_order(name: str, bench: Bench, backwards: dict[Task, Row]) -> None:
+    assert bits(name, backwards) == bits(name, bench.all(LIVE))
+
+
+@each
+def test_global_generators_are_left_alone(name: str, bench: Bench) -> None:
+    states = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # type: ignore[index]
+    bench.score(LIVE, [name], ["cifar10"])
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert np.random.get_state()[1].tolist() == states[1]  # type: ignore[index]
+    assert random.getstate() == states[2]
+
+
+@each
+def test_global_generators_have_no_say(name: str, bench: Bench) -> None:
+    state = torch.get_rng_state()
+    torch.manual_seed(12345)
+    try:
+        again = bench.score(LIVE, [name])
+    finally:
+        torch.set_rng_state(state)
+    assert bits(name, again) == bits(name, bench.all(LIVE))

@@ -1,0 +1,149 @@
+"""Configurations become typed objects or one line that says what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from nasbench_eval.config import Run, resolve, sample
+from nasbench_eval.errors import UsageError
+from nasbench_eval.overrides import choices
+from nasbench_eval.paths import config_folder
+
+
+def run_of(*overrides: str) -> Run:
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        return resolve(compose("config", overrides=list(overrides)))
+
+
+@pytest.mark.parametrize("proxy", choices("proxy"))
+def test_every_proxy_file_resolves_to_the_options_of_its_class(proxy: str) -> None:
+    run = run_of(f"proxy=[{proxy}]")
+    assert run.job.proxies
+    if proxy in run.job.proxies and len(run.job.proxies) == 1:
+        made = run.job.proxies[proxy]
+        with initialize_config_dir(str(config_folder()), version_base="1.3"):
+            node = compose("config", overrides=[f"proxy=[{proxy}]"]).proxy[proxy]
+        assert {key for key in node if key != "name"} == set(vars(made)), "the YAML lists every option"
+
+
+@pytest.mark.parametrize("group", ["space", "dataset", "experiment"])
+def test_every_other_file_resolves(group: str) -> None:
+    for name in choices(group):
+        assert run_of(f"{group}={name}" if group != "dataset" else f"dataset=[{name}]").indices
+
+
+def test_a_smaller_sample_is_a_prefix_of_a_larger_one() -> None:
+    assert sample(15625, 500, 0)[:100] == sample(15625, 100, 0)
+    assert sample(15625, 100, 1) != sample(15625, 100, 0)
+    assert sample(15625, 5, 0) == (11759, 10533, 8177, 7648, 14936)  # part of the contract
+
+
+@given(st.integers(1, 300), st.data())
+def test_a_sample_has_no_repetition(size: int, data: st.DataObject) -> None:
+    n = data.draw(st.integers(1, size))
+    drawn = sample(size, n, data.draw(st.integers(0, 1000)))
+    assert len(set(drawn)) == n
+    assert set(drawn) <= set(range(size))
+
+
+def test_indices_and_all_and_auto(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_of("indices=[7,3,7]").indices == (7, 3)
+    assert run_of("n=all").indices == tuple(range(15625))
+    assert len(run_of("n=auto", "cpu_sample=12", "device=cpu").indices) == 12
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    auto = run_of("n=auto", "cpu_sample=12")
+    assert (len(auto.indices), auto.device.type, auto.workers) == (15625, "cuda", 1)
+
+
+def test_the_name_of_a_run_follows_what_decides_the_scores() -> None:
+    plain = run_of("proxy=[intrain,snip]")
+    assert plain.folder.parent == Path("results")
+    assert plain.folder.name.startswith("nasbench201-cifar10-intrain+snip-")
+    for same in (["n=7"], ["workers=3"], ["data=/elsewhere"], ["indices=[1]"]):
+        assert run_of("proxy=[intrain,snip]", *same).folder == plain.folder
+    for other in (["seed=1"], ["space.channels=8"], ["proxy.intrain.layers=cell"], ["dataset=[cifar100]"]):
+        assert run_of("proxy=[intrain,snip]", *other).folder != plain.folder
+    assert run_of("run=mine", "results=/r").folder == Path("/r/mine")
+    assert run_of("run=7").folder == Path("results/7")
+    assert run_of("run=0").folder == Path("results/0")
+    assert run_of("run=").folder == run_of().folder
+
+
+def test_a_shared_option_goes_to_each_proxy_that_has_it() -> None:
+    proxies = run_of(
+        "proxy=[intrain,snip,params]", "++options.batch_size=8", "++options.layers=cell"
+    ).job.proxies
+    assert proxies["intrain"].batch_size == proxies["snip"].batch_size == 8  # type: ignore[attr-defined]
+    assert proxies["intrain"].layers == "cell"  # type: ignore[attr-defined]
+
+
+def test_a_proxy_goes_under_a_second_label_with_other_options() -> None:
+    run = run_of("+proxy.wide.name=intrain", "+proxy.wide.layers=cell")
+    assert run.job.proxies["wide"].layers == "cell"  # type: ignore[attr-defined]
+    assert run.identity()["proxies"]["wide"]["name"] == "intrain"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["n=0"], "n=0 will not do.*greater than or equal to 1 or 'all'"),
+        (["n=abc"], "n=abc will not do; it should be a valid integer or 'all'"),
+        (["n=true"], "n=True will not do"),
+        (["n='3'"], "n=3 will not do"),
+        (["n=3.5"], "valid integer"),
+        (["n=15626"], "the space has 15625"),
+        (["indices=[]"], "at least one"),
+        (["indices=[15625]"], "0 to 15624"),
+        (["indices=[-1]"], "0 to 15624"),
+        (["seed=-1"], "seed=-1"),
+        (["seed=99999999999999999999"], "less than"),
+        (["sample_seed=-1"], "sample_seed=-1"),
+        (["workers=0"], "workers=0"),
+        (["device=gpu"], "'auto', 'cpu' or 'cuda'"),
+        (["+nn=3"], "unknown option of the run 'nn'; did you mean n"),
+        (["~seed"], "seed has no value"),
+        (["seed=${nothing}"], "'nothing' not found"),
+        (["space.channels=0"], "at least 1"),
+        (["space.channels=many"], "valid integer"),
+        (["proxy.intrain.layers=cel"], "intrain: layers=cel will not do; it should be 'conv'.*'cell'"),
+        (["proxy.intrain.batch_size=0"], "intrain: batch_size=0 will not do; it should be at least 1"),
+        (["proxy.intrain.resolution=-4"], "at least 1"),
+        (["+proxy.intrain.layrs=cell"], "unknown option of intrain 'layrs'; did you mean layers"),
+        (["++options.layrs=cell"], "unknown option of intrain 'layrs'; did you mean layers"),
+        (["+proxy.mine.name=intrian"], "unknown proxy 'intrian'; did you mean intrain"),
+        (["+proxy.mine=3"], "proxy.mine=3"),
+        (["+dataset.mine=3"], "dataset.mine=3"),
+        (["+dataset.mine.num_classes=3"], "mine: the option resolution has no value"),
+        (["proxy=[]"], "no proxy is chosen"),
+        (["dataset=[]"], "no dataset is chosen"),
+    ],
+)
+def test_what_is_wrong_is_named(overrides: list[str], said: str) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        run_of(*overrides)
+    assert "\n" not in str(caught.value)
+
+
+def test_cuda_without_a_device_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UsageError, match="no CUDA device"):
+        run_of("device=cuda")
+    assert run_of("device=auto").device.type == "cpu"
+
+
+def test_help_names_every_option() -> None:
+    config: Any = OmegaConf.load(config_folder() / "config.yaml")
+    template = config.hydra.help._get_node("template")._value()
+    options = set(config) - {"defaults", "hydra", "options"}
+    assert options, "there are options"
+    for option in options | {"space", "dataset", "proxy", "experiment"}:
+        assert f" {option}=" in template
+    assert max(len(line) for line in template.splitlines()) <= 100

@@ -1,0 +1,161 @@
+"""Processes, interruptions and order change nothing about the rows."""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import os
+import re
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+import pytest
+import torch
+
+from nasbench_eval.data.datasets import DataSet
+from nasbench_eval.errors import UsageError
+from nasbench_eval.passes import ForwardSpec, PassSpec, Record
+from nasbench_eval.proxies.base import Proxy, ProxyInfo
+from nasbench_eval.proxies.intrain import InTrain
+from nasbench_eval.proxies.params import Params
+from nasbench_eval.proxies.snip import Snip
+from nasbench_eval.runner import Scorer, run_job
+from nasbench_eval.spaces.nasbench201 import NASBench201
+from nasbench_eval.store import Store, digest, read_scores
+from nasbench_eval.worker import Job
+
+CPU = torch.device("cpu")
+DATASETS = {"cifar10": DataSet("cifar10", 10, 8, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))}
+CELLS = (5, 12, 3, 900, 77, 15000)
+
+
+@dataclass(frozen=True)
+class Doomed(Params):
+    """Counts parameters until a cell that takes its process down, as long as a file is there."""
+
+    info: ClassVar[ProxyInfo] = ProxyInfo("doomed", 1, "made up")
+    trap: str = ""
+    how: str = "interrupt"
+
+    def score(self, records: Sequence[Record]) -> dict[str, float]:
+        score = super().score(records)
+        if Path(self.trap).exists() and score["score"] in TRAPPED:
+            if self.how == "interrupt":
+                raise KeyboardInterrupt
+            os.kill(os.getpid(), signal.SIGKILL)
+        return score
+
+
+TRAPPED = {7974.0}  # what the tenth cell has
+
+
+def job_of(**proxies: Proxy) -> Job:
+    return Job(NASBench201(4, 1), DATASETS, proxies, seed=0)
+
+
+SMALL: dict[str, Any] = {"batch_size": 4, "resolution": 8, "input": "gaussian"}
+JOB = job_of(intrain=InTrain(**SMALL), snip=Snip(**SMALL))
+
+
+def run(folder: Path, job: Job = JOB, cells: Sequence[int] = CELLS, workers: int = 1) -> dict[str, int]:
+    identity = {"proxies": {label: {} for label in job.proxies}}
+    with closing(Store(folder, job.space.name, identity, {})) as store:
+        counts = run_job(Scorer(job, None, CPU), cells, store, workers=workers)
+        store.finish({})
+    return counts
+
+
+def test_order_and_processes_change_no_bit(tmp_path: Path) -> None:
+    assert run(tmp_path / "one") == {"cells": 6, "rows": 12, "failed": 0}
+    run(tmp_path / "again")
+    run(tmp_path / "backwards", cells=CELLS[::-1])
+    run(tmp_path / "two", workers=2)
+    assert len({digest(tmp_path / name) for name in ("one", "again", "backwards", "two")}) == 1
+    assert not multiprocessing.active_children()
+
+
+def test_proxies_asked_for_one_by_one_give_the_same_folder(tmp_path: Path) -> None:
+    run(tmp_path / "together")
+    for label, proxy in JOB.proxies.items():
+        run(tmp_path / "apart", job_of(**{label: proxy}))
+    assert digest(tmp_path / "together") == digest(tmp_path / "apart")
+
+
+def test_only_what_is_missing_is_scored(tmp_path: Path) -> None:
+    run(tmp_path, job_of(intrain=JOB.proxies["intrain"]), CELLS[:2])
+    assert run(tmp_path, JOB, CELLS[:3]) == {"cells": 3, "rows": 4, "failed": 0}
+    assert run(tmp_path, JOB, CELLS[:3]) == {"cells": 0, "rows": 0, "failed": 0}
+    assert len(read_scores(tmp_path)) == 6
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_run_cut_short_keeps_its_rows_and_continues(tmp_path: Path, workers: int) -> None:
+    trap = tmp_path / "trap"
+    trap.touch()
+    how = "interrupt" if workers == 1 else "kill"
+    job = job_of(doomed=Doomed(trap=str(trap), how=how))
+    cells = tuple(range(40))
+    plain = job_of(doomed=Params())
+    run(tmp_path / "plain", plain, cells)
+    expected = read_scores(tmp_path / "plain")[["index", "score"]]
+    first_trapped = next(i for i, score in expected.to_numpy() if score in TRAPPED)
+    assert 2 < first_trapped < 39
+
+    with pytest.raises(KeyboardInterrupt if workers == 1 else UsageError):
+        run(tmp_path / "cut", job, cells, workers)
+    assert not multiprocessing.active_children()
+    kept = set(read_scores(tmp_path / "cut")["index"])
+    assert 0 < len(kept) < len(cells)
+    trap.unlink()
+    assert run(tmp_path / "cut", job, cells)["cells"] == len(cells) - len(kept)
+    pd.testing.assert_frame_equal(read_scores(tmp_path / "cut")[["index", "score"]], expected)
+
+
+@dataclass(frozen=True)
+class Huge(Params):
+    def passes(self) -> tuple[PassSpec, ...]:
+        return (PassSpec(ForwardSpec("kaiming", "ones", 10**9, 1000)),)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "said"),
+    [
+        (Huge(), "p on cifar10: no such input: .*can't allocate"),
+        (Snip(batch_size=4, resolution=8), "real images of cifar10 .* no data folder"),
+    ],
+)
+def test_inputs_that_cannot_be_had_are_told_before_anything_else(proxy: Proxy, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        Scorer(job_of(p=proxy), None, CPU).check_inputs()
+
+
+def test_progress_shows_rate_time_left_and_failures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    run(tmp_path, job_of(p=Params()), CELLS[:2])
+    shown = Terminal()
+    monkeypatch.setattr(sys, "stderr", shown)
+    run(tmp_path, job_of(p=Params()), tuple(range(200, 240)) + CELLS[:2])
+    monkeypatch.undo()
+    lines = shown.getvalue().split("\r")
+    assert re.search(r"2/42 \[", lines[1]), "what was there already counts as done"
+    assert re.search(r"/42 \[\d\d:\d\d<\d\d:\d\d, +[\d.]+cell/s, 0 not finite or failed\]", lines[-1])
+
+
+def test_a_seed_of_its_own_for_every_architecture(tmp_path: Path) -> None:
+    """The score of a cell is the same in any company, and moves with the run's seed."""
+    run(tmp_path / "all")
+    run(tmp_path / "single", cells=CELLS[3:4])
+    run(tmp_path / "seed", replace(JOB, seed=1), CELLS[3:4])
+    whole, single, other = (read_scores(tmp_path / name) for name in ("all", "single", "seed"))
+    same = whole[whole["index"] == CELLS[3]]
+    assert list(same["score"]) == list(single["score"])
+    assert not set(other["score"]) & set(single["score"])
