@@ -126,10 +126,12 @@ def _record(run: Run) -> dict[str, Any]:
 def _headline(run: Run) -> str:
     labels = list(run.job.proxies)
     proxies = ", ".join(labels) if len(labels) < 5 else f"{len(labels)} proxies"
-    workers = _count(run.workers, "worker")
+    cells, size = _count(len(run.indices), "cell"), len(run.job.space)
+    if run.options.n == "auto" and len(run.indices) < size:
+        cells = f"a random sample of {cells} (no GPU; n=all scores all {size:,})"
     return (
-        f"{run.job.space.name}: {proxies} of {_count(len(run.indices), 'cell')} on "
-        f"{', '.join(run.job.datasets)}; {workers} on {run.device.type}; into {run.folder}"
+        f"{run.job.space.name}: {proxies} of {cells} on {', '.join(run.job.datasets)}; "
+        f"{_count(run.workers, 'worker')} on {run.device.type}; into {run.folder}"
     )
 
 

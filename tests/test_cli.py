@@ -327,9 +327,11 @@ def test_a_proxy_of_another_package_needs_no_file_here(tmp_path: Path) -> None:
     information.mkdir(parents=True)
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: other-package\nVersion: 1\n")
     (information / "entry_points.txt").write_text(
-        "[nasbench_eval.proxies]\nweighed = other_package:Weighed\nbroken = other_package:Absent\n"
+        "[nasbench_eval.proxies]\nweighed = other_package:Weighed\n"
+        "deaf = other_package:Deaf\nbroken = other_package:Absent\n"
     )
     (site / "other_package.py").write_text(
+        "import signal\n"
         "from dataclasses import dataclass\n"
         "from nasbench_eval.proxies.params import Params\n"
         "@dataclass(frozen=True)\n"
@@ -338,9 +340,13 @@ def test_a_proxy_of_another_package_needs_no_file_here(tmp_path: Path) -> None:
         "    sides: tuple[int, ...] = (1, 2)\n"
         "    def score(self, records):\n"
         "        return {'score': self.weight * super().score(records)['score']}\n"
+        "@dataclass(frozen=True)\n"
+        "class Deaf(Params):\n"
+        "    def score(self, records):\n"
+        "        return {'score': signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])}\n"
     )
 
-    options = ["proxy=[weighed,params]", "proxy.weight=2.5", "n=3", "run=mine", *TINY[:2], "device=cpu"]
+    options = ["proxy=[weighed,params,deaf]", "proxy.weight=2.5", "n=3", "run=mine", *TINY[:2], "device=cpu"]
     done = subprocess.run(
         [*COMMAND, *options, "workers=2"],
         cwd=tmp_path,
@@ -351,3 +357,5 @@ def test_a_proxy_of_another_package_needs_no_file_here(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     plain, weighed = (read_scores(tmp_path / "results" / "mine", proxy=p) for p in ("params", "weighed"))
     assert list(weighed["score"]) == [2.5 * score for score in plain["score"]]
+    deaf = read_scores(tmp_path / "results" / "mine", proxy="deaf")
+    assert list(deaf["score"]) == [1, 1, 1], "Ctrl-C is for the parent alone, from a worker's first moment on"

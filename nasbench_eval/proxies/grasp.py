@@ -21,9 +21,7 @@ from nasbench_eval.spaces.base import Network
 class Grasp(Batch):
     """−Σ θ ⊙ (Hg) over weight tensors, Hg = ∂⟨stopgrad(g), g⟩/∂θ."""
 
-    info: ClassVar = ProxyInfo(
-        "grasp", 1, "Wang et al. 2020; Abdelfattah et al. 2021, equation 1"
-    )
+    info: ClassVar = ProxyInfo("grasp", 1, "Wang et al. 2020; Abdelfattah et al. 2021, equation 1")
 
     def passes(self) -> tuple[PassSpec, ...]:
         return (PassSpec(self.forward(), "cross_entropy", "curvature"),)

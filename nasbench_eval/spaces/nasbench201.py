@@ -188,7 +188,8 @@ class _Reduction(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         shortcut: Tensor = self.downsample(x_BCHW)
-        return shortcut + self.conv_b(self.conv_a(x_BCHW))
+        residual: Tensor = self.conv_b(self.conv_a(x_BCHW))
+        return shortcut + residual
 
 
 class _MacroNetwork(Network):
