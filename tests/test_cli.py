@@ -28,7 +28,13 @@ from nasbench_eval.store import digest, read_scores
 
 TINY = ["space.channels=4", "space.cells_per_stage=1", "workers=1", "device=cpu"]
 SMALL = [*TINY, "proxy.batch_size=4", "proxy.resolution=8"]
-COMMAND = [sys.executable, "-c", "import sys; from nasbench_eval.cli import score; sys.exit(score())"]
+# A test run started in the background inherits a Ctrl-C that is ignored; here it has to count.
+COMMAND = [
+    sys.executable,
+    "-c",
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    "from nasbench_eval.cli import score; sys.exit(score())",
+]
 
 
 class Answer(NamedTuple):
