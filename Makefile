@@ -8,7 +8,9 @@ NASBENCH_EVAL_DATA ?= $(if $(wildcard ../shared/data),../shared/data,data)
 export NASBENCH_EVAL_DATA
 # Cells to score: a number, `all`, or `auto`: all on a GPU, else what two CPU cores do in about 15 minutes.
 SAMPLE ?= auto
-# More options for nasbench-score, such as OPTIONS='workers=4 seed=1'.
+# Folder of the reproduction below results/; another one for another seed or other options.
+NAME ?= $@
+# More options for nasbench-score, such as OPTIONS='seed=1' NAME=seed1.
 OPTIONS ?=
 RUN ?= results/table1
 
@@ -19,12 +21,12 @@ help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 reproduce-table1: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## Table 1 of InTrain: score, correlate, print (SAMPLE=250, SAMPLE=all)
-	$(BIN)/nasbench-score experiment=table1 n=$(SAMPLE) $(OPTIONS)
-	$(BIN)/nasbench-report results/reproduce-table1
+	$(BIN)/nasbench-score experiment=table1 n=$(SAMPLE) run=$(NAME) $(OPTIONS)
+	$(BIN)/nasbench-report results/$(NAME)
 
 reproduce-table3: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## Table 3 of InTrain: its parts, alone and combined
-	$(BIN)/nasbench-score experiment=table3 n=$(SAMPLE) $(OPTIONS)
-	$(BIN)/nasbench-report results/reproduce-table3 --table table3
+	$(BIN)/nasbench-score experiment=table3 n=$(SAMPLE) run=$(NAME) $(OPTIONS)
+	$(BIN)/nasbench-report results/$(NAME) --table table3
 
 data: $(READY) ## fetch the ground-truth tables and images into $NASBENCH_EVAL_DATA
 	$(BIN)/nasbench-data --out $(NASBENCH_EVAL_DATA)

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from nasbench_eval import __version__, overrides, provenance
 from nasbench_eval.config import Run, resolve
-from nasbench_eval.data.images import load_images
+from nasbench_eval.data.images import images_path, load_images
 from nasbench_eval.errors import UsageError, guard
 from nasbench_eval.paths import config_folder
 from nasbench_eval.runner import Scorer, run_job
@@ -42,7 +42,7 @@ def _score() -> int:
     line = overrides.read(sys.argv[1:])
     runs = [resolve(config) for config in overrides.jobs(line)]
     if {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"}.isdisjoint(line.flags):
-        _check_images(runs)
+        _check_images([_without_absent_images(run) for run in runs])
     sys.argv[1:] = line.for_hydra()
     hydra.main(config_path=str(config_folder()), config_name="config", version_base="1.3")(_job)()
     return 0
@@ -62,8 +62,26 @@ def _check_images(runs: list[Run]) -> None:
 
 def _imaged(run: Run) -> list[Task]:
     """The tasks that read real images."""
-    job = run.job
-    return [t for t in job.tasks() if any(spec.forward.source == "images" for spec, _ in job.passes(t))]
+    return [task for task in run.job.tasks() if run.job.reads_images(task.label)]
+
+
+def _without_absent_images(run: Run) -> Run:
+    """With missing_images=skip, the run without the tasks whose images are absent.
+
+    Raises:
+        UsageError: if nothing is left of it.
+    """
+    if run.options.missing_images == "refuse":
+        return run
+    try:
+        folder = data_folder(run.options.data)
+        absent = {d for d in run.job.datasets if not images_path(folder, d).is_file()}
+    except UsageError:
+        absent = set(run.job.datasets)
+    job = replace(run.job, imageless=frozenset(absent))
+    if not job.tasks():
+        raise UsageError("all proxies read images, and none are there: build them with nasbench-data")
+    return replace(run, job=job)
 
 
 def _images_folder(run: Run) -> Path | None:
@@ -94,10 +112,14 @@ def _named(config: DictConfig) -> Run:
 
 def _execute(run: Run) -> int:
     started = time.perf_counter()
+    run = _without_absent_images(run)
     scorer = Scorer(run.job, _images_folder(run), run.device)
     scorer.check_inputs()
     with closing(Store(run.folder, run.job.space.name, run.identity(), _record(run))) as store:
         _say(_headline(run))
+        skipped = [label for label in run.job.proxies if run.job.reads_images(label)]
+        for dataset in sorted(run.job.imageless if skipped else ()):
+            _say(f"no images of {dataset}: left out there are {', '.join(skipped)}")
         counts = run_job(scorer, run.indices, store, workers=run.workers)
         finished = datetime.now(timezone.utc).isoformat(timespec="seconds")
         store.finish({"finished": finished, "seconds_last_session": round(time.perf_counter() - started, 1)})

@@ -38,6 +38,7 @@ class RunOptions:
     device: Literal["auto", "cpu", "cuda"]
     workers: Annotated[int, Field(ge=1)] | None
     data: Path | None
+    missing_images: Literal["refuse", "skip"]
     results: Path
     run: str | int | None
 

@@ -10,13 +10,18 @@ class UsageError(ValueError):
     """A request that cannot be met as it stands; the message says what is wrong and what to do."""
 
 
-def guard(main: Callable[[], int]) -> int:
-    """Run a command's body; a `UsageError` becomes one line on standard error and exit code 2."""
+def guard(main: Callable[[], int], interrupted: str = "the same command continues where it stopped") -> int:
+    """Run a command's body; a `UsageError` becomes one line on standard error and exit code 2.
+
+    Args:
+        main: the body; returns its exit code.
+        interrupted: what Ctrl-C means for the work done so far; its exit code is 130.
+    """
     try:
         return main()
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command continues where it stopped", file=sys.stderr)
+        print(f"\ninterrupted; {interrupted}", file=sys.stderr)
         return 130

@@ -34,7 +34,15 @@ class UnknownName(UsageError):
 
 def names(kind: str) -> tuple[str, ...]:
     """All names of a kind (`proxies` or `spaces`): this package's modules, then entry points."""
-    return tuple(dict.fromkeys([*_modules(kind), *plugins(kind)]))
+    return tuple(dict.fromkeys([*own(kind), *plugins(kind)]))
+
+
+@cache
+def own(kind: str) -> tuple[str, ...]:
+    """Names of this package's modules; `base` and names with a leading underscore are none."""
+    package = import_module(f"nasbench_eval.{kind}")
+    modules = (module.name for module in pkgutil.iter_modules(package.__path__))
+    return tuple(name for name in modules if name != "base" and not name.startswith("_"))
 
 
 def plugins(kind: str) -> tuple[str, ...]:
@@ -50,21 +58,15 @@ def find(kind: str, name: str) -> Any:
         UsageError: if the name has two meanings, or an entry point does not lead to a dataclass.
     """
     entries = [entry for entry in _entries(kind) if entry.name == name]
-    own = name in _modules(kind)
-    if not entries and not own:
+    ours = name in own(kind)
+    if not entries and not ours:
         raise UnknownName(_WORDS[kind], name, names(kind))
-    if len(entries) + own > 1:
+    if len(entries) + ours > 1:
         values = ", ".join(sorted({entry.value for entry in entries}))
         raise UsageError(f"{_WORDS[kind]} '{name}' has two meanings; one comes from the entry point {values}")
-    if own:
+    if ours:
         return getattr(import_module(f"nasbench_eval.{kind}.{name}"), _ATTRIBUTES[kind])
     return _load(entries[0], f"{_WORDS[kind]} '{name}' of another package ({entries[0].value})")
-
-
-@cache
-def _modules(kind: str) -> tuple[str, ...]:
-    package = import_module(f"nasbench_eval.{kind}")
-    return tuple(m.name for m in pkgutil.iter_modules(package.__path__) if m.name != "base")
 
 
 @cache

@@ -12,13 +12,14 @@ import io
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nasbench_eval.errors import UsageError
@@ -36,8 +37,10 @@ _LAST = [
 ]
 _FIXED = {name for name, _ in _FIRST + _LAST}
 # What run.json says of a finished run, and what it says of the machinery of its last session.
-_OUTCOME = ("finished", "seconds_last_session", "scores_sha256")
+_OUTCOME = ("finished", "seconds_last_session", "scores_sha256", "cells", "rows")
 _MACHINERY = ("versions", "commit", "device", "device_name")
+# What may come out otherwise next time: memory was short, or something broke.  A NaN stays one.
+_FAILED = ("oom", "error")
 
 
 @dataclass
@@ -86,9 +89,29 @@ class Store:
         self._opened = self._flushed = time.monotonic()
 
     def done(self, task: Task) -> set[int]:
-        """Indices of the architectures whose row is on disk."""
-        files = _parts(self._partition(task))
-        return {i for f in files for i in _read(f, columns=["index"])["index"].to_pylist()}
+        """Indices of the architectures whose row is on disk and no `oom` or `error`."""
+        tables = (_read(f, columns=["index", "status"]) for f in _parts(self._partition(task)))
+        return {i for t in tables for i in t.filter(pc.invert(_failed(t)))["index"].to_pylist()}
+
+    def drop_failed(self, task: Task, indices: Collection[int]) -> None:
+        """Take the `oom` and `error` rows of these architectures off the disk, for they are scored again.
+
+        To be called before any row is added.  A crash leaves each shard as it was, or without such rows.
+
+        Raises:
+            UsageError: if a shard is damaged or cannot be written.
+        """
+        wanted = pa.array(indices, pa.int32())
+        for file in _parts(self._partition(task)):
+            if not pc.any(_failed(_read(file, columns=["status"]))).as_py():
+                continue
+            table = _read(file)
+            dropped = pc.and_(_failed(table), pc.is_in(table["index"], value_set=wanted))
+            kept = table.filter(pc.invert(dropped))
+            if not kept.num_rows:
+                _remove(file)
+            elif kept.num_rows < table.num_rows:
+                _write(file, _parquet(kept))
 
     def add(self, rows: Iterable[Row]) -> None:
         """Take rows; they reach the disk when 30 s or 2 % of the run's time (the longer) are at risk."""
@@ -117,7 +140,7 @@ class Store:
         self.flush()
         for partition in sorted(self.scores.glob("*/*")):
             _compact(partition)
-        self.run |= {**record, "scores_sha256": digest(self.folder)}
+        self.run |= {**record, **self._held_now(), "scores_sha256": digest(self.folder)}
         self._write_run()
 
     def close(self) -> None:
@@ -126,6 +149,18 @@ class Store:
             self.flush()
         finally:
             self._lock.close()
+
+    def _held_now(self) -> dict[str, Any]:
+        """How much the folder holds, whichever commands it came from: `cells` in all, `rows` by partition."""
+        rows: dict[str, dict[str, int]] = {}
+        cells = 0
+        for partition in sorted(self.scores.glob("dataset=*/proxy=*")):
+            indices = [i for f in _parts(partition) for i in _read(f, columns=["index"])["index"].to_pylist()]
+            if indices:
+                dataset, label = (part.split("=", 1)[1] for part in partition.parts[-2:])
+                rows.setdefault(dataset, {})[label] = len(indices)
+                cells = max(cells, len(set(indices)))
+        return {"cells": cells, "rows": rows}
 
     def _partition(self, task: Task) -> Path:
         return self.scores / f"dataset={task.dataset}" / f"proxy={task.label}"
@@ -275,6 +310,11 @@ def _read(file: Path, columns: list[str] | None = None) -> pa.Table:
         ) from error
 
 
+def _failed(table: pa.Table) -> Any:
+    """Whether each row is one to be scored again."""
+    return pc.is_in(table["status"], value_set=pa.array(_FAILED))
+
+
 def _parquet(table: pa.Table) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
@@ -296,6 +336,13 @@ def _write(path: Path, content: bytes) -> None:
         os.close(folder)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink()
+    except OSError as error:
+        raise UsageError(f"cannot delete {path}: {error.strerror or error}") from error
 
 
 def _compact(partition: Path) -> None:

@@ -37,16 +37,23 @@ class Job:
         datasets: data sets by name.
         proxies: proxies with their options, by label.
         seed: seed of weights, inputs and labels.
+        imageless: data sets whose images are absent; proxies that read images leave them out.
     """
 
     space: SearchSpace
     datasets: Mapping[str, DataSet]
     proxies: Mapping[str, Proxy]
     seed: int
+    imageless: frozenset[str] = frozenset()
 
     def tasks(self) -> tuple[Task, ...]:
-        """Every data set with every proxy."""
-        return tuple(Task(dataset, label) for dataset in self.datasets for label in self.proxies)
+        """Every data set with every proxy, but those that would read images which are absent."""
+        every = (Task(dataset, label) for dataset in self.datasets for label in self.proxies)
+        return tuple(t for t in every if t.dataset not in self.imageless or not self.reads_images(t.label))
+
+    def reads_images(self, label: str) -> bool:
+        """Whether a proxy is shown real images."""
+        return any(spec.forward.source == "images" for spec in self.proxies[label].passes())
 
     def passes(self, task: Task) -> list[tuple[PassSpec, str | None]]:
         """A task's passes with the resolution filled in, and the data set where the pass depends on it."""

@@ -160,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as temporary:
         for name in DATASETS:
             write_images(Path(temporary), name)
-        for name in options.proxies or registry.names("proxies"):
+        for name in options.proxies or registry.own("proxies"):
             new = compute(name, Path(temporary))
             try:
                 old = load(name)

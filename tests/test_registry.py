@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from nasbench_eval import registry
+from nasbench_eval import proxies, registry
 from nasbench_eval.errors import UsageError
 from nasbench_eval.proxies.params import Params
 from nasbench_eval.registry import UnknownName
@@ -35,8 +35,24 @@ def offer(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
 
 def test_the_modules_of_the_folder_are_the_names() -> None:
     folder = Path(registry.__file__).parent / "proxies"
-    assert set(registry.names("proxies")) == {f.stem for f in folder.glob("[!_]*.py")} - {"base"}
+    assert set(registry.own("proxies")) == {f.stem for f in folder.glob("[!_]*.py")} - {"base"}
     assert registry.find("proxies", "params") is Params
+
+
+def test_a_module_with_a_leading_underscore_is_no_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_shared", "fresh"):
+        (tmp_path / f"{name}.py").touch()
+    before = registry.own("proxies")
+    monkeypatch.setattr(proxies, "__path__", [*proxies.__path__, str(tmp_path)])
+    registry.own.cache_clear()
+    try:
+        assert {*registry.own("proxies")} == {*before, "fresh"}
+        with pytest.raises(UnknownName):
+            registry.find("proxies", "_shared")
+    finally:
+        registry.own.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -58,6 +74,7 @@ def test_an_entry_point_adds_a_name(monkeypatch: pytest.MonkeyPatch, other_packa
     offer(monkeypatch, mine="other_package:Mine")
     assert registry.plugins("proxies") == ("mine",)
     assert "mine" in registry.names("proxies")
+    assert "mine" not in registry.own("proxies")
     assert registry.find("proxies", "mine") is Params
 
 

@@ -48,6 +48,8 @@ class Doomed(Params):
         if Path(self.trap).exists() and score["score"] in TRAPPED:
             if self.how == "interrupt":
                 raise KeyboardInterrupt
+            if self.how == "error":
+                raise ArithmeticError("trapped")
             os.kill(os.getpid(), signal.SIGKILL)
         return score
 
@@ -92,6 +94,23 @@ def test_only_what_is_missing_is_scored(tmp_path: Path) -> None:
     assert run(tmp_path, JOB, CELLS[:3]) == {"cells": 3, "rows": 4, "failed": 0}
     assert run(tmp_path, JOB, CELLS[:3]) == {"cells": 0, "rows": 0, "failed": 0}
     assert len(read_scores(tmp_path)) == 6
+
+
+def test_what_broke_is_scored_again(tmp_path: Path) -> None:
+    trap = tmp_path / "trap"
+    trap.touch()
+    job = job_of(doomed=Doomed(trap=str(trap), how="error"), params=Params())
+    cells = tuple(range(40))
+    broken = run(tmp_path / "run", job, cells)["failed"]
+    assert 0 < broken < 40
+    assert run(tmp_path / "run", job, cells) == {"cells": broken, "rows": broken, "failed": broken}
+    assert (read_scores(tmp_path / "run", proxy="doomed")["status"] == "error").sum() == broken
+    trap.unlink()
+    assert run(tmp_path / "run", job, cells) == {"cells": broken, "rows": broken, "failed": 0}
+    assert run(tmp_path / "run", job, cells) == {"cells": 0, "rows": 0, "failed": 0}
+    doomed, params = (read_scores(tmp_path / "run", proxy=p) for p in ("doomed", "params"))
+    assert doomed["index"].to_list() == list(cells)
+    assert doomed["score"].to_list() == params["score"].to_list()
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -333,6 +333,77 @@ def test_the_digest_tells_scores_and_nothing_else(tmp_path: Path) -> None:
     assert made("fewer", row(0), row(0, "q")) != plain
 
 
+def failed(index: int, status: str, label: str = "p") -> Row:
+    return {**row(index, label), "score": math.nan, "status": status, "error": "it broke"}
+
+
+def test_what_broke_is_not_done_and_gives_way(tmp_path: Path) -> None:
+    run = opened(tmp_path)
+    run.add([row(0), failed(1, "oom"), failed(2, "nan"), failed(3, "error"), failed(1, "oom", "q")])
+    run.flush()
+    run.add([failed(4, "error")])
+    run.flush()
+    run.add([failed(5, "inf"), row(6)])
+    run.close()
+
+    again, task = opened(tmp_path), Task("a", "p")
+    untouched = next(tmp_path.rglob("proxy=p/part-00002.parquet")).stat().st_mtime_ns
+    assert again.done(task) == {0, 2, 5, 6}
+    again.drop_failed(task, [1, 2, 4])  # 3 is not asked for: its row stays
+    assert list(read_scores(tmp_path, proxy="p")["index"]) == [0, 2, 3, 5, 6]
+    assert list(read_scores(tmp_path, proxy="q")["index"]) == [1]
+    kept = sorted(tmp_path.rglob("proxy=p/*.parquet"))
+    assert [f.name for f in kept] == ["part-00000.parquet", "part-00002.parquet"]
+    assert kept[1].stat().st_mtime_ns == untouched
+    again.add([row(1), row(4)])
+    again.finish({})
+    again.close()
+    scores = read_scores(tmp_path, proxy="p")
+    assert list(scores["index"]) == [0, 1, 2, 3, 4, 5, 6]
+    assert list(scores["status"]) == ["ok", "ok", "nan", "error", "ok", "inf", "ok"]
+    metadata = pq.read_schema(next(tmp_path.rglob("proxy=p/*.parquet"))).metadata
+    assert json.loads(metadata[b"nasbench_eval"])["proxies"] == IDENTITY["proxies"]
+
+
+@pytest.mark.parametrize("operation", ["write", "replace", "unlink"])
+def test_a_crash_while_failures_are_dropped_loses_no_other_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    run = opened(tmp_path)
+    for rows in ([row(0), failed(1, "oom")], [failed(2, "error")], [row(3)]):
+        run.add(rows)
+        run.flush()
+    run.close()
+    run, task = opened(tmp_path), Task("a", "p")
+    crash_at(monkeypatch, operation, 1)
+    with pytest.raises(Crash):
+        run.drop_failed(task, range(4))
+    monkeypatch.undo()
+    run._lock.close()
+
+    again = opened(tmp_path)
+    again.drop_failed(task, range(4))
+    assert again.done(task) == {0, 3}
+    again.add([row(1), row(2)])
+    again.finish({})
+    again.close()
+    assert indices(tmp_path) == [0, 1, 2, 3]
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_the_record_counts_what_is_on_disk(tmp_path: Path) -> None:
+    write_shards(tmp_path, [4, 2], [9])
+    run = opened(tmp_path, n=1)
+    run.add([row(2, "q"), row(7, "q", "b")])
+    run.finish({})
+    run.close()
+    known = json.loads((tmp_path / "run.json").read_text())
+    assert known["cells"] == 3
+    assert known["rows"] == {"a": {"p": 3, "q": 1}, "b": {"q": 1}}
+    opened(tmp_path).close()
+    assert not {"cells", "rows"} & json.loads((tmp_path / "run.json").read_text()).keys()  # more is to come
+
+
 def test_the_record_says_what_holds_now(tmp_path: Path) -> None:
     run = opened(tmp_path, commit="one", device="cpu", n=1)
     run.add([row(0)])

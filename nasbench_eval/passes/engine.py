@@ -121,7 +121,10 @@ class Engine:
             return self._run_together(requests)
         except Exception as error:
             if len(requests) == 1:
-                return [Outcome(None, time.perf_counter() - start, error)]
+                # Without its traceback, whose frames would keep the graph and its memory alive.
+                bare = error.with_traceback(None)
+                bare.__context__ = None
+                return [Outcome(None, time.perf_counter() - start, bare)]
         # Together they failed; alone each shows whether it was the cause.  The score is the same either way.
         return [outcome for request in requests for outcome in self._run_group([request])]
 
@@ -159,13 +162,12 @@ class Engine:
         objectives = list(dict.fromkeys(w.request.spec.objective for w in scalars))
         for objective in objectives:
             mine = [w for w in scalars if w.request.spec.objective == objective]
-            with self._clock(mine):
-                if objective == "sum":
-                    scalar = logits.sum()
-                else:
-                    labels = self.inputs.labels(mine[0].request.spec.forward, dataset)
-                    scalar = self._task_loss(logits, labels)
-                self._differentiate(scalar, x, mine, keep_graph=more or objective != objectives[-1])
+            if objective == "sum":
+                scalar = logits.sum()
+            else:
+                labels = self.inputs.labels(mine[0].request.spec.forward, dataset)
+                scalar = self._task_loss(logits, labels)
+            self._differentiate(scalar, x, mine, keep_graph=more or objective != objectives[-1])
 
     def _task_loss(self, logits: Tensor, labels_B: Tensor) -> Tensor:
         if logits.ndim == 2:
@@ -178,7 +180,7 @@ class Engine:
         curvature = "curvature" in wanted
         parameters = dict(self.network.named_parameters()) if wanted & {"parameters", "curvature"} else {}
         leaves = [*parameters.values(), *([x] if "input" in wanted else [])]
-        with _gradient_hooks(watching):
+        with self._clock(watching), _gradient_hooks(watching):
             gradients = _gradients(scalar, leaves, create_graph=curvature, keep_graph=keep_graph)
         for w in watching:
             if w.request.spec.wrt == "input":
@@ -186,8 +188,10 @@ class Engine:
             elif watches(w.observer, "on_parameter"):
                 for (name, parameter), gradient in zip(parameters.items(), gradients, strict=False):
                     w.observer.on_parameter(name, parameter.detach(), gradient.detach())
-        if curvature:
-            self._curvature(parameters, gradients, watching, keep_graph=keep_graph)
+        curved = [w for w in watching if w.request.spec.wrt == "curvature"]
+        if curved:
+            with self._clock(curved):
+                self._curvature(parameters, gradients, curved, keep_graph=keep_graph)
 
     def _curvature(
         self,
@@ -203,9 +207,8 @@ class Engine:
         product = torch.stack([(g.detach() * g).sum() for _, g in pairs.values()]).sum()
         products = _gradients(product, [p for p, _ in pairs.values()], keep_graph=keep_graph)
         for w in watching:
-            if w.request.spec.wrt == "curvature":
-                for (name, (parameter, g)), hg in zip(pairs.items(), products, strict=True):
-                    w.observer.on_curvature(name, parameter.detach(), g.detach(), hg)
+            for (name, (parameter, g)), hg in zip(pairs.items(), products, strict=True):
+                w.observer.on_curvature(name, parameter.detach(), g.detach(), hg)
 
     def _use_head(self, request: Request) -> str:
         """Put the classifier of the request's data set onto the body."""

@@ -65,7 +65,7 @@ class Observer:
         """After the second backward pass: a parameter, its gradient g and its part of H·g."""
 
     def record(self) -> Record:
-        """What was reduced, on the CPU."""
+        """What was reduced; small, or on the CPU, since the records of all passes are held together."""
         raise NotImplementedError
 
 

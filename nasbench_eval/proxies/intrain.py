@@ -42,7 +42,7 @@ def covariance(y: Tensor) -> Tensor:
     mean_C = y_NC.mean(dim=0).double()
     covariance_CC = (y_NC.T @ y_NC).double() / len(y_NC) - torch.outer(mean_C, mean_C)
     floor = 64 * torch.finfo(y.dtype).eps * mean_C.square().sum()
-    return torch.where(covariance_CC.trace() > floor, covariance_CC, 0.0)
+    return torch.where(covariance_CC.trace() <= floor, 0.0, covariance_CC)  # NaN stays NaN
 
 
 def log_participation_ratio(covariance_CC: Tensor) -> Tensor:

@@ -11,26 +11,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nasbench_eval.passes import GradientObserver, PassSpec, Record
-from nasbench_eval.passes.spec import Source
-from nasbench_eval.proxies.base import Batch, ProxyInfo
+from nasbench_eval.passes import ForwardSpec, GradientObserver, PassSpec, Record
+from nasbench_eval.passes.spec import Init
+from nasbench_eval.proxies.base import ProxyInfo
 from nasbench_eval.spaces.base import Network
 
 
 @dataclass(frozen=True)
-class Synflow(Batch):
+class Synflow:
     """Σ_i Σ |θ_i ⊙ ∂R/∂θ_i| over weight tensors, R = Σ outputs, with |θ|, input of ones, no batch norm.
 
     It runs in float64: in float32 the flow of deep cells overflows.  `log_synflow` is
     Σ_i log Σ |θ_i ⊙ ∂R/∂θ_i| over the tensors that let any flow through.
+
+    Attributes:
+        init: distribution of the weights: kaiming, torch_default or gaussian.
+        resolution: height and width R of the input in pixels; null takes the data set's own.
     """
 
     info: ClassVar = ProxyInfo("synflow", 1, "Tanaka et al. 2020, equation 1", ("log_synflow",))
-    input: Source = "ones"
-    batch_size: int = 1
+    init: Init = "kaiming"
+    resolution: int | None = None
 
     def passes(self) -> tuple[PassSpec, ...]:
-        return (PassSpec(self.forward(bn="skip", float64=True, absolute=True), "sum", "parameters"),)
+        forward = ForwardSpec(self.init, "ones", 1, self.resolution, bn="skip", float64=True, absolute=True)
+        return (PassSpec(forward, "sum", "parameters"),)
 
     def observe(self, net: Network, spec: PassSpec) -> GradientObserver:
         return GradientObserver(net, lambda theta, g: (theta * g).abs().sum())

@@ -25,7 +25,7 @@ class Zen(Batch):
 
     Attributes:
         alpha: size α of the perturbation.
-        repeats: draws of the weights.
+        repeats: draws of weights, input and perturbation.
         variance: `batch`, the variance of the batch x; or `running`, what the authors' code reads: batch
             norm's running variance after both forwards, 0.81 + 0.09 v(x) + 0.1 v(x + αε).
     """
@@ -39,7 +39,7 @@ class Zen(Batch):
 
     def passes(self) -> tuple[PassSpec, ...]:
         return tuple(
-            PassSpec(self.forward(repeat=r, noise=noise))
+            PassSpec(self.forward(repeat=r, batch=r, noise=noise))
             for r in range(self.repeats)
             for noise in (0.0, self.alpha)
         )

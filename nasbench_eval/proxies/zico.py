@@ -5,6 +5,7 @@ Li et al., "ZiCo: Zero-shot NAS via Inverse Coefficient of Variation on Gradient
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -48,6 +49,8 @@ class Zico(Batch):
         total = 0.0
         for name in records[0]["gradients"]:
             g_b = torch.stack([record["gradients"][name] for record in records])
+            if not g_b.isfinite().all():
+                return {"score": math.nan}
             sigma = g_b.std(dim=0, correction=0)
             quotient = (g_b.abs().mean(dim=0) / sigma)[sigma > 0].double().sum()
             total += float(quotient.log()) if quotient > 0 else 0.0

@@ -22,12 +22,13 @@ from nasbench_eval.truth import tables as truth_tables
 from nasbench_eval.truth.folder import data_folder
 
 # What a run's record is expected to say about itself; folders of the machine it ran on stay out.
-RECORDED = ("space", "datasets", "proxies", "seed", "n", "versions", "commit", "device")
+RECORDED = ("space", "datasets", "proxies", "seed", "cells", "versions", "commit", "device")
+TABLES = "table1,table3"
 
 
 def main() -> int:
-    """Run the command; returns its exit code, 2 for a request that cannot be met."""
-    return guard(lambda: report(_arguments()))
+    """Run the command; returns its exit code, 2 for a request that cannot be met, 130 if interrupted."""
+    return guard(lambda: report(_arguments()), "run the same command again for the tables")
 
 
 def report(arguments: argparse.Namespace) -> int:
@@ -35,7 +36,8 @@ def report(arguments: argparse.Namespace) -> int:
     if arguments.resamples < 0:
         raise UsageError("--resamples must be 0 or more")
     scores = read_runs(arguments.run)
-    specs = [load_table_spec(name) for name in dict.fromkeys(arguments.table)]
+    wished = [name for names in arguments.table or [TABLES] for name in names.split(",")]
+    specs = [load_table_spec(name) for name in dict.fromkeys(wished)]
     splits = ("test", "val") if arguments.split == "both" else (arguments.split,)
     settings = Settings(arguments.failures, arguments.resamples, arguments.seed)
     wanted = {spec.space for _, spec in specs} & set(scores.spaces())
@@ -45,7 +47,13 @@ def report(arguments: argparse.Namespace) -> int:
     for table in tables:
         print(draw_text(table, table.splits[0]))
     folder = arguments.out or arguments.run[0] / "tables"
-    write_tables(tables, scores, folder)
+    try:
+        write_tables(tables, scores, folder)
+    except OSError as error:
+        where = error.filename or folder
+        raise UsageError(
+            f"cannot write {where}: {error.strerror or error}; choose a folder with --out"
+        ) from error
     print(f"written to {folder}: " + ", ".join(f"{table.name}.csv/.md/.tex" for table in tables))
     return 0
 
@@ -108,10 +116,9 @@ def _arguments() -> argparse.Namespace:
     add("run", nargs="+", type=Path, help="a run's folder; several are read as one")
     add(
         "--table",
-        nargs="+",
-        default=["table1", "table3"],
-        metavar="NAME",
-        help=f"tables: {', '.join(table_names())}, or the path of a YAML file (table1 table3)",
+        action="append",
+        metavar="NAME[,NAME]",
+        help=f"tables: {', '.join(table_names())}, or the path of a YAML file; may be repeated ({TABLES})",
     )
     add("--split", choices=["test", "val", "both"], default="both", help="accuracies to judge by (both)")
     add("--resamples", type=int, default=1000, help="bootstrap resamples; 0 for no intervals (1000)")

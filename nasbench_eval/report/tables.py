@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from tqdm import tqdm
 
+from nasbench_eval import registry
 from nasbench_eval.errors import UsageError
 from nasbench_eval.report.aggregate import AGGREGATES
 from nasbench_eval.report.correlation import Correlation, Failures, correlate
@@ -170,10 +171,11 @@ def row_values(
         found = [column for column in columns.values() if column is not None]
         if len(found) == len(columns):
             return _aggregate(row, found), notes
-        # Nothing at all is a proxy that was not run, which the empty row says already.
-        if found:
-            lacking = ", ".join(name for name, column in columns.items() if column is None)
-            notes.append(f"{row.name}: not computed, there are no scores of {lacking}")
+        # Nothing at all is a proxy that was not run, which the empty row says already; and what no proxy gives
+        # cannot be had by running more.
+        lacking = [name for name, column in columns.items() if column is None]
+        if found and {*registry.names("proxies"), *scores.labels(space)}.issuperset(lacking):
+            notes.append(f"{row.name}: not computed, there are no scores of {', '.join(lacking)}")
         return None, notes
     frame = scores.frames.get(part)
     if frame is None:

@@ -29,7 +29,7 @@ from nasbench_eval.proxies.base import Proxy, ProxyInfo
 from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.worker import Job, Row, Task, score_architecture
 
-NAMES = registry.names("proxies")
+NAMES = registry.own("proxies")  # a plug-in answers for itself
 each = pytest.mark.parametrize("name", NAMES)
 
 SPACE = NASBench201(channels=4, cells_per_stage=1)

@@ -19,7 +19,7 @@ def record(golden_script: ModuleType, noise_images: Path) -> Any:
     return lambda name: golden_script.compute(name, noise_images)
 
 
-@pytest.mark.parametrize("name", registry.names("proxies"))
+@pytest.mark.parametrize("name", registry.own("proxies"))
 def test_scores_have_not_moved(name: str, golden_script: ModuleType, record: Any) -> None:
     """To the record's tolerance, 1e-4 unless it says otherwise: kernels of other CPUs sum in another order.
 
@@ -34,7 +34,7 @@ def test_scores_have_not_moved(name: str, golden_script: ModuleType, record: Any
 
 
 def test_no_record_without_a_proxy(golden_script: ModuleType) -> None:
-    assert {path.stem for path in golden_script.FOLDER.glob("*.json")} == set(registry.names("proxies"))
+    assert {path.stem for path in golden_script.FOLDER.glob("*.json")} == set(registry.own("proxies"))
 
 
 @pytest.mark.parametrize("name", ["intrain", "jacov", "zen"])

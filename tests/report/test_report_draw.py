@@ -26,7 +26,7 @@ def run(write_run: WriteRun) -> Path:
         if label == "zen":
             score[:4] = np.nan
         parts[label, "cifar10"] = {"score": score, "gamma": gamma, "resilience": resilience}
-    return write_run(parts, config={"seed": 3, "n": N, "data": "/somewhere/private"})
+    return write_run(parts, config={"seed": 3, "n": 1, "cells": N, "data": "/somewhere/private"})
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_command_writes_and_prints(
     assert set(csv["split"]) == {"test", "val"}
     record = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert record["settings"] == {"failures": "worst", "resamples": 5, "seed": 0}
-    assert record["runs"] == [{"run": "run", "seed": 3, "n": N}]
+    assert record["runs"] == [{"run": "run", "seed": 3, "cells": N}]
     assert {"proxy": "zen", "dataset": "cifar10", "split": "val", "n": N, "n_failed": 4, "n_tied": 4} in (
         record["tables"]["table1"]["rows"]
     )
@@ -163,6 +163,42 @@ def test_command_options(
     assert "seed 9" in printed
     assert set(pd.read_csv(run / "tables" / "table1.csv")["split"]) == {"val"}
     assert not (run / "tables" / "table3.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("wish", "names"),
+    [
+        (["--table", "table3"], {"table3"}),
+        (["--table", "table3", "--table", "table1"], {"table1", "table3"}),
+        (["--table", "table1,table3"], {"table1", "table3"}),
+    ],
+)
+def test_tables_may_be_named_before_the_run(
+    run: Path, truth: Truth, monkeypatch: pytest.MonkeyPatch, wish: list[str], names: set[str]
+) -> None:
+    assert call(monkeypatch, truth, "--resamples", 0, *wish, run) == 0
+    assert {path.stem for path in (run / "tables").glob("*.csv")} == names
+
+
+def test_a_folder_that_cannot_be_written_exits_two(
+    run: Path, truth: Truth, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / "file").touch()
+    assert call(monkeypatch, truth, run, "--resamples", 0, "--out", run / "file" / "tables") == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"error: cannot write {run / 'file' / 'tables'}: ")
+    assert printed.count("\n") == 1
+
+
+def test_an_interrupt_promises_no_continuation(
+    run: Path, truth: Truth, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "read_runs", interrupted)
+    assert call(monkeypatch, truth, run) == 130
+    assert capsys.readouterr().err == "\ninterrupted; run the same command again for the tables\n"
 
 
 @pytest.mark.parametrize(

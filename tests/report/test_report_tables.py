@@ -254,10 +254,16 @@ def test_aggregates_take_own_columns_or_other_labels(write_run: WriteRun, truths
         assert row["kendall_tau"] == pytest.approx(stats.kendalltau(total, accuracy).statistic)
 
 
-def test_an_aggregate_short_of_a_component_says_so(write_run: WriteRun, truths: dict[str, Truth]) -> None:
-    table = compute(write_run({("ntk_condition", "cifar10"): {"score": rng(0).normal(size=N)}}), truths)
-    assert one(table, "te_nas")["n"] == 0
-    assert "te_nas: not computed, there are no scores of linear_regions" in table.notes
+def test_an_aggregate_short_of_a_component_says_so(write_run: WriteRun) -> None:
+    """Unless no proxy gives the component: then there is nothing the reader could run."""
+    scores = read_runs([write_run({("snip", "cifar10"): {"score": [1.0, 2.0]}})])
+    for lacking, said in [
+        (["zen"], ["both: not computed, there are no scores of zen"]),
+        (["no_such_proxy"], []),
+        (["zen", "no_such_proxy"], []),
+    ]:
+        row = RowSpec("both", aggregate="rank_sum", components=["snip", *lacking])
+        assert row_values(scores, "nasbench201", row, "cifar10") == (None, said)
 
 
 def test_ours_stand_below_with_the_runs_own_proxies_last(
