@@ -60,7 +60,8 @@ class Scorer:
 def run_job(scorer: Scorer, indices: Sequence[int], store: Store, *, workers: int) -> dict[str, int]:
     """Score what the store does not hold yet.  Returns counts: cells, rows and failed rows scored now.
 
-    What ended as `oom` or `error` is scored again, and its old row gives way.  Rows reach the disk as the store sees fit, at the latest when the store is closed.
+    What ended as `oom` or `error` is scored again, and its old row gives way.  Rows reach the disk as the
+    store sees fit, at the latest when the store is closed.
 
     Raises:
         UsageError: if a worker process dies or the store cannot be read or written.

@@ -171,8 +171,8 @@ def row_values(
         found = [column for column in columns.values() if column is not None]
         if len(found) == len(columns):
             return _aggregate(row, found), notes
-        # Nothing at all is a proxy that was not run, which the empty row says already; and what no proxy gives
-        # cannot be had by running more.
+        # Nothing at all is a proxy that was not run, which the empty row says already; and what no proxy
+        # gives cannot be had by running more.
         lacking = [name for name, column in columns.items() if column is None]
         if found and {*registry.names("proxies"), *scores.labels(space)}.issuperset(lacking):
             notes.append(f"{row.name}: not computed, there are no scores of {', '.join(lacking)}")
