@@ -50,8 +50,9 @@ golden: $(READY) ## write the golden records anew, after a change that is meant 
 bench: $(READY) ## what each proxy costs, in units of a bare forward-backward pass
 	$(BIN)/python scripts/bench.py
 
-report: $(READY) ## the tables of a run again (RUN=results/table1)
+report: $(READY) ## the tables of a run again, on all cells and on the live ones (RUN=results/table1)
 	$(BIN)/nasbench-report $(RUN)
+	$(BIN)/nasbench-report $(RUN) --cells live
 
 clean: ## remove the environment and the caches, keep results and data
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -39,14 +39,17 @@ def report(arguments: argparse.Namespace) -> int:
     wished = [name for names in arguments.table or [TABLES] for name in names.split(",")]
     specs = [load_table_spec(name) for name in dict.fromkeys(wished)]
     splits = ("test", "val") if arguments.split == "both" else (arguments.split,)
-    settings = Settings(arguments.failures, arguments.resamples, arguments.seed)
+    if arguments.cells == "live":
+        scores = scores.live()
+    settings = Settings(arguments.failures, arguments.resamples, arguments.seed, arguments.cells)
     wanted = {spec.space for _, spec in specs} & set(scores.spaces())
     truths = {space: load_truth(space, arguments.data) for space in sorted(wanted)}
     reporter = Reporter(scores, truths, settings)
     tables = [reporter.table(name, spec, splits) for name, spec in specs]
     for table in tables:
         print(draw_text(table, table.splits[0]))
-    folder = arguments.out or arguments.run[0] / "tables"
+    default = arguments.run[0] / "tables"
+    folder = arguments.out or (default if arguments.cells == "all" else default / arguments.cells)
     try:
         write_tables(tables, scores, folder)
     except OSError as error:
@@ -90,6 +93,7 @@ def record(tables: Sequence[Table], scores: Scores) -> dict[str, Any]:
             "failures": tables[0].settings.failures,
             "resamples": tables[0].settings.resamples,
             "seed": tables[0].settings.seed,
+            "cells": tables[0].settings.cells,
         },
         "runs": [
             {"run": run.name, **{key: run.config[key] for key in RECORDED if key in run.config}}
@@ -128,6 +132,13 @@ def _arguments() -> argparse.Namespace:
         choices=["worst", "omit"],
         default="worst",
         help="rank failed scores below all others, or leave them out (worst)",
+    )
+    add(
+        "--cells",
+        choices=["all", "live"],
+        default="all",
+        help="judge all cells, or the live ones alone: every operation on a path from input to output; "
+        "their tables go to tables/live (all)",
     )
     add("--data", type=Path, help="folder of the ground-truth tables (NASBENCH_EVAL_DATA)")
     add("--out", type=Path, help="folder to write to (tables/ in the first run)")

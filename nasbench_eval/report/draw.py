@@ -96,6 +96,9 @@ def draw_latex(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
+LIVE = "live (every operation on a path from input to output) "
+
+
 def caption(table: Table) -> str:
     """How the figures came about, in a few sentences."""
     settings = table.settings
@@ -106,7 +109,8 @@ def caption(table: Table) -> str:
     else:
         rule = "Non-finite scores are counted as failed and left out"
     return (
-        f"Correlations of {size} architectures (n, failed ones included) with {table.spec.truth}. "
+        f"Correlations of {size} {LIVE if settings.cells == 'live' else ''}architectures (n, failed ones "
+        f"included) with {table.spec.truth}. "
         f"Kendall τ is τ-b. {rule}. In brackets: {100 * CONFIDENCE:.0f} % percentile bootstrap "
         f"over architectures, {settings.resamples:,} resamples, seed {settings.seed}. "
         f"Paper: {table.spec.paper}. Rows marked ours are not the paper's."

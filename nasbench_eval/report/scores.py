@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import pandas as pd
 
+from nasbench_eval import registry
 from nasbench_eval.errors import UsageError
 
 
@@ -51,6 +52,22 @@ class Scores:
     def labels(self, space: str) -> list[str]:
         """The labels with scores on a space, sorted."""
         return sorted({part.label for part in self.frames if part.space == space})
+
+    def live(self) -> Scores:
+        """The scores of the architectures all of whose operations have a bearing on the output.
+
+        Raises:
+            UsageError: if none is among them.
+        """
+        frames = {}
+        for part, frame in self.frames.items():
+            space = registry.find("spaces", part.space)()
+            kept = frame[[space.live(space.parse(arch)) for arch in frame["arch"]]]
+            if len(kept):
+                frames[part] = kept.reset_index(drop=True)
+        if not frames:
+            raise UsageError("no architecture of these scores is live; use --cells all")
+        return Scores(self.runs, frames, {part: self.origin[part] for part in frames})
 
     def spaces(self) -> list[str]:
         """The spaces with scores, sorted."""

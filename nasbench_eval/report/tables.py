@@ -56,6 +56,7 @@ class Settings:
     failures: Failures = "worst"
     resamples: int = 1000
     seed: int = 0
+    cells: str = "all"
 
 
 @dataclass(frozen=True)

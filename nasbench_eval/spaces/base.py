@@ -57,6 +57,10 @@ class SearchSpace(Protocol):
         """An uninitialised network: whoever runs it sets every parameter."""
         ...
 
+    def live(self, arch: Any) -> bool:
+        """Whether every operation of an architecture has a bearing on its output."""
+        ...
+
     def canonical(self, arch: Any) -> Any:
         """One representative for all architectures isomorphic to this one."""
         ...

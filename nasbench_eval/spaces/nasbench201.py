@@ -66,6 +66,21 @@ def unique_string(cell: Cell) -> str:
     return nodes[-1]
 
 
+def is_live(cell: Cell) -> bool:
+    """Whether every operation but `none` lies on a path from the cell's input to its output.
+
+    9,445 of the 15,625 cells do, the empty one among them.  In the others some convolution, pooling or
+    skip has no bearing on the output.
+    """
+    used = [edge for edge, operation in zip(EDGES, cell.operations, strict=True) if operation != "none"]
+    reached, reaching = {0}, {3}
+    for source, target in used:  # sources come before their targets
+        reached |= {target} if source in reached else set()
+    for source, target in sorted(used, reverse=True):
+        reaching |= {source} if target in reaching else set()
+    return all(source in reached and target in reaching for source, target in used)
+
+
 @lru_cache(maxsize=1)
 def _representatives() -> dict[str, Cell]:
     first: dict[str, Cell] = {}
@@ -118,6 +133,10 @@ class NASBench201:
         """The benchmark's own string for a cell."""
         a, b, c, d, e, f = arch.operations
         return f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|"
+
+    def live(self, arch: Cell) -> bool:
+        """Whether every operation has a bearing on the output (see `is_live`)."""
+        return is_live(arch)
 
     def canonical(self, arch: Cell) -> Cell:
         """The first cell in the benchmark's order with the same `unique_string`."""

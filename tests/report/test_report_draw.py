@@ -138,7 +138,7 @@ def test_command_writes_and_prints(
     assert list(csv.columns) == CSV_COLUMNS
     assert set(csv["split"]) == {"test", "val"}
     record = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    assert record["settings"] == {"failures": "worst", "resamples": 5, "seed": 0}
+    assert record["settings"] == {"failures": "worst", "resamples": 5, "seed": 0, "cells": "all"}
     assert record["runs"] == [{"run": "run", "seed": 3, "cells": N}]
     assert {"proxy": "zen", "dataset": "cifar10", "split": "val", "n": N, "n_failed": 4, "n_tied": 4} in (
         record["tables"]["table1"]["rows"]
