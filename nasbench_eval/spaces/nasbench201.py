@@ -144,7 +144,7 @@ class NASBench201:
 
     def build(self, arch: Cell, *, num_classes: int) -> Network:
         """The macro network of the paper around a cell: stem, 3 x N cells, two reductions, classifier."""
-        with torch.device("meta"):  # drawing default weights only to overwrite them would cost 30 ms a cell
+        with torch.device("meta"):  # drawing default weights only to overwrite them would be wasted
             network = _MacroNetwork(arch, self.channels, self.cells_per_stage, num_classes)
         network.to_empty(device="cpu")
         return network
