@@ -64,6 +64,36 @@ class Observer:
     def on_curvature(self, name: str, parameter: Tensor, gradient: Tensor, product: Tensor) -> None:
         """After the second backward pass: a parameter, its gradient g and its part of H·g."""
 
+    def on_labels(self, labels_B: Tensor) -> None:
+        """Before anything else, beyond the features: the class labels of the batch."""
+
+    def on_sample_gradient(self, name: str, parameter: Tensor, gradient_B: Tensor) -> None:
+        """With `wrt="samples"`: a parameter and ∂objective_n/∂parameter of every sample, (B, *shape).
+
+        Zeros where no path leads to the parameter.  The objective of a sample is the sum of its logits or
+        its own cross-entropy.
+        """
+
+    def on_basis(self, basis_KM: Tensor) -> None:
+        """With `wrt="outputs"`: how the K logits are made of the M outputs that are differentiated.
+
+        The gradients of the logits are `basis @ gradients`: the identity where the logits themselves are
+        differentiated, the classifier's weight where the classes outnumber the classifier's inputs, which
+        are differentiated then.
+        """
+
+    def on_output_gradient(
+        self, output: int, name: str, module: nn.Module, x: Tensor, gradient: Tensor
+    ) -> None:
+        """With `wrt="outputs"`: a watched layer's input, and the gradient of one of the M outputs by its output.
+
+        `gradient[n]` is that of the output at sample n.  Called for all layers with a path to the output;
+        the classifier among them only where the logits themselves are differentiated.
+        """
+
+    def on_block_gradient(self, name: str, block: nn.Module, g_in: Tensor, g_out: Tensor) -> None:
+        """With `wrt="blocks"`: the gradient ∂⟨g_out, y⟩/∂x of a block y = f(x), and the random ±1 g_out."""
+
     def record(self) -> Record:
         """What was reduced; small, or on the CPU, since the records of all passes are held together."""
         raise NotImplementedError

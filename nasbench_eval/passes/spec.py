@@ -5,11 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from nasbench_eval.training import Training
+
 Init = Literal["kaiming", "torch_default", "gaussian"]
 Source = Literal["images", "gaussian", "ones"]
-BatchNorm = Literal["train", "eval", "skip"]
+BatchNorm = Literal["train", "eval", "alone", "skip"]
 Objective = Literal["features", "logits", "sum", "cross_entropy"]
-Wrt = Literal["nothing", "parameters", "input", "curvature"]
+Wrt = Literal["nothing", "parameters", "input", "curvature", "samples", "outputs", "blocks"]
+
+_SCALARS: tuple[Objective, ...] = ("sum", "cross_entropy")
+OBJECTIVES: dict[Wrt, tuple[Objective, ...]] = {
+    "nothing": ("features", "logits", "sum", "cross_entropy"),
+    "parameters": _SCALARS,
+    "input": _SCALARS,
+    "curvature": _SCALARS,
+    "samples": _SCALARS,
+    "outputs": ("logits",),
+    "blocks": ("features",),
+}
 
 
 @dataclass(frozen=True)
@@ -23,10 +36,15 @@ class ForwardSpec:
         resolution: height and width in pixels; None takes the data set's own.
         batch: which mini-batch of the source's stream.
         repeat: which draw of the weights.
-        bn: batch statistics (`train`), untouched running statistics (`eval`), or no normalisation (`skip`).
+        bn: batch statistics (`train`), running statistics (`eval`; untouched but for training, mean 0 and
+            variance 1), each sample's own statistics, as in a batch of one (`alone`), or no normalisation
+            (`skip`).
         noise: α of the input x + α·ε, ε ~ N(0, 1).
         float64: run in double precision.
         absolute: replace every parameter by its absolute value.
+        channels: width C of the network; None takes the search space's own.
+        cells: depth N of the network, in cells a stage; None takes the search space's own.
+        training: how the network is trained before the pass; None leaves it as drawn.
     """
 
     init: Init
@@ -39,6 +57,9 @@ class ForwardSpec:
     noise: float = 0.0
     float64: bool = False
     absolute: bool = False
+    channels: int | None = None
+    cells: int | None = None
+    training: Training | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +72,9 @@ class PassSpec:
             or the mean `cross_entropy` with the labels (mean-square error against N(0, 1) noise where the
             output is spatial).
         wrt: differentiate the objective by the `parameters` or the `input`; `curvature` adds the product
-            of the Hessian with the parameter gradient.
+            of the Hessian with the parameter gradient; `samples` differentiates each sample's own objective
+            by the parameters; `outputs` differentiates each of the `logits` by the outputs of layers;
+            `blocks` takes random ±1 cotangents back through each block of the body by itself.
     """
 
     forward: ForwardSpec
@@ -59,5 +82,5 @@ class PassSpec:
     wrt: Wrt = "nothing"
 
     def __post_init__(self) -> None:
-        if self.wrt != "nothing" and self.objective in ("features", "logits"):
-            raise ValueError(f"{self.objective} is not a scalar: it cannot be differentiated by {self.wrt}")
+        if self.objective not in OBJECTIVES[self.wrt]:
+            raise ValueError(f"{self.objective} cannot be differentiated by {self.wrt}")
