@@ -19,6 +19,7 @@ from nasbench_eval.proxies.base import Proxy
 from nasbench_eval.spaces.base import SearchSpace
 
 Row = dict[str, Any]
+Key = tuple[str, PassSpec, str | None]  # label, pass, data set
 
 
 class Task(NamedTuple):
@@ -84,23 +85,43 @@ def score_architecture(
 
 def _run_passes(
     job: Job, index: int, tasks: Sequence[Task], batches: Batches, device: torch.device
-) -> dict[tuple[str, PassSpec, str | None], Outcome]:
+) -> dict[Key, Outcome]:
     """What came of each pass, by label; tasks that share a pass with no data set of its own share it here."""
     requests = {
         (task.label, spec, dataset): Request(spec, dataset, job.proxies[task.label].observe)
         for task in tasks
         for spec, dataset in job.passes(task)
     }
-    arch = job.space.arch(index)
+    sizes: dict[tuple[int | None, int | None], list[Key]] = {}
+    for key, request in requests.items():
+        sizes.setdefault((request.spec.forward.channels, request.spec.forward.cells), []).append(key)
+    outcomes: dict[Key, Outcome] = {}
+    for (channels, cells), keys in sizes.items():
+        own = channels is None and cells is None
+        space = job.space if own else job.space.resized(channels=channels, cells=cells)
+        mine = [requests[key] for key in keys]
+        outcomes.update(zip(keys, _run_network(job, space, index, mine, batches, device), strict=True))
+    return outcomes
+
+
+def _run_network(
+    job: Job,
+    space: SearchSpace,
+    index: int,
+    requests: Sequence[Request],
+    batches: Batches,
+    device: torch.device,
+) -> Sequence[Outcome]:
+    """What came of the passes through one network of the architecture."""
+    arch = space.arch(index)
     classes = {name: info.num_classes for name, info in job.datasets.items()}
     started = time.perf_counter()
     try:
-        network = job.space.build(arch, num_classes=next(iter(classes.values())))
-        engine = Engine(network, classes, batches, key=(job.seed, job.space.format(arch)), device=device)
+        network = space.build(arch, num_classes=next(iter(classes.values())))
+        engine = Engine(network, classes, batches, key=(job.seed, space.format(arch)), device=device)
     except Exception as error:  # no network, hence no pass
-        failed = Outcome(None, time.perf_counter() - started, error)
-        return dict.fromkeys(requests, failed)
-    return dict(zip(requests, engine.run(list(requests.values())), strict=True))
+        return [Outcome(None, time.perf_counter() - started, error)] * len(requests)
+    return engine.run(requests)
 
 
 def _score(proxy: Proxy, outcomes: Sequence[Outcome]) -> Row:

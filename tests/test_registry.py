@@ -58,7 +58,7 @@ def test_a_module_with_a_leading_underscore_is_no_proxy(
 @pytest.mark.parametrize(
     ("kind", "name", "said"),
     [
-        ("proxies", "intrian", "unknown proxy 'intrian'; did you mean intrain?"),
+        ("proxies", "intrian", "unknown proxy 'intrian'; did you mean intrain"),
         ("proxies", "base", "unknown proxy 'base'"),
         ("spaces", "nasbench21", "unknown search space 'nasbench21'; did you mean nasbench201"),
         ("spaces", "xyz", "there are: "),

@@ -38,6 +38,7 @@ class Batches:
         self.seed, self.datasets, self.folder, self.device = seed, datasets, folder, device
         self._images = lru_cache(maxsize=None)(self._load)
         self._cached_input = lru_cache(maxsize=16)(self._input)
+        self._cached_training_set = lru_cache(maxsize=4)(self._training_set)
 
     def input(self, forward: ForwardSpec, dataset: str | None) -> Tensor:
         """Images (B, 3, R, R) in float32, normalised by the data set's statistics, or noise, or ones.
@@ -66,6 +67,20 @@ class Batches:
             labels = torch.randint(classes, (forward.batch_size,), generator=g)
         return labels.to(self.device)
 
+    def training_set(self, dataset: str, images: int, resolution: int) -> tuple[Tensor, Tensor]:
+        """The first training images of the data set in a seeded order, (N, 3, R, R), and their labels (N,).
+
+        Raises:
+            UsageError: if the data set has fewer.
+        """
+        return self._cached_training_set(dataset, images, resolution)
+
+    def _training_set(self, dataset: str, images: int, resolution: int) -> tuple[Tensor, Tensor]:
+        chosen = self._choice(dataset, images, "training")
+        x = self._normalised(dataset, chosen, resolution)
+        labels = torch.from_numpy(self._images(dataset).y[chosen])
+        return x.to(self.device, memory_format=torch.channels_last), labels.to(self.device)
+
     def _input(
         self, source: str, batch_size: int, resolution: int, batch: int, noise: float, dataset: str | None
     ) -> Tensor:
@@ -86,11 +101,11 @@ class Batches:
             raise UsageError(f"real images of {dataset} are asked for, but no data folder is named")
         return load_images(self.folder, dataset)
 
-    def _choice(self, dataset: str, batch_size: int, batch: int) -> npt.NDArray[np.int64]:
+    def _choice(self, dataset: str, batch_size: int, batch: int | str) -> npt.NDArray[np.int64]:
         """Positions of a mini-batch: each is drawn on its own, without replacement within it."""
         count = len(self._images(dataset).y)
         if count < batch_size:
-            raise UsageError(f"{dataset} has {count} images, fewer than a batch of {batch_size}")
+            raise UsageError(f"{dataset} has {count} images, fewer than the {batch_size} asked for")
         rng = np.random.default_rng(seed_of(self.seed, "images", dataset, batch))
         return rng.permutation(count)[:batch_size]
 

@@ -7,21 +7,25 @@ and each objective's backward pass follow on the same graph.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nasbench_eval.passes import jacobian
+from nasbench_eval.passes.norms import batch_norm, norms, reset_statistics
 from nasbench_eval.passes.observer import Observer, Record, parameter_names, watches
-from nasbench_eval.passes.spec import BatchNorm, ForwardSpec, PassSpec
+from nasbench_eval.passes.spec import ForwardSpec, PassSpec
+from nasbench_eval.passes.tape import Seen, Tape, Watch, gradients_shown, recorded, shown
 from nasbench_eval.passes.twice import twice_differentiable
 from nasbench_eval.passes.weights import draw
 from nasbench_eval.seeding import generator
 from nasbench_eval.spaces.base import Network
+from nasbench_eval.training import Checkpoints, Memory, Training, train
 
 Observe = Callable[[Network, PassSpec], Observer]
 
@@ -35,6 +39,10 @@ class Inputs(Protocol):
 
     def labels(self, forward: ForwardSpec, dataset: str) -> Tensor:
         """Class labels (B,) for that input, int64."""
+        ...
+
+    def training_set(self, dataset: str, images: int, resolution: int) -> tuple[Tensor, Tensor]:
+        """Images (N, 3, R, R) to train on, normalised, float32, and their labels (N,), on the device."""
         ...
 
 
@@ -61,15 +69,11 @@ class Outcome:
     error: Exception | None = None
 
 
-@dataclass
-class _Watch:
-    """A request under way: its observer, and the layer outputs whose gradients it waits for."""
+class _Asked(NamedTuple):
+    """A request under way."""
 
     request: Request
-    observer: Observer
-    layers: Mapping[str, nn.Module]
-    outputs: list[tuple[str, nn.Module, Tensor]] = field(default_factory=list)
-    seconds: float = 0.0
+    watch: Watch
 
 
 class Engine:
@@ -92,7 +96,7 @@ class Engine:
         device: torch.device,
     ) -> None:
         self.network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for norm in _norms(network):
+        for norm in norms(network):
             # Running statistics then are those of the last batch: an observer reads them for free.
             norm.momentum = 1.0
         width = network.classifier.in_features
@@ -103,6 +107,7 @@ class Engine:
         }
         self.inputs, self.key, self.device = inputs, key, device
         self._drawn: tuple[object, ...] = ()
+        self._trained: dict[object, Checkpoints] = {}
 
     def run(self, requests: Sequence[Request]) -> list[Outcome]:
         """One outcome a request, in the order asked; an exception fails only the requests that meet it."""
@@ -130,44 +135,127 @@ class Engine:
 
     def _run_together(self, requests: Sequence[Request]) -> list[Outcome]:
         forward = requests[0].spec.forward
-        self._prepare(forward)
-        watching = [self._watch(request) for request in requests]
+        started = time.perf_counter()
+        self._prepare(forward, requests[0].dataset)
+        trained = time.perf_counter() - started if forward.training else 0.0
+        asked = [self._ask(request) for request in requests]
         x = self.inputs.input(forward, requests[0].dataset).to(memory_format=torch.channels_last)
         x = x.double() if forward.float64 else x
-        if any(request.spec.wrt == "input" for request in requests):
+        wanted = {request.spec.wrt for request in requests}
+        if "input" in wanted:
             x = x.detach().requires_grad_()
-        differentiate = any(request.spec.wrt != "nothing" for request in requests)
-        twice = any(request.spec.wrt == "curvature" for request in requests) and forward.bn == "train"
+        twice = "curvature" in wanted and forward.bn == "train"
         layers_ = twice_differentiable(self.network) if twice else nullcontext()
-        headed = [w for w in watching if w.request.spec.objective != "features"]
-        datasets = list(dict.fromkeys(w.request.dataset for w in headed))
+        headed = [a for a in asked if a.request.spec.objective != "features"]
+        datasets = list(dict.fromkeys(a.request.dataset for a in headed))
         body = set(self.network.modules()) - {self.network.classifier}
-        with _batch_norm(self.network, forward.bn), layers_, torch.set_grad_enabled(differentiate):
-            with self._clock(watching), _forward_hooks(body, watching):
+        tape = Tape(self.network, wanted, forward.bn)
+        with batch_norm(self.network, forward.bn), layers_, torch.set_grad_enabled(wanted != {"nothing"}):
+            with self._clock(asked), shown(body, _watches(asked)), tape.running():
                 features = self.network.features(x)
                 with torch.no_grad():
-                    for w in watching:
-                        w.observer.on_features(features.detach())
+                    for a in asked:
+                        a.watch.observer.on_features(features.detach())
+            self._differentiate_blocks(tape.blocks, asked)
             for dataset in datasets:
-                mine = [w for w in headed if w.request.dataset == dataset]
-                self._run_head(features, x, mine, more=dataset != datasets[-1])
-        return [Outcome(w.observer.record(), w.seconds) for w in watching]
+                mine = [a for a in headed if a.request.dataset == dataset]
+                self._run_head(features, x, tape, mine, more=dataset != datasets[-1])
+        return [Outcome(a.watch.observer.record(), a.watch.seconds + trained) for a in asked]
 
-    def _run_head(self, features: Tensor, x: Tensor, watching: list[_Watch], *, more: bool) -> None:
+    def _run_head(self, features: Tensor, x: Tensor, tape: Tape, asked: list[_Asked], *, more: bool) -> None:
         """One data set's head and the backward passes behind it; `more` heads follow on the same graph."""
-        dataset = self._use_head(watching[0].request)
-        with self._clock(watching), _forward_hooks({self.network.classifier}, watching):
+        self._use_head(asked[0].request)
+        labels_B = self._labels(asked)
+        head: list[Seen] = []
+        classifier = {"classifier": self.network.classifier}
+        with self._clock(asked), shown(classifier.values(), _watches(asked)), recorded(classifier, head):
             logits = self.network.head(features)
-        scalars = [w for w in watching if w.request.spec.wrt != "nothing"]
-        objectives = list(dict.fromkeys(w.request.spec.objective for w in scalars))
+        self._differentiate_outputs(logits, head, asked)
+        self._differentiate_samples(logits, labels_B, [*tape.owners, *head], asked)
+        scalars = [a for a in asked if a.request.spec.wrt in ("parameters", "input", "curvature")]
+        objectives = list(dict.fromkeys(a.request.spec.objective for a in scalars))
         for objective in objectives:
-            mine = [w for w in scalars if w.request.spec.objective == objective]
+            mine = [a for a in scalars if a.request.spec.objective == objective]
             if objective == "sum":
                 scalar = logits.sum()
             else:
-                labels = self.inputs.labels(mine[0].request.spec.forward, dataset)
-                scalar = self._task_loss(logits, labels)
+                assert labels_B is not None
+                scalar = self._task_loss(logits, labels_B)
             self._differentiate(scalar, x, mine, keep_graph=more or objective != objectives[-1])
+
+    def _differentiate_blocks(self, blocks: Sequence[Seen], asked: Sequence[_Asked]) -> None:
+        """Random ±1 cotangents back through each block of the body by itself."""
+        mine = [a for a in asked if a.request.spec.wrt == "blocks"]
+        for seen in blocks if mine else ():
+            with self._clock(mine):
+                signs = torch.randint(0, 2, seen.y.shape, generator=generator(*self.key, "signs", seen.name))
+                g_out = (2 * signs - 1).to(seen.y)
+                g_in = jacobian.by_block(seen, g_out)
+                for a in mine:
+                    a.watch.observer.on_block_gradient(seen.name, seen.module, g_in, g_out)
+
+    def _differentiate_outputs(self, logits: Tensor, head: Sequence[Seen], asked: Sequence[_Asked]) -> None:
+        """Each logit by the outputs of watched layers; each classifier input where these are fewer."""
+        mine = [a for a in asked if a.request.spec.wrt == "outputs"]
+        if not mine:
+            return
+        weight_KC = self.network.classifier.weight.detach()
+        fewer = len(weight_KC) > weight_KC.shape[1]
+        outputs = head[0].x if fewer else logits
+        basis_KM = weight_KC if fewer else torch.eye(len(weight_KC)).to(weight_KC)
+        everything = {id(s.y): s for a in mine for s in a.watch.seen}  # a layer may be met twice
+        tape = [s for s in everything.values() if not (fewer and s.module is self.network.classifier)]
+        with self._clock(mine), torch.no_grad():
+            for a in mine:
+                a.watch.observer.on_basis(basis_KM)
+            for m in range(outputs.shape[1]):
+                with torch.enable_grad():
+                    gradients = jacobian.by_outputs(outputs[:, m].sum(), tape)
+                for a in mine:
+                    for seen, gradient in zip(tape, gradients, strict=True):
+                        if seen.name in a.watch.layers:
+                            a.watch.observer.on_output_gradient(
+                                m, seen.name, seen.module, seen.x.detach(), gradient
+                            )
+
+    def _differentiate_samples(
+        self, logits: Tensor, labels_B: Tensor | None, owners: Sequence[Seen], asked: Sequence[_Asked]
+    ) -> None:
+        """Each sample's own objective by the parameters."""
+        for objective in ("sum", "cross_entropy"):
+            samples = [a for a in asked if a.request.spec.wrt == "samples"]
+            mine = [a for a in samples if a.request.spec.objective == objective]
+            if not mine:
+                continue
+
+            def show(name: str, parameter: Tensor, gradient_B: Tensor, mine: list[_Asked] = mine) -> None:
+                with torch.no_grad():
+                    for a in mine:
+                        a.watch.observer.on_sample_gradient(name, parameter.detach(), gradient_B)
+
+            with self._clock(mine):
+                if objective == "sum":
+                    objective_B = logits.flatten(1).sum(1)
+                else:
+                    assert labels_B is not None
+                    objective_B = F.cross_entropy(logits, labels_B, reduction="none")
+                    objective_B = objective_B.flatten(1).mean(1) if objective_B.ndim > 1 else objective_B
+                if mine[0].request.spec.forward.bn == "train":
+                    jacobian.coupled_samples(objective_B, dict(self.network.named_parameters()), show)
+                else:
+                    jacobian.separate_samples(objective_B, owners, show)
+
+    def _labels(self, asked: Sequence[_Asked]) -> Tensor | None:
+        """The labels of the batch, shown to the observers that watch them; None where nobody needs them."""
+        watching = [a.watch.observer for a in asked if watches(a.watch.observer, "on_labels")]
+        if not watching and all(a.request.spec.objective != "cross_entropy" for a in asked):
+            return None
+        (spec, dataset, _) = asked[0].request
+        assert dataset is not None
+        labels_B = self.inputs.labels(spec.forward, dataset)
+        for observer in watching:
+            observer.on_labels(labels_B)
+        return labels_B
 
     def _task_loss(self, logits: Tensor, labels_B: Tensor) -> Tensor:
         if logits.ndim == 2:
@@ -175,20 +263,20 @@ class Engine:
         target = torch.randn(logits.shape, generator=generator(self.key[0], "target", *logits.shape))
         return F.mse_loss(logits, target.to(logits))
 
-    def _differentiate(self, scalar: Tensor, x: Tensor, watching: list[_Watch], *, keep_graph: bool) -> None:
-        wanted = {w.request.spec.wrt for w in watching}
+    def _differentiate(self, scalar: Tensor, x: Tensor, asked: list[_Asked], *, keep_graph: bool) -> None:
+        wanted = {a.request.spec.wrt for a in asked}
         curvature = "curvature" in wanted
         parameters = dict(self.network.named_parameters()) if wanted & {"parameters", "curvature"} else {}
         leaves = [*parameters.values(), *([x] if "input" in wanted else [])]
-        with self._clock(watching), _gradient_hooks(watching):
+        with self._clock(asked), gradients_shown(_watches(asked)):
             gradients = _gradients(scalar, leaves, create_graph=curvature, keep_graph=keep_graph)
-        for w in watching:
-            if w.request.spec.wrt == "input":
-                w.observer.on_input(gradients[-1].detach())
-            elif watches(w.observer, "on_parameter"):
+        for request, watch in asked:
+            if request.spec.wrt == "input":
+                watch.observer.on_input(gradients[-1].detach())
+            elif watches(watch.observer, "on_parameter"):
                 for (name, parameter), gradient in zip(parameters.items(), gradients, strict=False):
-                    w.observer.on_parameter(name, parameter.detach(), gradient.detach())
-        curved = [w for w in watching if w.request.spec.wrt == "curvature"]
+                    watch.observer.on_parameter(name, parameter.detach(), gradient.detach())
+        curved = [a for a in asked if a.request.spec.wrt == "curvature"]
         if curved:
             with self._clock(curved):
                 self._curvature(parameters, gradients, curved, keep_graph=keep_graph)
@@ -197,7 +285,7 @@ class Engine:
         self,
         parameters: Mapping[str, Tensor],
         gradients: Sequence[Tensor],
-        watching: list[_Watch],
+        asked: list[_Asked],
         *,
         keep_graph: bool,
     ) -> None:
@@ -206,9 +294,9 @@ class Engine:
         pairs = {n: (p, g) for (n, p), g in zip(parameters.items(), gradients, strict=False) if n in names}
         product = torch.stack([(g.detach() * g).sum() for _, g in pairs.values()]).sum()
         products = _gradients(product, [p for p, _ in pairs.values()], keep_graph=keep_graph)
-        for w in watching:
+        for _, watch in asked:
             for (name, (parameter, g)), hg in zip(pairs.items(), products, strict=True):
-                w.observer.on_curvature(name, parameter.detach(), g.detach(), hg)
+                watch.observer.on_curvature(name, parameter.detach(), g.detach(), hg)
 
     def _use_head(self, request: Request) -> str:
         """Put the classifier of the request's data set onto the body."""
@@ -216,20 +304,28 @@ class Engine:
         self.network.classifier = self.heads[request.dataset]
         return request.dataset
 
-    def _watch(self, request: Request) -> _Watch:
+    def _ask(self, request: Request) -> _Asked:
         if request.spec.objective != "features":
             self._use_head(request)
         observer = request.observe(self.network, request.spec)
-        return _Watch(request, observer, observer.layers(self.network))
+        return _Asked(request, Watch(observer, observer.layers(self.network)))
 
-    @torch.no_grad()
-    def _prepare(self, forward: ForwardSpec) -> None:
-        """Draw the weights of a pass, unless they are those of the pass before."""
+    def _prepare(self, forward: ForwardSpec, dataset: str | None) -> None:
+        """Draw the weights of a pass, unless they are those of the pass before; train them if asked to."""
         drawn = (forward.init, forward.repeat, forward.float64, forward.absolute)
         if drawn == self._drawn:
-            _reset_statistics(self.network)
-            return
-        self._drawn = ()  # until all is drawn
+            reset_statistics(self.network)
+        else:
+            self._drawn = ()  # until all is drawn
+            self._draw(forward)
+            self._drawn = drawn
+        if forward.training is not None:
+            assert dataset is not None, "training reads the images of a data set"
+            self._drawn = ()
+            self._train(forward, forward.training, dataset)
+
+    @torch.no_grad()
+    def _draw(self, forward: ForwardSpec) -> None:
         key = (*self.key, forward.repeat)
         owners: tuple[nn.Module, ...] = (self.network, *self.heads.values())
         for owner in owners:
@@ -240,17 +336,29 @@ class Engine:
         if forward.absolute:
             for parameter in {p for owner in owners for p in owner.parameters()}:
                 parameter.abs_()
-        self._drawn = drawn
+
+    def _train(self, forward: ForwardSpec, training: Training, dataset: str) -> None:
+        """From the drawn weights, or from where an earlier pass of the same training left off."""
+        self.network.classifier = self.heads[dataset]
+        key = (*self.key, dataset, forward.init, forward.repeat)
+        states = self._trained.setdefault((key, replace(training, epochs=0)), Memory())
+        assert forward.resolution is not None
+        images, labels = self.inputs.training_set(dataset, training.images, forward.resolution)
+        train(self.network, images, labels, training, key=key, checkpoints=states)
 
     @contextmanager
-    def _clock(self, watching: list[_Watch]) -> Iterator[None]:
+    def _clock(self, asked: Sequence[_Asked]) -> Iterator[None]:
         start = time.perf_counter()
         yield
         if self.device.type == "cuda":
             torch.cuda.synchronize()  # what was asked for is not done until the queue is empty
         elapsed = time.perf_counter() - start
-        for w in watching:
-            w.seconds += elapsed
+        for a in asked:
+            a.watch.seconds += elapsed
+
+
+def _watches(asked: Sequence[_Asked]) -> list[Watch]:
+    return [a.watch for a in asked]
 
 
 def _gradients(
@@ -263,76 +371,3 @@ def _gradients(
         scalar, leaves, create_graph=create_graph, retain_graph=create_graph or keep_graph, allow_unused=True
     )
     return [torch.zeros_like(t) if g is None else g for t, g in zip(leaves, found, strict=True)]
-
-
-def _norms(network: Network) -> list[nn.BatchNorm2d]:
-    return [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
-
-
-def _reset_statistics(network: Network) -> None:
-    for norm in _norms(network):
-        norm.reset_running_stats()
-
-
-@contextmanager
-def _batch_norm(network: Network, mode: BatchNorm) -> Iterator[None]:
-    network.train(mode != "eval")
-    skipped = _norms(network) if mode == "skip" else []
-    for norm in skipped:
-        norm.forward = nn.Identity().forward  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        for norm in skipped:
-            del norm.forward
-
-
-@contextmanager
-def _forward_hooks(stage: Collection[nn.Module], watching: list[_Watch]) -> Iterator[None]:
-    """Show the layers of a stage to the observers that watch them."""
-    handles = []
-    for w in watching:
-        for name, module in w.layers.items():
-            if module in stage:
-                handles.append(module.register_forward_hook(_forward_hook(w, name)))
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _forward_hook(w: _Watch, name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-    keep = watches(w.observer, "on_layer_gradient")
-
-    def hook(module: nn.Module, args: tuple[Tensor, ...], y: Tensor) -> None:
-        with torch.no_grad():
-            w.observer.on_layer(name, module, args[0].detach(), y.detach())
-        if keep:
-            w.outputs.append((name, module, y))
-
-    return hook
-
-
-@contextmanager
-def _gradient_hooks(watching: list[_Watch]) -> Iterator[None]:
-    """Show the gradients of the layer outputs kept by the forward hooks, as the backward pass meets them."""
-    handles = [
-        y.register_hook(_gradient_hook(w.observer, name, module, y.detach()))  # type: ignore[no-untyped-call]
-        for w in watching
-        for name, module, y in w.outputs
-        if y.requires_grad
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _gradient_hook(observer: Observer, name: str, module: nn.Module, y: Tensor) -> Callable[[Tensor], None]:
-    def hook(gradient: Tensor) -> None:
-        with torch.no_grad():
-            observer.on_layer_gradient(name, module, y, gradient.detach())
-
-    return hook

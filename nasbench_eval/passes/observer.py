@@ -85,7 +85,7 @@ class Observer:
     def on_output_gradient(
         self, output: int, name: str, module: nn.Module, x: Tensor, gradient: Tensor
     ) -> None:
-        """With `wrt="outputs"`: a watched layer's input, and the gradient of one of the M outputs by its output.
+        """With `wrt="outputs"`: a watched layer's input, and the gradient of one of M outputs by its output.
 
         `gradient[n]` is that of the output at sample n.  Called for all layers with a path to the output;
         the classifier among them only where the logits themselves are differentiated.

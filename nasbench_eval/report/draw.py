@@ -102,19 +102,25 @@ LIVE = "live (every operation on a path from input to output) "
 def caption(table: Table) -> str:
     """How the figures came about, in a few sentences."""
     settings = table.settings
-    counts = sorted({int(n) for n in table.rows["n"] if n > 0})
-    size = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}" if counts else "no"
+    size = sample_size(table.rows) or "no"
     if settings.failures == "worst":
         rule = "Non-finite scores are counted as failed and rank below all others"
     else:
         rule = "Non-finite scores are counted as failed and left out"
+    source = table.spec.paper
+    paper = f" Paper: {source}. Rows marked ours are not the paper's." if source else ""
     return (
         f"Correlations of {size} {LIVE if settings.cells == 'live' else ''}architectures (n, failed ones "
         f"included) with {table.spec.truth}. "
         f"Kendall τ is τ-b. {rule}. In brackets: {100 * CONFIDENCE:.0f} % percentile bootstrap "
-        f"over architectures, {settings.resamples:,} resamples, seed {settings.seed}. "
-        f"Paper: {table.spec.paper}. Rows marked ours are not the paper's."
+        f"over architectures, {settings.resamples:,} resamples, seed {settings.seed}.{paper}"
     )
+
+
+def sample_size(rows: pd.DataFrame) -> str:
+    """The n of the measured rows in words, "1,000" or "1,000 to 2,000"; empty if none is measured."""
+    counts = sorted({int(n) for n in rows["n"] if n > 0})
+    return " to ".join(f"{n:,}" for n in dict.fromkeys([*counts[:1], *counts[-1:]]))
 
 
 def _sections(table: Table, split: str) -> Iterator[Section]:

@@ -1,10 +1,11 @@
-"""Table definitions: one YAML a table, in the folder `table` of the package's configuration."""
+"""Definitions of tables and aggregates: one YAML each, in `table` and `aggregate` of the configuration."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from omegaconf import OmegaConf
 
@@ -12,6 +13,27 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.paths import config_folder
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.report.aggregate import AGGREGATES
+
+T = TypeVar("T")
+
+
+@dataclass
+class AggregateSpec:
+    """One score made of several, over the architectures that have them all.
+
+    Attributes:
+        aggregate: `rank_sum`, `log_rank_sum` or `product`.
+        members: labels of the run (their `score`), `label.column`, or columns of the row's own label.
+        weights: one a member, finite and positive; empty for 1 each.
+    """
+
+    aggregate: str
+    members: list[str]
+    weights: list[float] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        weights = f" (weights {', '.join(f'{w:g}' for w in self.weights)})" if self.weights else ""
+        return f"{self.aggregate} of {', '.join(self.members)}{weights}"
 
 
 @dataclass
@@ -23,8 +45,8 @@ class RowSpec:
         title: what the drawn tables say; the name if empty.
         proxy: the label in the run; the name if empty.
         value: a column of the label's scores, or an arithmetic expression over its columns.
-        aggregate: `rank_sum` or `log_rank_sum` of the components, in place of `value`; empty for none.
-        components: columns of the label's own scores or, failing that, other labels (their `score`).
+        aggregate: in place of `value`; in YAML a definition's name, its path as seen from the table's file,
+            or the definition itself.
         options: what the label must have been run with, else a note says so.
         published: the item in `published.csv`; empty for none.
         note: explains the row beneath the table.
@@ -34,8 +56,7 @@ class RowSpec:
     title: str = ""
     proxy: str = ""
     value: str = "score"
-    aggregate: str = ""
-    components: list[str] = field(default_factory=list)
+    aggregate: AggregateSpec | None = None
     options: dict[str, Any] = field(default_factory=dict)
     published: str = ""
     note: str = ""
@@ -46,73 +67,171 @@ class RowSpec:
 
 
 @dataclass
+class SweepSpec:
+    """Rows that differ in one option, a row `<proxy>_<value>` each; drawn as lines in place of bars.
+
+    Attributes:
+        proxies: one line each.
+        option: the proxies' option that is varied.
+        values: what it takes, ascending.
+    """
+
+    proxies: list[str]
+    option: str
+    values: list[int]
+
+    def name(self, proxy: str, value: int) -> str:
+        return f"{proxy}_{value}"
+
+    def rows(self) -> list[RowSpec]:
+        return [
+            RowSpec(self.name(proxy, value), options={"name": proxy, self.option: value})
+            for proxy in self.proxies
+            for value in self.values
+        ]
+
+
+@dataclass
 class TableSpec:
     """One table.
 
     Attributes:
         title: heads the drawn tables.
-        paper: how the drawn tables name the source of the published figures.
-        source, table: where `published.csv` has them.
-        decimals: how many the paper prints.
         space: the search space judged.
         truth: says in words what the accuracies are.
         datasets, splits: sections, in order.
+        paper: how the drawn tables name the source of the published figures; empty for none.
+        source, table: where `published.csv` has them; empty for none.
+        decimals: how many the paper prints.
         rows: the published rows.
+        sweep: further rows, appended to `rows` when the definition is loaded.
         ours: the rows below the rule.
         others: append the run's labels that no row names below the rule.
     """
 
     title: str
-    paper: str
-    source: str
-    table: str
     space: str
     truth: str
     datasets: list[str]
-    rows: list[RowSpec]
+    paper: str = ""
+    source: str = ""
+    table: str = ""
     decimals: int = 3
     splits: list[str] = field(default_factory=lambda: ["test", "val"])
+    rows: list[RowSpec] = field(default_factory=list)
+    sweep: SweepSpec | None = None
     ours: list[RowSpec] = field(default_factory=list)
     others: bool = False
 
 
 def table_names() -> list[str]:
     """The tables that come with the package."""
-    return sorted(path.stem for path in (config_folder() / "table").glob("*.yaml"))
+    return _names("table")
+
+
+def aggregate_names() -> list[str]:
+    """The aggregates that come with the package."""
+    return _names("aggregate")
 
 
 def load_table_spec(name: str) -> tuple[str, TableSpec]:
     """A table's name and definition, from its name or from the path of a YAML file.
 
     Raises:
-        UnknownName: if no table goes by the name.
-        UsageError: if the file is missing or does not define a table.
+        UnknownName: if no table, or no aggregate that it refers to, goes by the name.
+        UsageError: if a file is missing or does not define what it should.
     """
-    if name.endswith((".yaml", ".yml")):
-        path = Path(name)
-        if not path.is_file():
-            raise UsageError(f"there is no table definition {path}")
-    else:
-        path = config_folder() / "table" / f"{name}.yaml"
-        if name not in table_names():
-            raise UnknownName("table", name, table_names())
-    try:
-        merged = OmegaConf.merge(OmegaConf.structured(TableSpec), OmegaConf.load(path))
-        spec = OmegaConf.to_object(merged)
-    except Exception as error:  # OmegaConf, its YAML parser and the file system each raise their own
-        raise UsageError(f"{path} does not define a table: {str(error).splitlines()[0]}") from None
-    assert isinstance(spec, TableSpec)
+    path = _find("table", name)
+    content = _read("table", path)
+    for rows in (content.get("rows"), content.get("ours")):
+        for row in rows if isinstance(rows, list) else []:
+            if isinstance(row, dict) and isinstance(row.get("aggregate"), str):
+                row["aggregate"] = asdict(load_aggregate(row["aggregate"], path.parent)[1])
+    spec = _fill(TableSpec, content, "table", path)
+    if spec.sweep:
+        spec.rows += spec.sweep.rows()
     _check(spec, path)
     return path.stem, spec
 
 
+def load_aggregate(name: str, folder: Path = Path()) -> tuple[str, AggregateSpec]:
+    """An aggregate's name and definition, from its name or from a YAML file's path as seen from a folder.
+
+    Raises:
+        UnknownName: if no aggregate, or no kind of aggregate, goes by the name.
+        UsageError: if the file is missing or does not define an aggregate.
+    """
+    path = _find("aggregate", name, folder)
+    spec = _fill(AggregateSpec, _read("aggregate", path), "aggregate", path)
+    _check_aggregate(spec, str(path))
+    return path.stem, spec
+
+
+def _names(kind: str) -> list[str]:
+    return sorted(path.stem for path in (config_folder() / kind).glob("*.yaml"))
+
+
+def _find(kind: str, name: str, folder: Path = Path()) -> Path:
+    if name.endswith((".yaml", ".yml")):
+        path = folder / name
+        if not path.is_file():
+            raise UsageError(f"there is no {kind} definition {path}")
+        return path
+    if name not in _names(kind):
+        raise UnknownName(kind, name, _names(kind))
+    return config_folder() / kind / f"{name}.yaml"
+
+
+def _read(kind: str, path: Path) -> dict[str, Any]:
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path))
+    except Exception as error:  # OmegaConf, its YAML parser and the file system each raise their own
+        raise _undefined(kind, path, str(error)) from None
+    if not isinstance(content, dict):
+        raise _undefined(kind, path, "it holds no mapping")
+    return {str(key): value for key, value in content.items()}
+
+
+def _fill(schema: type[T], content: dict[str, Any], kind: str, path: Path) -> T:
+    try:
+        spec = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), content))
+    except Exception as error:  # OmegaConf raises several unrelated kinds
+        raise _undefined(kind, path, str(error)) from None
+    assert isinstance(spec, schema)
+    return spec
+
+
+def _undefined(kind: str, path: Path, reason: str) -> UsageError:
+    article = "an" if kind[0] in "aeiou" else "a"
+    return UsageError(f"{path} does not define {article} {kind}: {reason.splitlines()[0]}")
+
+
 def _check(spec: TableSpec, path: Path) -> None:
-    names = [row.name for row in spec.rows + spec.ours]
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"{path} has two rows named '{name}'")
-    for row in spec.rows + spec.ours:
-        if row.aggregate and row.aggregate not in AGGREGATES:
-            raise UnknownName("aggregate", row.aggregate, AGGREGATES)
-        if bool(row.aggregate) != bool(row.components):
-            raise UsageError(f"{path}: row '{row.name}' needs an aggregate and components, or neither")
+    rows = spec.rows + spec.ours
+    if not rows:
+        raise UsageError(f"{path} has no rows")
+    names = [row.name for row in rows]
+    for row in rows:
+        if names.count(row.name) > 1:
+            raise UsageError(f"{path} has two rows named '{row.name}'")
+        if row.published and not spec.source:
+            raise UsageError(f"{path}: row '{row.name}' has a published figure, but the table has no source")
+        if row.aggregate:
+            _check_aggregate(row.aggregate, f"{path}: row '{row.name}'")
+            if row.value != "score":
+                raise UsageError(f"{path}: row '{row.name}' has both a value and an aggregate; choose one")
+
+
+def _check_aggregate(spec: AggregateSpec, where: str) -> None:
+    if spec.aggregate not in AGGREGATES:
+        raise UnknownName("kind of aggregate", spec.aggregate, AGGREGATES)
+    if not spec.members:
+        raise UsageError(f"{where}: an aggregate needs members")
+    for member in spec.members:
+        if spec.members.count(member) > 1:
+            raise UsageError(f"{where}: member '{member}' occurs twice; give it a weight instead")
+    if spec.weights and len(spec.weights) != len(spec.members):
+        raise UsageError(f"{where}: {len(spec.weights)} weights for {len(spec.members)} members")
+    for member, weight in zip(spec.members, spec.weights, strict=False):
+        if not (math.isfinite(weight) and weight > 0):
+            raise UsageError(f"{where}: the weight of '{member}' is {weight:g}, not finite and positive")

@@ -11,13 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 from tqdm import tqdm
 
-from nasbench_eval import registry
 from nasbench_eval.errors import UsageError
-from nasbench_eval.report.aggregate import AGGREGATES
 from nasbench_eval.report.correlation import Correlation, Failures, correlate
 from nasbench_eval.report.published import published_correlation
 from nasbench_eval.report.scores import Part, Scores
 from nasbench_eval.report.spec import RowSpec, TableSpec
+from nasbench_eval.report.values import row_values
 
 CSV_COLUMNS = [
     "proxy",
@@ -68,7 +67,8 @@ class Table:
         spec: its definition.
         settings: how it was computed.
         splits: the ones it holds.
-        rows: the columns of the CSV, then `title` (str), `ours` (bool) and `n_tied` (int).
+        rows: the columns of the CSV, then `title` (str), `ours` (bool), `n_tied` and, for aggregates, the
+            number of architectures they were formed among, `n_among` (0 for other rows).
         notes: what a reader must know about single rows.
     """
 
@@ -122,28 +122,28 @@ class Reporter:
         records: list[dict[str, Any]] = []
         notes: dict[str, None] = {}  # an ordered set: both splits complain alike
         for row, dataset, split, is_ours in tqdm(plan, desc=name, unit="row", leave=False, disable=None):
-            found, complaints = self._correlation(spec.space, row, dataset, split)
-            records.append(_record(spec, row, dataset, split, found, is_ours))
-            notes.update(dict.fromkeys(complaints))
+            values, complaints = row_values(self.scores, spec.space, row, dataset)
+            found = Correlation(n=0)
+            if values is not None:
+                found = self._correlation(spec.space, row, dataset, split, values)
+            n_among = len(values) if row.aggregate and values is not None else 0
+            records.append(_record(spec, row, dataset, split, found, is_ours) | {"n_among": n_among})
+            notes.update(dict.fromkeys([*complaints, *_constant_note(row, dataset, found)]))
         rows = pd.DataFrame(records)
-        explained = [f"{row.name}: {row.note}" for row in spec.rows + ours if row.note]
-        return Table(name, spec, self.settings, chosen, rows, (*notes, *_tie_note(rows), *explained))
+        remarks = [note for row in spec.rows + ours for note in _row_notes(row, rows)]
+        return Table(name, spec, self.settings, chosen, rows, (*notes, *_tie_note(rows), *remarks))
 
     def _others(self, spec: TableSpec) -> list[RowSpec]:
         named = {row.label for row in spec.rows + spec.ours} | {row.name for row in spec.rows + spec.ours}
         return [RowSpec(name=label) for label in self.scores.labels(spec.space) if label not in named]
 
     def _correlation(
-        self, space: str, row: RowSpec, dataset: str, split: str
-    ) -> tuple[Correlation, list[str]]:
-        values, notes = row_values(self.scores, space, row, dataset)
-        if values is None:
-            return Correlation(n=0), notes
+        self, space: str, row: RowSpec, dataset: str, split: str, values: pd.DataFrame
+    ) -> Correlation:
         part = Part(space, dataset, row.label)
-        key = (part, row.aggregate + "+".join(row.components) or row.value, split)
+        key = (part, str(row.aggregate or row.value), split)
         if key not in self._known:
-            truth = self.truths[space]
-            accuracy = _matched(truth, part, values, split)
+            accuracy = _matched(self.truths[space], part, values, split)
             self._known[key] = correlate(
                 values["value"].to_numpy(),
                 accuracy,
@@ -151,100 +151,7 @@ class Reporter:
                 resamples=self.settings.resamples,
                 seed=self.settings.seed,
             )
-        found = self._known[key]
-        if found.constant:
-            every = "no score is finite" if found.n_failed == found.n else "every score is the same"
-            notes.append(f"{row.name} on {dataset}: {every}, so there is no correlation")
-        return found, notes
-
-
-def row_values(
-    scores: Scores, space: str, row: RowSpec, dataset: str
-) -> tuple[pd.DataFrame | None, list[str]]:
-    """A row's value for every architecture with scores: columns `index`, `value` and, where stored, `arch`.
-
-    Returns None in place of the values where the run has none, and notes for the reader.
-    """
-    part = Part(space, dataset, row.label)
-    notes = _option_notes(scores, part, row)
-    if row.aggregate:
-        columns = {component: _component(scores, part, component) for component in row.components}
-        found = [column for column in columns.values() if column is not None]
-        if len(found) == len(columns):
-            return _aggregate(row, found), notes
-        # Nothing at all is a proxy that was not run, which the empty row says already; and what no proxy
-        # gives cannot be had by running more.
-        lacking = [name for name, column in columns.items() if column is None]
-        if found and {*registry.names("proxies"), *scores.labels(space)}.issuperset(lacking):
-            notes.append(f"{row.name}: not computed, there are no scores of {', '.join(lacking)}")
-        return None, notes
-    frame = scores.frames.get(part)
-    if frame is None:
-        return None, notes
-    value = _evaluate(frame, row.value)
-    if value is None:
-        return None, [*notes, f"{row.name}: '{row.value}' needs a column that the scores do not have"]
-    return _keyed(frame, value), notes
-
-
-def _component(scores: Scores, part: Part, component: str) -> pd.DataFrame | None:
-    own = scores.frames.get(part)
-    if own is not None and component in own.columns:
-        value = _evaluate(own, component)
-        return None if value is None else _keyed(own, value)
-    other = scores.frames.get(part._replace(label=component))
-    if other is None:
-        return None
-    value = _evaluate(other, "score")
-    return None if value is None else _keyed(other, value)
-
-
-def _aggregate(row: RowSpec, components: list[pd.DataFrame]) -> pd.DataFrame:
-    joined = components[0].rename(columns={"value": "value0"})
-    for number, component in enumerate(components[1:], start=1):
-        # Architectures that one component was never asked for are no failures, so they are left out.
-        right = component[["index", "value"]].rename(columns={"value": f"value{number}"})
-        joined = joined.merge(right, on="index", how="inner")
-    columns = [joined[f"value{number}"].to_numpy(dtype=np.float64) for number in range(len(components))]
-    combined = AGGREGATES[row.aggregate](columns)
-    return joined.drop(columns=[f"value{number}" for number in range(len(components))]).assign(value=combined)
-
-
-def _keyed(frame: pd.DataFrame, value: pd.Series[float]) -> pd.DataFrame:
-    keys = [column for column in ("index", "arch") if column in frame.columns]
-    return frame[keys].assign(value=value)
-
-
-def _evaluate(frame: pd.DataFrame, expression: str) -> pd.Series[float] | None:
-    """An expression over the numeric columns, NaN where a row failed; None if a column is missing."""
-    numbers = frame.select_dtypes("number")
-    # A status such as "nan" or "inf" speaks about the score, and another column can be sound where the score
-    # is not; but a crash leaves nothing to read.
-    whole = frame["status"] != "ok"
-    failed = whole if expression == "score" else frame["status"].isin(["oom", "error"])
-    if expression in numbers.columns:
-        value: Any = numbers[expression]
-    else:
-        try:
-            value = numbers.eval(expression, engine="python")
-        except NameError:
-            return None
-        except (SyntaxError, TypeError, ValueError, KeyError, NotImplementedError, AttributeError) as error:
-            raise UsageError(f"cannot evaluate '{expression}': {str(error).splitlines()[0]}") from None
-    if not isinstance(value, pd.Series):
-        raise UsageError(f"'{expression}' gives one number, not one an architecture")
-    return value.astype("float64").mask(failed)
-
-
-def _option_notes(scores: Scores, part: Part, row: RowSpec) -> list[str]:
-    if part not in scores.frames:
-        return []
-    recorded = scores.options(part)
-    return [
-        f"{row.name}: was run with {key}={recorded[key]}, where the row says {key}={wanted}"
-        for key, wanted in row.options.items()
-        if key in recorded and recorded[key] != wanted
-    ]
+        return self._known[key]
 
 
 def _matched(truth: Truth, part: Part, values: pd.DataFrame, split: str) -> npt.NDArray[np.float64]:
@@ -266,6 +173,28 @@ def _matched(truth: Truth, part: Part, values: pd.DataFrame, split: str) -> npt.
             )
     matched: npt.NDArray[np.float64] = accuracy[index]
     return matched
+
+
+def _constant_note(row: RowSpec, dataset: str, found: Correlation) -> list[str]:
+    if not found.constant:
+        return []
+    every = "no score is finite" if found.n_failed == found.n else "every score is the same"
+    return [f"{row.name} on {dataset}: {every}, so there is no correlation"]
+
+
+def _row_notes(row: RowSpec, rows: pd.DataFrame) -> list[str]:
+    """What the row's definition says of it, and for an aggregate among how many it was formed."""
+    notes = [f"{row.name}: {row.note}"] if row.note else []
+    formed = rows[(rows["proxy"] == row.name) & (rows["n_among"] > 0)]
+    sizes = formed.groupby("dataset", sort=False)["n_among"].first()
+    if sizes.nunique() == 1:
+        all_have = f"the {sizes.iloc[0]:,} architectures that all members have scores of"
+        notes.append(f"{row.name}: {row.aggregate} among {all_have}")
+    elif len(sizes):
+        each = ", ".join(f"{size:,} on {dataset}" for dataset, size in sizes.items())
+        all_have = "the architectures that all members have scores of"
+        notes.append(f"{row.name}: {row.aggregate} among {all_have}: {each}")
+    return notes
 
 
 def _tie_note(rows: pd.DataFrame) -> list[str]:

@@ -57,6 +57,13 @@ class SearchSpace(Protocol):
         """An uninitialised network: whoever runs it sets every parameter."""
         ...
 
+    def resized(self, *, channels: int | None, cells: int | None) -> SearchSpace:
+        """The same architectures in networks with other channels in the stem and other cells a stage.
+
+        None keeps what the space has.
+        """
+        ...
+
     def live(self, arch: Any) -> bool:
         """Whether every operation of an architecture has a bearing on its output."""
         ...

@@ -134,6 +134,10 @@ class NASBench201:
         a, b, c, d, e, f = arch.operations
         return f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|"
 
+    def resized(self, *, channels: int | None, cells: int | None) -> NASBench201:
+        """The space with another width C and N cells a stage; None keeps its own."""
+        return NASBench201(channels or self.channels, cells or self.cells_per_stage)
+
     def live(self, arch: Cell) -> bool:
         """Whether every operation has a bearing on the output (see `is_live`)."""
         return is_live(arch)

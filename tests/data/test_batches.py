@@ -153,7 +153,7 @@ def test_the_global_generators_are_left_alone(batches: Batches) -> None:
 
 
 def test_too_few_images(batches: Batches) -> None:
-    with pytest.raises(UsageError, match="cifar10 has 64 images, fewer than a batch of 65"):
+    with pytest.raises(UsageError, match="cifar10 has 64 images, fewer than the 65 asked for"):
         batches.input(replace(IMAGES, batch_size=65), "cifar10")
     batches.input(replace(IMAGES, batch_size=64), "cifar10")
 

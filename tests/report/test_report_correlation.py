@@ -10,7 +10,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from nasbench_eval.report.aggregate import log_rank_sum, rank_sum
 from nasbench_eval.report.correlation import correlate, kendall_tau, resample_indices, spearman_rho
 
 Measure = Callable[[Any, Any], float]
@@ -143,19 +142,3 @@ def test_intervals_narrow_with_the_sample() -> None:
     narrow = correlate(x, x + noise, resamples=200)
     ratio = (wide.tau_high - wide.tau_low) / (narrow.tau_high - narrow.tau_low)
     assert 2.5 < ratio < 6  # √16 = 4
-
-
-def test_rank_sum_and_log_rank_sum() -> None:
-    a = np.array([1.0, 5.0, 3.0, 3.0])
-    b = np.array([-np.inf, 0.5, 0.1, 0.9])
-    assert rank_sum([a, b]).tolist() == [1 + 1, 4 + 3, 2.5 + 2, 2.5 + 4]
-    expected = [math.log(x / 4) + math.log(y / 4) for x, y in [(1, 1), (4, 3), (2.5, 2), (2.5, 4)]]
-    assert log_rank_sum([a, b]) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_failed_component_fails_the_aggregate(bad: float) -> None:
-    total = rank_sum([np.array([1.0, bad, 2.0]), np.array([3.0, 2.0, 1.0])])
-    assert np.isnan(total).tolist() == [False, True, False]
-    # The failed one takes the lowest rank, not the highest.
-    assert total[[0, 2]].tolist() == [2 + 3, 3 + 1]

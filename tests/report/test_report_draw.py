@@ -84,8 +84,8 @@ def test_markdown_is_a_table_a_section(table: Table) -> None:
     ]
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {10}
-    # Head, rule, fourteen published, the mark, three of ours, the run's own.
-    assert len(rows) == 6 * (2 + 14 + 1 + 4)
+    # Head, rule, fourteen published, the mark, five of ours, the run's own.
+    assert len(rows) == 6 * (2 + 14 + 1 + 6)
 
 
 def test_latex_is_well_formed(table: Table) -> None:
@@ -98,7 +98,7 @@ def test_latex_is_well_formed(table: Table) -> None:
     assert not re.search(r"(?<!\\)[_#]", text)
     body = [line for line in text.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
     assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {8}
-    assert len(body) == 6 * (1 + 14 + 4)
+    assert len(body) == 6 * (1 + 14 + 6)
     negative = table.rows[table.rows["kendall_tau"] < 0].iloc[0]["kendall_tau"]
     assert f"$-${-negative:.3f}" in text
 
@@ -132,7 +132,8 @@ def test_command_writes_and_prints(
     assert "test accuracy" in printed.out
     assert "validation accuracy" not in printed.out
     folder = run / "tables"
-    expected = {f"{name}.{end}" for name in ("table1", "table3") for end in ("csv", "md", "tex")}
+    endings = ("csv", "md", "tex", "png", "pdf")
+    expected = {f"{name}.{end}" for name in ("table1", "table3") for end in endings}
     assert {path.name for path in folder.iterdir()} == expected | {"report.json"}
     csv = pd.read_csv(folder / "table1.csv")
     assert list(csv.columns) == CSV_COLUMNS

@@ -11,8 +11,9 @@ from scipy import stats
 from nasbench_eval.errors import UsageError
 from nasbench_eval.report.published import load_published, published_correlation
 from nasbench_eval.report.scores import Part, read_runs
-from nasbench_eval.report.spec import RowSpec, TableSpec, load_table_spec, table_names
-from nasbench_eval.report.tables import CSV_COLUMNS, Reporter, Settings, Table, Truth, row_values
+from nasbench_eval.report.spec import AggregateSpec, RowSpec, TableSpec, load_table_spec, table_names
+from nasbench_eval.report.tables import CSV_COLUMNS, Reporter, Settings, Table, Truth
+from nasbench_eval.report.values import row_values
 
 QUICK = Settings(resamples=10)
 
@@ -133,8 +134,8 @@ def test_definitions_are_checked(tmp_path: Path) -> None:
         ("title: only", "does not define a table"),
         (head + "[{nam: a}]}", "does not define a table: .*nam"),
         (head + "[{name: a}, {name: a}]}", "two rows named 'a'"),
-        (head + "[{name: a, aggregate: rank_sum}]}", "needs an aggregate and components"),
-        (head + "[{name: a, aggregate: ranksum, components: [b]}]}", "did you mean rank_sum"),
+        (head + "[]}", "has no rows"),
+        (head.replace("source: s, ", "") + "[{name: a, published: b}]}", "the table has no source"),
     ]:
         (tmp_path / "mine.yaml").write_text(text)
         with pytest.raises(UsageError, match=message):
@@ -154,8 +155,8 @@ def test_columns_and_rows(write_run: WriteRun, truths: dict[str, Truth]) -> None
         "spearman_rho,spearman_low,spearman_high,published_tau,published_rho"
     )
     assert list(csv.columns) == CSV_COLUMNS
-    # Fourteen published rows and three of ours, three data sets, two splits: missing ones are kept.
-    assert len(csv) == 17 * 3 * 2
+    # Fourteen published rows and five of ours, three data sets, two splits: missing ones are kept.
+    assert len(csv) == 19 * 3 * 2
     missing = one(table, "zico", "cifar100", "val")
     assert (missing["n"], missing["n_failed"]) == (0, 0)
     assert np.isnan(missing["kendall_tau"])
@@ -240,8 +241,8 @@ def test_expressions_that_cannot_be_evaluated(write_run: WriteRun) -> None:
 def test_aggregates_take_own_columns_or_other_labels(write_run: WriteRun, truths: dict[str, Truth]) -> None:
     a, b = rng(1).normal(size=(2, N))
     a[0] = np.nan
-    apart = {("ntk_condition", "cifar10"): {"score": a}, ("linear_regions", "cifar10"): {"score": b}}
-    within = {("te_nas", "cifar10"): {"ntk_condition": a, "linear_regions": b, "score": np.full(N, np.nan)}}
+    apart = {("ntk_condition_thin", "cifar10"): {"score": a}, ("linear_regions", "cifar10"): {"score": b}}
+    within = {("te_nas", "cifar10"): {"ntk_condition_thin": a, "linear_regions": b, "score": np.full(N, np.nan)}}
     rows = [
         one(compute(write_run(parts, name=name), truths), "te_nas")
         for name, parts in (("apart", apart), ("within", within))
@@ -254,15 +255,15 @@ def test_aggregates_take_own_columns_or_other_labels(write_run: WriteRun, truths
         assert row["kendall_tau"] == pytest.approx(stats.kendalltau(total, accuracy).statistic)
 
 
-def test_an_aggregate_short_of_a_component_says_so(write_run: WriteRun) -> None:
-    """Unless no proxy gives the component: then there is nothing the reader could run."""
+def test_an_aggregate_short_of_a_member_says_so(write_run: WriteRun) -> None:
+    """Unless no proxy gives the member: then there is nothing the reader could run."""
     scores = read_runs([write_run({("snip", "cifar10"): {"score": [1.0, 2.0]}})])
     for lacking, said in [
         (["zen"], ["both: not computed, there are no scores of zen"]),
         (["no_such_proxy"], []),
         (["zen", "no_such_proxy"], []),
     ]:
-        row = RowSpec("both", aggregate="rank_sum", components=["snip", *lacking])
+        row = RowSpec("both", aggregate=AggregateSpec("rank_sum", ["snip", *lacking]))
         assert row_values(scores, "nasbench201", row, "cifar10") == (None, said)
 
 
@@ -273,9 +274,11 @@ def test_ours_stand_below_with_the_runs_own_proxies_last(
     folder = write_run({(name, "cifar10"): {"score": rng(0).normal(size=N)} for name in names})
     rows = compute(folder, truths).rows
     section = rows[(rows["dataset"] == "cifar10") & (rows["split"] == "val")]
-    assert section["ours"].tolist() == [False] * 14 + [True] * 4
-    assert section["proxy"].tolist()[13:] == ["intrain", "intrain_cell", "log_synflow", "params", "mine"]
-    assert section["published_tau"].notna().tolist() == [True] * 14 + [False] * 4
+    assert section["ours"].tolist() == [False] * 14 + [True] * 6
+    assert section["proxy"].tolist()[13:] == (
+        ["intrain", "intrain_cell", "log_synflow", "params", "teg", "vkdnw_agg", "mine"]
+    )
+    assert section["published_tau"].notna().tolist() == [True] * 14 + [False] * 6
 
 
 def test_notes_tell_of_constant_scores_ties_and_other_options(

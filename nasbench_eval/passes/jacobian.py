@@ -1,0 +1,115 @@
+"""Backward passes beyond that of one scalar: a sample, an output, a block at a time.
+
+Tensor legend: B samples, C channels, P positions of an output, K entries a kernel sums over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nasbench_eval.passes.tape import Seen
+
+SampleGradient = Callable[[str, Tensor, Tensor], None]
+# Most bytes of sample gradients held at once; beyond it parameters take turns, each turn with its own passes.
+MEMORY_BOUND = 1 << 30
+
+
+def coupled_samples(objective_B: Tensor, parameters: Mapping[str, Tensor], show: SampleGradient) -> None:
+    """∂objective_n/∂θ where batch norm makes every sample depend on all: a backward pass a sample.
+
+    One at a time: the layers' kernels already run at the speed of the machine's arithmetic, and folding the
+    samples' cotangents into one backward pass only drives them out of the caches (docs/performance.md).
+    """
+    if not objective_B.requires_grad:
+        for name, parameter in parameters.items():
+            show(name, parameter, parameter.new_zeros(len(objective_B), *parameter.shape))
+        return
+    for group in _groups(parameters, len(objective_B)):
+        held = {name: p.new_zeros(len(objective_B), *p.shape) for name, p in group.items()}
+        for n, objective in enumerate(objective_B.unbind()):
+            found = torch.autograd.grad(objective, list(group.values()), retain_graph=True, allow_unused=True)
+            for gradient_B, gradient in zip(held.values(), found, strict=True):
+                if gradient is not None:
+                    gradient_B[n] = gradient
+        for name in group:
+            show(name, group[name], held.pop(name))
+
+
+def _groups(parameters: Mapping[str, Tensor], samples: int) -> Iterator[dict[str, Tensor]]:
+    group: dict[str, Tensor] = {}
+    for name, parameter in parameters.items():
+        group[name] = parameter
+        if samples * sum(p.numel() * p.element_size() for p in group.values()) >= MEMORY_BOUND:
+            yield group
+            group = {}
+    if group:
+        yield group
+
+
+def separate_samples(objective_B: Tensor, tape: Sequence[Seen], show: SampleGradient) -> None:
+    """∂objective_n/∂θ where no sample sees another: one backward pass, then each layer's own products.
+
+    Args:
+        objective_B: a sample's objective each.
+        tape: the layers that own parameters, with the inputs and outputs of this pass.
+        show: is handed each parameter's name, the parameter and its gradients (B, *shape).
+    """
+    for seen, gradient in zip(tape, by_outputs(objective_B.sum(), tape), strict=True):
+        with torch.no_grad():
+            found = _layer_gradients(seen, gradient)
+        for kind, parameter in seen.module.named_parameters(recurse=False):
+            gradient_B = found[kind].reshape(len(objective_B), *parameter.shape)
+            show(f"{seen.name}.{kind}", parameter, gradient_B)
+
+
+def by_outputs(scalar: Tensor, tape: Sequence[Seen]) -> list[Tensor]:
+    """The gradient of a scalar by the output of each layer, zeros where no path leads from it."""
+    leaves = [seen.y for seen in tape]
+    reached = [y for y in leaves if y.requires_grad] if scalar.requires_grad else []
+    found = iter(
+        torch.autograd.grad(scalar, reached, retain_graph=True, allow_unused=True) if reached else ()
+    )
+    gradients = [next(found) if scalar.requires_grad and y.requires_grad else None for y in leaves]
+    return [torch.zeros_like(y) if g is None else g for y, g in zip(leaves, gradients, strict=True)]
+
+
+def _layer_gradients(seen: Seen, g: Tensor) -> dict[str, Tensor]:
+    """The gradients by a layer's parameters, a sample each, from its input and the gradient by its output."""
+    module, x = seen.module, seen.x
+    if isinstance(module, nn.Conv2d) and module.groups == 1 and module.padding_mode == "zeros":
+        return {"weight": _kernel_gradients(module, x, g), "bias": g.flatten(2).sum(2)}
+    if isinstance(module, nn.Linear) and x.ndim == 2:
+        return {"weight": torch.einsum("bo,bi->boi", g, x), "bias": g}
+    if isinstance(module, nn.BatchNorm2d):
+        return {"weight": (g * normalised(module, x)).flatten(2).sum(2), "bias": g.flatten(2).sum(2)}
+    raise TypeError(f"no sample gradients are defined for {type(module).__name__} '{seen.name}' as it is set")
+
+
+def _kernel_gradients(conv: nn.Conv2d, x: Tensor, g: Tensor) -> Tensor:
+    g_BCP = g.flatten(2)
+    if conv.kernel_size == (1, 1) and conv.stride == (1, 1) and conv.padding == (0, 0):
+        return g_BCP @ x.flatten(2).mT
+    assert not isinstance(conv.padding, str)
+    x_BKP = F.unfold(x, conv.kernel_size, conv.dilation, conv.padding, conv.stride)
+    return g_BCP @ x_BKP.mT
+
+
+def normalised(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
+    """x̂ of a batch norm that uses running statistics (`eval` mode) or each sample's own."""
+    if norm.training:
+        return F.instance_norm(x, eps=norm.eps)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    return F.batch_norm(x, norm.running_mean, norm.running_var, eps=norm.eps)
+
+
+def by_block(seen: Seen, g_out: Tensor) -> Tensor:
+    """∂⟨g_out, y⟩/∂x of a block y = f(x), x its one input."""
+    if not (seen.y.requires_grad and seen.x.requires_grad):
+        return torch.zeros_like(seen.x)
+    (g_in,) = torch.autograd.grad(seen.y, seen.x, g_out, retain_graph=True, allow_unused=True)
+    return torch.zeros_like(seen.x) if g_in is None else g_in.detach()

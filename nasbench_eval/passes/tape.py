@@ -1,0 +1,143 @@
+"""Hooks that show the layers of a network to observers, and keep what a backward pass will need of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from nasbench_eval.passes.observer import Observer, layers, watches
+from nasbench_eval.passes.spec import BatchNorm, Wrt
+from nasbench_eval.spaces.base import Network
+
+
+class Seen(NamedTuple):
+    """A layer that the forward pass went through, with its input and output on the graph."""
+
+    name: str
+    module: nn.Module
+    x: Tensor
+    y: Tensor
+
+
+@dataclass
+class Watch:
+    """An observer at work: its layers, and those whose gradients it waits for."""
+
+    observer: Observer
+    layers: Mapping[str, nn.Module]
+    seen: list[Seen] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it will want gradients by the outputs of its layers."""
+        return watches(self.observer, "on_layer_gradient") or watches(self.observer, "on_output_gradient")
+
+
+@contextmanager
+def shown(stage: Collection[nn.Module], watching: Sequence[Watch]) -> Iterator[None]:
+    """Show the layers of a stage to the observers that watch them."""
+    handles = [
+        module.register_forward_hook(_forward_hook(w, name))
+        for w in watching
+        for name, module in w.layers.items()
+        if module in stage
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def recorded(layers: Mapping[str, nn.Module], tape: list[Seen]) -> Iterator[None]:
+    """Keep the inputs and outputs of layers, on the graph."""
+
+    def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+        return lambda module, args, y: tape.append(Seen(name, module, args[0], y))
+
+    handles = [module.register_forward_hook(keep(name)) for name, module in layers.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class Tape:
+    """What the forward pass keeps for the backward passes, beside the layers of the observers."""
+
+    def __init__(self, network: Network, wanted: Collection[Wrt], bn: BatchNorm) -> None:
+        self.blocks: list[Seen] = []
+        self.owners: list[Seen] = []
+        self._block_layers = layers(network, "cell") if "blocks" in wanted else {}
+        separate = "samples" in wanted and bn != "train"
+        owners = parameter_layers(network) if separate else {}
+        self._owner_layers = {name: m for name, m in owners.items() if m is not network.classifier}
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """While the body runs."""
+        handles = [block.register_forward_pre_hook(_on_the_graph) for block in self._block_layers.values()]
+        try:
+            with recorded(self._block_layers, self.blocks), recorded(self._owner_layers, self.owners):
+                yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+def _on_the_graph(block: nn.Module, args: tuple[Tensor, ...]) -> None:
+    """A block behind a cut starts a graph of its own, so that it can be differentiated by its input."""
+    if not args[0].requires_grad:
+        args[0].requires_grad_()
+
+
+def _forward_hook(w: Watch, name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+    def hook(module: nn.Module, args: tuple[Tensor, ...], y: Tensor) -> None:
+        with torch.no_grad():
+            w.observer.on_layer(name, module, args[0].detach(), y.detach())
+        if w.keeps:
+            w.seen.append(Seen(name, module, args[0], y))
+
+    return hook
+
+
+@contextmanager
+def gradients_shown(watching: Sequence[Watch]) -> Iterator[None]:
+    """Show the gradients of the layer outputs that were kept, as a backward pass meets them."""
+    handles = [
+        seen.y.register_hook(_gradient_hook(w.observer, seen.name, seen.module, seen.y.detach()))  # type: ignore[no-untyped-call]
+        for w in watching
+        if watches(w.observer, "on_layer_gradient")
+        for seen in w.seen
+        if seen.y.requires_grad
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _gradient_hook(observer: Observer, name: str, module: nn.Module, y: Tensor) -> Callable[[Tensor], None]:
+    def hook(gradient: Tensor) -> None:
+        with torch.no_grad():
+            observer.on_layer_gradient(name, module, y, gradient.detach())
+
+    return hook
+
+
+def parameter_layers(network: nn.Module) -> dict[str, nn.Module]:
+    """Layers that own parameters, by name."""
+    return {
+        name: module
+        for name, module in network.named_modules()
+        if next(module.parameters(recurse=False), None) is not None
+    }

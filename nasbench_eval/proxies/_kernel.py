@@ -1,0 +1,106 @@
+"""The empirical neural tangent kernel of a mini-batch, which several proxies reduce to a number.
+
+    Θ = J Jᵀ,  J_n = ∂(Σ_k f_k(x_n)) / ∂θ, θ all parameters
+
+Jacot et al., "Neural Tangent Kernel: Convergence and Generalization in Neural Networks", NeurIPS 2018; summed
+over the logits as in Chen et al. 2021 and Mok et al. 2022.
+
+Tensor legend: B samples, P parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from nasbench_eval.passes import Observer, PassSpec, Record
+from nasbench_eval.passes.spec import Init, Source
+from nasbench_eval.proxies.base import Batch
+from nasbench_eval.spaces.base import Network
+from nasbench_eval.training import Training
+
+# What single-precision gradients leave of a kernel's exact zeros, as a share of its largest eigenvalue.
+ROUNDING = 4 * torch.finfo(torch.float32).eps
+
+
+@dataclass(frozen=True)
+class Kernel(Batch):
+    """Options of all scores of the kernel.
+
+    Attributes:
+        bn: batch statistics (`train`), which let every sample act on all others, so that B backward passes
+            are needed; or running statistics (`eval`) or each sample's own (`alone`), where one will do.
+        channels, cells: width C and cells N a stage of the network; null takes the search space's own.
+        batches: mini-batches the score is averaged over.
+        epochs: how long the network is trained before; 0 scores it as drawn.
+        training_images: size of the training set.
+        learning_rate: of the training at its start.
+        schedule: epochs over which a cosine takes the learning rate to zero.
+    """
+
+    init: Init = "torch_default"
+    input: Source = "images"
+    bn: Literal["train", "eval", "alone"] = "train"
+    channels: int | None = None
+    cells: int | None = None
+    batches: int = 1
+    epochs: int = 0
+    training_images: int = 2560
+    learning_rate: float = 0.1
+    schedule: int = 10
+
+    def __post_init__(self) -> None:
+        if self.batches < 1:
+            raise ValueError(f"batches are at least 1; got {self.batches}")
+        if self.epochs and self.input != "images":
+            raise ValueError(f"training needs images; got input={self.input} with epochs={self.epochs}")
+        self._training()
+
+    def _training(self) -> Training:
+        return Training(
+            self.epochs,
+            images=self.training_images,
+            learning_rate=self.learning_rate,
+            schedule=self.schedule,
+        )
+
+    def passes(self) -> tuple[PassSpec, ...]:
+        training = self._training() if self.epochs else None
+        size = {"channels": self.channels, "cells": self.cells}
+        return tuple(
+            PassSpec(self.forward(batch=b, bn=self.bn, training=training, **size), "sum", "samples")
+            for b in range(self.batches)
+        )
+
+    def observe(self, net: Network, spec: PassSpec) -> Observer:
+        return _KernelObserver()
+
+    def measure(self, kernel_BB: Tensor, labels_B: Tensor) -> float:
+        """The score of one mini-batch, from its kernel in float64 and its labels."""
+        raise NotImplementedError
+
+    def score(self, records: Sequence[Record]) -> dict[str, float]:
+        """The mean over mini-batches."""
+        scores = [self.measure(record["kernel"], record["labels"]) for record in records]
+        return {"score": sum(scores) / len(scores)}
+
+
+class _KernelObserver(Observer):
+    """Θ as a sum over parameter tensors, so that only one tensor's Jacobian is needed at a time."""
+
+    kernel_BB: Tensor | float = 0.0
+
+    def on_labels(self, labels_B: Tensor) -> None:
+        self.labels_B = labels_B
+
+    def on_sample_gradient(self, name: str, parameter: Tensor, gradient_B: Tensor) -> None:
+        j_BP = gradient_B.flatten(1)
+        self.kernel_BB = self.kernel_BB + (j_BP @ j_BP.T).double()
+
+    def record(self) -> Record:
+        assert isinstance(self.kernel_BB, Tensor), "a network has parameters"
+        return {"kernel": self.kernel_BB.cpu(), "labels": self.labels_B.cpu()}

@@ -1,0 +1,69 @@
+"""GradSign: whether samples agree on the direction in which each weight should move.
+
+Zhang & Jia, "GradSign: Model Performance Inference with Theoretical Insights", ICLR 2022.
+
+    mean over weight entries of |Σ_n sign(g^(n))|
+
+Tensor legend: B samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from nasbench_eval.passes import Observer, PassSpec, Record, parameter_names, stack
+from nasbench_eval.passes.spec import Init
+from nasbench_eval.proxies.base import Batch, ProxyInfo
+from nasbench_eval.spaces.base import Network
+
+
+@dataclass(frozen=True)
+class GradSign(Batch):
+    """Mean over the entries of all weights of |Σ_n sign(g^(n))|, g^(n) by sample n's own cross-entropy.
+
+    A gradient of exactly zero has sign 0: weights that no path leads to count, with nothing.
+
+    Attributes:
+        bn: `alone`, each sample by itself in training mode, as in the authors' code, which runs batches of
+            one; `train`, the batch's statistics, so that each sample's loss depends on the others; or `eval`,
+            the running statistics untouched (mean 0, variance 1).
+    """
+
+    info: ClassVar = ProxyInfo("gradsign", 1, "Zhang & Jia 2022")
+    init: Init = "torch_default"
+    bn: Literal["alone", "train", "eval"] = "alone"
+
+    def passes(self) -> tuple[PassSpec, ...]:
+        return (PassSpec(self.forward(bn=self.bn), "cross_entropy", "samples"),)
+
+    def observe(self, net: Network, spec: PassSpec) -> Observer:
+        return _SignObserver(net)
+
+    def score(self, records: Sequence[Record]) -> dict[str, float]:
+        return {"score": float(records[0]["tensors"].sum() / records[0]["entries"])}
+
+
+class _SignObserver(Observer):
+    def __init__(self, net: Network) -> None:
+        self.names = parameter_names(net, "weights")
+        self.values: list[Tensor] = []
+        self.entries = 0
+
+    def on_sample_gradient(self, name: str, parameter: Tensor, gradient_B: Tensor) -> None:
+        if name not in self.names:
+            return
+        self.entries += parameter.numel()
+        agreement = gradient_B.sign().sum(dim=0).abs().sum(dtype=torch.float64)
+        # PyTorch gives NaN the sign 0, which would pass for a vanishing gradient.
+        self.values.append(torch.where(gradient_B.isnan().any(), torch.nan, agreement))
+
+    def record(self) -> Record:
+        return {"tensors": stack(self.values), "entries": self.entries}
+
+
+PROXY = GradSign

@@ -1,0 +1,159 @@
+"""VKDNW: how evenly the eigenvalues of a network's Fisher information are spread.
+
+Týbl & Neumann, "Training-free Neural Architecture Search through Variance of Knowledge of Deep Network
+Weights", CVPR 2025.
+
+    F = mean_n J_nᵀ (diag p_n − p_n p_nᵀ) J_n,  score = −Σ_i q_i log q_i,  q the deciles of F's eigenvalues
+
+The authors also let batch norm take statistics of its own in a training-mode forward beforehand; that is not
+offered.
+
+Tensor legend: B samples, K classes, M differentiated outputs, T parameter tensors, h and w height and width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nasbench_eval.passes import Observer, PassSpec, Record
+from nasbench_eval.passes.spec import Source
+from nasbench_eval.proxies.base import Batch, ProxyInfo
+from nasbench_eval.spaces.base import Network
+
+SMOOTHING = 0.05
+
+
+@dataclass(frozen=True)
+class Vkdnw(Batch):
+    """−Σ_i q_i log q_i, q the deciles of the eigenvalues of the empirical Fisher matrix F, scaled to sum 1.
+
+    F is that of one entry (the first) of each of the first parameter tensors, in their order in the network.
+    J_n is the Jacobian of the logits at sample n by these entries, p_n the softmax mixed with 5 % of the
+    uniform distribution.  Batch norm runs in eval mode with untouched statistics (mean 0, variance 1).
+
+    Where all deciles are zero, fewer than about a tenth of the entries carry any information: 0, the least
+    entropy there is.
+
+    Attributes:
+        tensors: how many parameter tensors count, at most.
+    """
+
+    info: ClassVar = ProxyInfo("vkdnw", 1, "Týbl & Neumann 2025")
+    input: Source = "gaussian"
+    tensors: int = 128
+
+    def __post_init__(self) -> None:
+        if self.tensors < 1:
+            raise ValueError("vkdnw needs tensors >= 1")
+
+    def passes(self) -> tuple[PassSpec, ...]:
+        return (PassSpec(self.forward(bn="eval"), "logits", "outputs"),)
+
+    def observe(self, net: Network, spec: PassSpec) -> Observer:
+        return _FisherObserver(net, self.tensors)
+
+    def score(self, records: Sequence[Record]) -> dict[str, float]:
+        return {"score": decile_entropy(records[0]["fisher"])}
+
+
+def decile_entropy(fisher_TT: Tensor) -> float:
+    """Entropy of the nine deciles of the eigenvalues; 0 if all are zero, NaN of a non-finite matrix."""
+    if not fisher_TT.isfinite().all():
+        return float("nan")
+    eigenvalues_T = torch.linalg.eigvalsh(fisher_TT)
+    # What is within rounding of zero is zero: else the deciles of a matrix of low rank would be noise.
+    floor = len(eigenvalues_T) * torch.finfo(eigenvalues_T.dtype).eps * eigenvalues_T.max()
+    eigenvalues_T = torch.where(eigenvalues_T > floor, eigenvalues_T, 0.0)
+    deciles_9 = eigenvalues_T.quantile(torch.arange(1, 10, dtype=torch.float64) / 10)
+    if not deciles_9.any():
+        return 0.0
+    return float(torch.special.entr(deciles_9 / deciles_9.sum()).sum())
+
+
+class _FisherObserver(Observer):
+    """Gathers the gradients of the tensors' first entries from the inputs and output gradients of layers.
+
+    The classifier's own need no gradient: ∂f_k/∂W[0, 0] = δ_k0 φ_0 and ∂f_k/∂b[0] = δ_k0.
+    """
+
+    def __init__(self, net: Network, tensors: int) -> None:
+        names = [name for name, _ in net.named_parameters()]
+        self.row = {name: t for t, name in enumerate(names[:tensors])}
+        # The size of the network, for vkdnw_single.
+        self.size = {"tensors": len(names), "layers": len({_owner(name) for name in names})}
+
+    def layers(self, net: Network) -> Mapping[str, nn.Module]:
+        owners = dict.fromkeys([*map(_owner, self.row), "classifier"])
+        return {name: net.get_submodule(name) for name in owners}
+
+    def on_layer(self, name: str, module: nn.Module, x: Tensor, y: Tensor) -> None:
+        if name == "classifier":
+            if y.ndim != 2:
+                raise ValueError("the Fisher matrix needs one vector of logits a sample")
+            self.phi_B, self.logits_BK = x[:, 0].double(), y.double()
+
+    def on_basis(self, basis_KM: Tensor) -> None:
+        self.basis_KM = basis_KM.double()
+        shape = (basis_KM.shape[1], len(self.row), len(self.phi_B))
+        self.jacobian_MTB = basis_KM.new_zeros(shape, dtype=torch.float64)
+
+    def on_output_gradient(
+        self, output: int, name: str, module: nn.Module, x: Tensor, gradient: Tensor
+    ) -> None:
+        if name == "classifier":
+            return
+        for kind, value_B in first_entries(name, module, x, gradient).items():
+            if (row := self.row.get(f"{name}.{kind}")) is not None:
+                self.jacobian_MTB[output, row] += value_B
+
+    def record(self) -> Record:
+        jacobian_KTB = torch.einsum("km,mtb->ktb", self.basis_KM, self.jacobian_MTB)
+        for kind, value in (("weight", self.phi_B), ("bias", 1.0)):
+            if (row := self.row.get(f"classifier.{kind}")) is not None:
+                jacobian_KTB[0, row] = value
+        classes = self.logits_BK.shape[1]
+        p_KB = (1 - SMOOTHING) * self.logits_BK.softmax(dim=1).T + SMOOTHING / classes
+        # With J centred by p, Jᵀ(diag p − ppᵀ)J is Σ_k p_k J_kᵀ J_k: nothing cancels.
+        centred_KTB = jacobian_KTB - torch.einsum("kb,ktb->tb", p_KB, jacobian_KTB)
+        root_KTB = centred_KTB * (p_KB / len(self.phi_B)).sqrt().unsqueeze(1)
+        root_TR = root_KTB.movedim(1, 0).flatten(1)
+        return {"fisher": (root_TR @ root_TR.T).cpu(), **self.size}
+
+
+def first_entries(name: str, module: nn.Module, x: Tensor, gradient: Tensor) -> dict[str, Tensor]:
+    """Gradients (B,) in float64 by the first entry of a layer's tensors, from that by its output.
+
+    `name` is for the error: TypeError where the layer is not one whose gradient is known here.
+    """
+    g = gradient[:, 0]
+    if isinstance(module, nn.Linear) and g.ndim == 1:
+        return {"weight": (g * x[:, 0]).double(), "bias": g.double()}
+    if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
+        assert module.running_var is not None
+        variance = module.running_var[0] + module.eps
+        normalised_Bhw = (x[:, 0] - module.running_mean[0]) / variance.sqrt()
+        return {"weight": _inner(g, normalised_Bhw), "bias": _inner(g, torch.ones_like(g))}
+    if isinstance(module, nn.Conv2d) and module.padding_mode == "zeros" and isinstance(module.padding, tuple):
+        # The kernel's first entry meets the first channel alone, whatever the groups and the dilation.
+        (above, left), (down, right) = module.padding, module.stride
+        padded_Bhw = F.pad(x[:, 0], (left, left, above, above))
+        met_Bhw = padded_Bhw[:, ::down, ::right][:, : g.shape[1], : g.shape[2]]
+        return {"weight": _inner(g, met_Bhw), "bias": _inner(g, torch.ones_like(g))}
+    raise TypeError(f"no gradient is defined by the parameters of {type(module).__name__} '{name}'")
+
+
+def _inner(a_Bhw: Tensor, b_Bhw: Tensor) -> Tensor:
+    return (a_Bhw * b_Bhw).sum(dim=(1, 2), dtype=torch.float64)
+
+
+def _owner(parameter: str) -> str:
+    return parameter.rpartition(".")[0]
+
+
+PROXY = Vkdnw

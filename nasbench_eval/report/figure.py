@@ -1,0 +1,176 @@
+"""Draws a computed table as a figure: bars, or lines over a sweep. Nothing is computed here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from nasbench_eval.report.correlation import CONFIDENCE
+from nasbench_eval.report.draw import DATASETS, SPLITS, sample_size
+from nasbench_eval.report.spec import SweepSpec
+from nasbench_eval.report.tables import Table
+
+# A paper's column and its full width, in inches.
+COLUMN, PAGE = 3.4, 7.0
+ROW_HEIGHT = 0.23
+LABEL_LENGTH = 22
+
+# The colours of Okabe & Ito (2008), which the colour-blind tell apart; markers differ for grey print.
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
+# Of each metric: its column, its interval's stem, the published column, its name, colour and side of the row.
+METRICS = (
+    ("kendall_tau", "kendall", "published_tau", "Kendall τ", "#0072B2", -1),
+    ("spearman_rho", "spearman", "published_rho", "Spearman ρ", "#E69F00", 1),
+)
+BAR = 0.38
+
+# Set on top of Matplotlib's own defaults, so that a user's settings do not change the figure.
+STYLE: dict[str, Any] = {
+    "font.size": 7.5,
+    "axes.titlesize": 8,
+    "axes.labelsize": 7.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.title_fontsize": 7,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "savefig.dpi": 200,
+    "pdf.fonttype": 42,  # TrueType: journals refuse Matplotlib's default, and text stays searchable
+    "text.parse_math": False,  # a dollar sign in a label is a dollar sign
+}
+# Without dates and versions, so that the same table gives the same file.
+METADATA: dict[str, dict[str, Any]] = {
+    ".png": {"Software": None},
+    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+
+
+def write_figure(table: Table, folder: Path) -> list[str]:
+    """Write `<table>.png` and `<table>.pdf`; returns their endings, none if there is nothing to draw."""
+    figure = draw_figure(table)
+    if figure is None:
+        return []
+    with style.context(["default", STYLE]):
+        for ending, metadata in METADATA.items():
+            figure.savefig(folder / f"{table.name}{ending}", metadata=metadata)
+    return list(METADATA)
+
+
+def draw_figure(table: Table) -> Figure | None:
+    """The first split's correlations with 95 % intervals, a panel a data set; None if there are none.
+
+    Kendall τ and Spearman ρ as bars with the published figures as diamonds, the rows in the table's order;
+    a table with a sweep shows τ along it instead. The figure belongs to no pyplot state.
+    """
+    rows = table.rows[(table.rows["split"] == table.splits[0]) & table.rows["kendall_tau"].notna()]
+    sweep = table.spec.sweep
+    if sweep:
+        rows = rows[rows["proxy"].isin([row.name for row in sweep.rows()])]
+    if rows.empty:
+        return None
+    datasets = [dataset for dataset in table.spec.datasets if (rows["dataset"] == dataset).any()]
+    with style.context(["default", STYLE]):
+        order = [name for name in dict.fromkeys(table.rows["proxy"]) if (rows["proxy"] == name).any()]
+        height = 2.4 if sweep else 1.2 + ROW_HEIGHT * len(order)
+        figure = Figure((COLUMN if len(datasets) == 1 else PAGE, height), layout="constrained")
+        panels = figure.subplots(1, len(datasets), sharex=True, sharey=True, squeeze=False)[0]
+        for axes, dataset in zip(panels, datasets, strict=True):
+            shown = rows[rows["dataset"] == dataset]
+            if sweep:
+                _lines(axes, shown, sweep)
+            else:
+                _bars(axes, shown, rows, order)
+            axes.set_title(f"{DATASETS.get(dataset, dataset)}, n = {sample_size(shown)}")
+        _explain(figure, panels[0], table, rows)
+    return figure
+
+
+def _bars(axes: Axes, shown: pd.DataFrame, rows: pd.DataFrame, order: list[str]) -> None:
+    """Two bars a row, at the same height in every panel; a gap and a rule set ours apart."""
+    ours = {name: bool(rows.loc[rows["proxy"] == name, "ours"].iloc[0]) for name in order}
+    places = {name: number + 0.7 * ours[name] for number, name in enumerate(order)}
+    titles = dict(zip(rows["proxy"], rows["title"], strict=True))
+    for metric, stem, published, label, colour, side in METRICS:
+        at = shown["proxy"].map(places) + side * BAR / 2
+        axes.barh(at, shown[metric], height=BAR, color=colour, label=label)
+        axes.hlines(at, shown[f"{stem}_low"], shown[f"{stem}_high"], color="black", linewidth=0.7)
+        known = shown[published].notna()
+        axes.plot(
+            shown.loc[known, published], at[known], "D", markersize=2.8, markerfacecolor="white",
+            markeredgecolor="black", markeredgewidth=0.6, zorder=3,
+        )  # fmt: skip
+    n_ours = sum(ours.values())
+    if 0 < n_ours < len(order):
+        rule = len(order) - n_ours - 0.15
+        axes.axhline(rule, color="black", linewidth=0.6)
+        axes.text(1, rule + 0.08, "ours", transform=axes.get_yaxis_transform(), ha="right", va="top")
+    axes.axvline(0, color="black", linewidth=0.6)
+    axes.grid(axis="x")
+    axes.set_yticks(list(places.values()), [_short(titles[name]) for name in order])
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(max(places.values()) + 0.6, -0.6)
+
+
+def _lines(axes: Axes, shown: pd.DataFrame, sweep: SweepSpec) -> None:
+    """One line a proxy: τ against the option's value, the lines a little apart for their whiskers' sake."""
+    by_name = shown.set_index("proxy")
+    step = 0.012 * (max(sweep.values) - min(sweep.values))
+    for number, proxy in enumerate(sweep.proxies):
+        values = [value for value in sweep.values if sweep.name(proxy, value) in by_name.index]
+        line = by_name.loc[[sweep.name(proxy, value) for value in values]]
+        at = [value + step * (number - (len(sweep.proxies) - 1) / 2) for value in values]
+        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+        axes.vlines(at, line["kendall_low"], line["kendall_high"], color=colour, linewidth=0.8)
+        axes.plot(
+            at, line["kendall_tau"], color=colour, marker=marker, markersize=3.2, linewidth=1, label=proxy
+        )
+    axes.set_xticks(sweep.values)
+    axes.set_xlabel(sweep.option)
+    axes.grid(axis="y")
+
+
+def _explain(figure: Figure, first: Axes, table: Table, rows: pd.DataFrame) -> None:
+    """The legend, and above it what was correlated and what the whiskers are."""
+    handles: list[Any] = first.get_legend_handles_labels()[0]
+    settings, sweep = table.settings, table.spec.sweep
+    truth = SPLITS.get(table.splits[0], table.splits[0])
+    if not sweep and rows[["published_tau", "published_rho"]].notna().any(axis=None):
+        diamond = Line2D([], [], linestyle="", marker="D", markersize=3, markerfacecolor="white")
+        diamond.set(markeredgecolor="black", markeredgewidth=0.6, label=f"published ({table.spec.paper})")
+        handles.append(diamond)
+    if sweep:
+        first.set_ylabel(f"Kendall τ with {truth}")
+    else:
+        first.set_xlim(right=1)
+    live = "live " if settings.cells == "live" else ""
+    sentence = f"n {live}architectures" if sweep else f"Correlations with {truth} over n {live}architectures"
+    narrow = figure.get_figwidth() < PAGE
+    if rows["kendall_low"].notna().any():
+        sentence += ",\n" if narrow and not sweep else ", "
+        sentence += f"whiskers: {100 * CONFIDENCE:.0f} % bootstrap intervals"
+    figure.legend(
+        handles=handles,
+        title=sentence,
+        loc="outside lower center",
+        ncols=2 if narrow else len(handles),
+        frameon=False,
+        columnspacing=1.2,
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LABEL_LENGTH else text[: LABEL_LENGTH - 1] + "…"

@@ -1,0 +1,143 @@
+"""Figures: that they show the table's rows, and nothing of the machine that drew them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_up import N, WriteRun
+from matplotlib.figure import Figure
+
+from nasbench_eval.report.draw import caption
+from nasbench_eval.report.figure import COLUMN, PAGE, draw_figure, write_figure
+from nasbench_eval.report.scores import read_runs
+from nasbench_eval.report.spec import RowSpec, SweepSpec, TableSpec, load_table_spec
+from nasbench_eval.report.tables import Reporter, Settings, Table, Truth
+
+
+def compute(folder: Path, truths: dict[str, Truth], name: str = "table1", resamples: int = 9) -> Table:
+    reporter = Reporter(read_runs([folder]), truths, Settings(resamples=resamples))
+    return reporter.table(name, load_table_spec(name)[1])
+
+
+@pytest.fixture
+def run(write_run: WriteRun) -> Path:
+    names = {
+        "cifar10": ["snip", "zen", "zico", "params", "mine_$1_and_$2_for_a_long_name"],
+        "cifar100": ["zen"],
+    }
+    parts = {
+        (name, dataset): {"score": np.random.default_rng(number).normal(size=N)}
+        for dataset, labels in names.items()
+        for number, name in enumerate(labels)
+    }
+    parts["flops", "cifar10"] = {"score": np.full(N, 1.0)}  # constant, hence without a correlation
+    return write_run(parts)
+
+
+def texts(figure: Figure) -> str:
+    return "\n".join(text.get_text() for text in figure.findobj(lambda a: hasattr(a, "get_text")))
+
+
+def test_bars_are_the_measured_rows_in_order(run: Path, truths: dict[str, Truth]) -> None:
+    table = compute(run, truths)
+    figure = draw_figure(table)
+    assert figure is not None
+    assert figure.get_figwidth() == PAGE
+    assert [axes.get_title() for axes in figure.axes] == ["CIFAR-10, n = 60", "CIFAR-100, n = 60"]
+    test = table.rows[(table.rows["split"] == "test") & table.rows["kendall_tau"].notna()]
+    for axes, dataset in zip(figure.axes, ["cifar10", "cifar100"], strict=True):
+        rows = test[test["dataset"] == dataset]
+        for bars, column in zip(axes.containers, ["kendall_tau", "spearman_rho"], strict=True):
+            assert [bar.get_width() for bar in bars] == pytest.approx(rows[column].tolist())
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["snip", "zen", "zico", "params", "mine_$1_and_$2_for_a_…"]
+    bottom, top = figure.axes[0].get_ylim()
+    assert bottom > top  # the first row is at the top
+
+
+def test_whiskers_and_published_figures(run: Path, truths: dict[str, Truth]) -> None:
+    table = compute(run, truths)
+    figure = draw_figure(table)
+    assert figure is not None
+    whiskers = figure.axes[1].collections[0].get_segments()
+    row = table.rows.set_index(["proxy", "dataset", "split"]).loc[("zen", "cifar100", "test")]
+    assert whiskers[0][:, 0].tolist() == [row["kendall_low"], row["kendall_high"]]
+    diamonds = [line.get_xdata() for line in figure.axes[1].lines if line.get_marker() == "D"]
+    assert [list(x) for x in diamonds] == [[row["published_tau"]], [row["published_rho"]]]
+    shown = texts(figure)
+    assert "whiskers: 95 % bootstrap" in shown
+    assert "published (InTrain, Table 1)" in shown
+    assert "test accuracy" in shown
+    bare = draw_figure(compute(run, truths, resamples=0))
+    assert bare is not None
+    assert "whiskers" not in texts(bare)
+
+
+def test_the_split_that_was_chosen_is_shown(run: Path, truths: dict[str, Truth]) -> None:
+    reporter = Reporter(read_runs([run]), truths, Settings(resamples=0))
+    figure = draw_figure(reporter.table("table1", load_table_spec("table1")[1], ["val"]))
+    assert figure is not None
+    assert "validation accuracy" in texts(figure)
+
+
+def test_files_are_the_same_every_time(run: Path, truths: dict[str, Truth], tmp_path: Path) -> None:
+    table = compute(run, truths)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        assert write_figure(table, tmp_path / name) == [".png", ".pdf"]
+    for ending in ("png", "pdf"):
+        first, second = ((tmp_path / name / f"table1.{ending}").read_bytes() for name in ("a", "b"))
+        assert first == second
+        assert 1000 < len(first) < 300_000
+        assert b"atplotlib" not in first
+        assert b"CreationDate" not in first
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    assert pyplot is None or pyplot.get_fignums() == []
+
+
+def test_nothing_measured_is_nothing_drawn(
+    write_run: WriteRun, truths: dict[str, Truth], tmp_path: Path
+) -> None:
+    table = compute(write_run({("snip", "cifar10"): {"score": np.zeros(N)}}), truths)
+    assert draw_figure(table) is None
+    assert write_figure(table, tmp_path) == []
+    assert not list(tmp_path.glob("*.p*"))
+
+
+def test_a_sweep_is_drawn_as_lines(write_run: WriteRun, truths: dict[str, Truth]) -> None:
+    spec = load_table_spec("lga")[1]
+    assert spec.sweep is not None
+    parts = {
+        (spec.sweep.name(proxy, value), "cifar10"): {"score": np.random.default_rng(value).normal(size=N)}
+        for proxy in ("lga", "ntk_mean")
+        for value in (0, 3, 10)
+    }
+    table = compute(write_run(parts), truths, "lga")
+    figure = draw_figure(table)
+    assert figure is not None
+    assert figure.get_figwidth() == COLUMN
+    lines = {line.get_label(): line for line in figure.axes[0].lines if len(line.get_xdata())}
+    assert list(lines) == ["lga", "ntk_mean"]
+    rows = table.rows.set_index(["proxy", "split"])
+    expected = [rows.loc[(f"lga_{value}", "test"), "kendall_tau"] for value in (0, 3, 10)]
+    assert list(lines["lga"].get_ydata()) == pytest.approx(expected)
+    assert np.round(lines["lga"].get_xdata()).tolist() == [0, 3, 10]
+    assert "Paper" not in caption(table)
+
+
+def test_a_sweep_makes_its_rows(tmp_path: Path) -> None:
+    spec = load_table_spec("lga")[1]
+    assert len(spec.rows) == 4 * 5
+    assert spec.rows[2] == RowSpec("lga_3", options={"name": "lga", "epochs": 3})
+    sweep = SweepSpec(["lga"], "epochs", [0, 3])
+    own = TableSpec("t", "nasbench201", "made up", ["cifar10"], sweep=sweep)
+    assert [row.name for row in own.sweep.rows()] == ["lga_0", "lga_3"]
+
+
+def test_help_does_not_wait_for_matplotlib() -> None:
+    code = "import sys, nasbench_eval.report.cli; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
