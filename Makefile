@@ -15,7 +15,7 @@ OPTIONS ?=
 RUN ?= results/table1
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce-table1 reproduce-table3 data test check lint golden bench report clean
+.PHONY: help reproduce-table1 reproduce-table3 reproduce-lga data test check lint golden bench report clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -27,6 +27,10 @@ reproduce-table1: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## Table 1 
 reproduce-table3: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## Table 3 of InTrain: its parts, alone and combined
 	$(BIN)/nasbench-score experiment=table3 n=$(SAMPLE) run=$(NAME) $(OPTIONS)
 	$(BIN)/nasbench-report results/$(NAME) --table table3
+
+reproduce-lga: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## kernel scores after 0 to 10 epochs of training (20 minutes)
+	$(BIN)/nasbench-score experiment=lga n=$(if $(filter auto,$(SAMPLE)),100,$(SAMPLE)) run=$(NAME) $(OPTIONS)
+	$(BIN)/nasbench-report results/$(NAME) --table lga
 
 data: $(READY) ## fetch the ground-truth tables and images into $NASBENCH_EVAL_DATA
 	$(BIN)/nasbench-data --out $(NASBENCH_EVAL_DATA)

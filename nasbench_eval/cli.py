@@ -6,7 +6,7 @@ import shlex
 import sys
 import textwrap
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -113,7 +113,7 @@ def _named(config: DictConfig) -> Run:
 def _execute(run: Run) -> int:
     started = time.perf_counter()
     run = _without_absent_images(run)
-    scorer = Scorer(run.job, _images_folder(run), run.device)
+    scorer = Scorer(run.job, _images_folder(run), run.device, run.folder / ".training")
     scorer.check_inputs()
     with closing(Store(run.folder, run.job.space.name, run.identity(), _record(run))) as store:
         _say(_headline(run))
@@ -121,6 +121,7 @@ def _execute(run: Run) -> int:
         for dataset in sorted(run.job.imageless if skipped else ()):
             _say(f"no images of {dataset}: left out there are {', '.join(skipped)}")
         counts = run_job(scorer, run.indices, store, workers=run.workers)
+        _remove_if_empty(run.folder / ".training")
         finished = datetime.now(timezone.utc).isoformat(timespec="seconds")
         store.finish({"finished": finished, "seconds_last_session": round(time.perf_counter() - started, 1)})
     scored = f"{_count(counts['cells'], 'cell')} scored now" if counts["cells"] else "nothing left to score"
@@ -128,6 +129,11 @@ def _execute(run: Run) -> int:
         scored += f"; {counts['failed']} of {_count(counts['rows'], 'score')} not finite or failed"
     _say(f"{scored}; next: nasbench-report {run.folder}")
     return 0
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):  # absent, or a training in it was not finished
+        folder.rmdir()
 
 
 def _record(run: Run) -> dict[str, Any]:

@@ -165,7 +165,7 @@ def _check_passes(label: str, proxy: Proxy) -> None:
     except ValueError as error:
         raise UsageError(f"{label}: {error}") from error
     for spec in passes:
-        for option in ("batch_size", "resolution"):
+        for option in ("batch_size", "resolution", "channels", "cells"):
             value = getattr(spec.forward, option)
             if value is not None and value < 1:
                 raise UsageError(f"{label}: {option}={value} will not do; it should be at least 1")

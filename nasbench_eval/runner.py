@@ -32,11 +32,14 @@ class Scorer:
         job: what decides the scores.
         data: folder of real images; None if no pass asks for them.
         device: where the passes run.
+        checkpoints: folder where trainings leave their state while they run; None leaves none.
     """
 
-    def __init__(self, job: Job, data: Path | None, device: torch.device) -> None:
+    def __init__(
+        self, job: Job, data: Path | None, device: torch.device, checkpoints: Path | None = None
+    ) -> None:
         configure_process(device)
-        self.job, self.data, self.device = job, data, device
+        self.job, self.data, self.device, self.checkpoints = job, data, device, checkpoints
         self.batches = Batches(job.seed, job.datasets, data, device)
 
     def check_inputs(self) -> None:
@@ -54,7 +57,7 @@ class Scorer:
                     raise UsageError(f"{task.label} on {task.dataset}: no such input: {reason}") from error
 
     def __call__(self, index: int, tasks: Sequence[Task]) -> list[Row]:
-        return score_architecture(self.job, index, tasks, self.batches, self.device)
+        return score_architecture(self.job, index, tasks, self.batches, self.device, self.checkpoints)
 
 
 def run_job(scorer: Scorer, indices: Sequence[int], store: Store, *, workers: int) -> dict[str, int]:
@@ -101,7 +104,7 @@ def _in_process(scorer: Scorer, work: Work) -> Generator[list[Row], None, None]:
 
 def _in_pool(scorer: Scorer, work: Work, workers: int) -> Generator[list[Row], None, None]:
     context = multiprocessing.get_context("spawn")
-    made_of = (scorer.job, scorer.data, scorer.device, os.getpid())
+    made_of = (os.getpid(), scorer.job, scorer.data, scorer.device, scorer.checkpoints)
     todo = iter(work.items())
     with ProcessPoolExecutor(workers, context, _start, made_of) as pool:
         try:
@@ -145,13 +148,13 @@ def _worker_died() -> UsageError:
 _scorer: Scorer
 
 
-def _start(job: Job, data: Path | None, device: torch.device, parent: int) -> None:
+def _start(parent: int, job: Job, data: Path | None, device: torch.device, checkpoints: Path | None) -> None:
     global _scorer
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: never outlive the parent
         if os.getppid() != parent:
             os._exit(1)
-    _scorer = Scorer(job, data, device)
+    _scorer = Scorer(job, data, device, checkpoints)
 
 
 def _score(index: int, tasks: Sequence[Task]) -> list[Row]:

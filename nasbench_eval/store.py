@@ -13,7 +13,7 @@ import json
 import os
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from nasbench_eval import registry
 from nasbench_eval.errors import UsageError
 from nasbench_eval.worker import Row, Task
 
@@ -244,11 +245,27 @@ def _joined(folder: Path, known: Mapping[str, Any], identity: Mapping[str, Any])
             continue
         if key in ("datasets", "proxies"):
             for name in value.keys() & known[key].keys():
-                _agree(folder, name, known[key][name], value[name])
+                old = known[key][name] if key == "datasets" else _completed(known[key][name], value[name])
+                _agree(folder, name, old, value[name])
             joined[key] = {**known[key], **value}
         else:
             _agree(folder, key, known[key], value)
     return joined
+
+
+def _completed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a proxy as recorded, with those that it did not have then at their defaults.
+
+    At its default a new option leaves scores as they were, or else the proxy's version is another.
+    """
+    missing = new.keys() - old.keys()
+    if not missing or old.get("name") != new.get("name"):
+        return dict(old)
+    try:
+        defaults = json.loads(json.dumps(asdict(registry.find("proxies", str(new["name"]))())))
+    except UsageError:  # another package's proxy that is not installed here
+        return dict(old)
+    return {**old, **{option: defaults[option] for option in missing if option in defaults}}
 
 
 def _agree(folder: Path, what: str, old: Any, new: Any) -> None:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -69,11 +70,19 @@ class Job:
 
 
 def score_architecture(
-    job: Job, index: int, tasks: Sequence[Task], batches: Batches, device: torch.device
+    job: Job,
+    index: int,
+    tasks: Sequence[Task],
+    batches: Batches,
+    device: torch.device,
+    checkpoints: Path | None = None,
 ) -> list[Row]:
-    """One row a task for the architecture at an index.  A failure is a row with its status and error."""
+    """One row a task for the architecture at an index.  A failure is a row with its status and error.
+
+    `checkpoints` is a folder where trainings leave their state while they run.
+    """
     text = job.space.format(job.space.arch(index))
-    outcomes = _run_passes(job, index, tasks, batches, device)
+    outcomes = _run_passes(job, index, tasks, batches, device, checkpoints)
     rows = []
     for task in tasks:
         proxy = job.proxies[task.label]
@@ -84,7 +93,12 @@ def score_architecture(
 
 
 def _run_passes(
-    job: Job, index: int, tasks: Sequence[Task], batches: Batches, device: torch.device
+    job: Job,
+    index: int,
+    tasks: Sequence[Task],
+    batches: Batches,
+    device: torch.device,
+    checkpoints: Path | None,
 ) -> dict[Key, Outcome]:
     """What came of each pass, by label; tasks that share a pass with no data set of its own share it here."""
     requests = {
@@ -100,7 +114,8 @@ def _run_passes(
         own = channels is None and cells is None
         space = job.space if own else job.space.resized(channels=channels, cells=cells)
         mine = [requests[key] for key in keys]
-        outcomes.update(zip(keys, _run_network(job, space, index, mine, batches, device), strict=True))
+        found = _run_network(job, space, index, mine, batches, device, checkpoints)
+        outcomes.update(zip(keys, found, strict=True))
     return outcomes
 
 
@@ -111,6 +126,7 @@ def _run_network(
     requests: Sequence[Request],
     batches: Batches,
     device: torch.device,
+    checkpoints: Path | None,
 ) -> Sequence[Outcome]:
     """What came of the passes through one network of the architecture."""
     arch = space.arch(index)
@@ -118,10 +134,13 @@ def _run_network(
     started = time.perf_counter()
     try:
         network = space.build(arch, num_classes=next(iter(classes.values())))
-        engine = Engine(network, classes, batches, key=(job.seed, space.format(arch)), device=device)
+        key = (job.seed, space.format(arch))
+        engine = Engine(network, classes, batches, key, device, checkpoints)
     except Exception as error:  # no network, hence no pass
         return [Outcome(None, time.perf_counter() - started, error)] * len(requests)
-    return engine.run(requests)
+    outcomes = engine.run(requests)
+    engine.forget()
+    return outcomes
 
 
 def _score(proxy: Proxy, outcomes: Sequence[Outcome]) -> Row:

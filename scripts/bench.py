@@ -1,18 +1,23 @@
 """What each proxy costs, in units of one bare forward-backward pass of the same network on the same machine.
 
-    python scripts/bench.py [--cells 6] [--device cpu]
+    python scripts/bench.py [proxy ...] [--cells 6] [--device cpu]
 
-The unit is taken next to every measurement, so that the ratio holds where the machine's speed drifts.  Inputs
-are Gaussian throughout: a batch costs the same whatever it shows.
+Proxies that watch the same passes are measured together.  The unit is taken next to every measurement, so
+that the ratio holds where the machine's speed drifts.  Inputs are Gaussian throughout: a batch costs the same
+whatever it shows.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import fields, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -59,34 +64,57 @@ def on_gaussian_input(name: str) -> Proxy:
     return replace(proxy, input="gaussian") if reads_images else proxy  # type: ignore[no-any-return]
 
 
+def readings(names: Sequence[str]) -> dict[str, dict[str, Proxy]]:
+    """What to measure: proxies that watch the same passes together, and the kernel's cheaper readings."""
+    groups: dict[object, dict[str, Proxy]] = {}
+    for name in names or registry.names("proxies"):
+        proxy = on_gaussian_input(name)
+        groups.setdefault(proxy.passes(), {})[name] = proxy
+    found = {", ".join(group): group for group in groups.values()}
+    if "ntk_condition" in (names or registry.names("proxies")):
+        kernel: Any = on_gaussian_input("ntk_condition")
+        others = {"bn=eval": {"bn": "eval"}, "bn=alone": {"bn": "alone"}, "thin": {"channels": 3, "cells": 1}}
+        for title, options in others.items():
+            found[f"ntk_condition, {title}"] = {"ntk_condition": replace(kernel, **options)}
+    if not names:
+        found["all of them"] = {name: on_gaussian_input(name) for name in registry.names("proxies")}
+    return found
+
+
+def measure(group: dict[str, Proxy], cells: int, device_name: str) -> tuple[list[float], float]:
+    """The costs of a group, a cell each, and this process's peak memory in GB."""
+    device = torch.device(device_name)
+    configure_process(device)
+    ratios = []
+    for index in sample(len(NASBench201()), cells, 0):
+        unit = bare_pass(index, device)
+        timed(unit, device)
+        job = Job(NASBench201(), {"cifar10": CIFAR10}, group, 0)
+        batches = Batches(0, job.datasets, None, device)
+
+        def score(job: Job = job, batches: Batches = batches, index: int = index) -> object:
+            return score_architecture(job, index, job.tasks(), batches, device)
+
+        score()  # makes the batches, and the memory the passes will use again
+        before, seconds, after = timed(unit, device), timed(score, device), timed(unit, device)
+        ratios.append(2 * seconds / (before + after))
+    return ratios, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("proxies", nargs="*", help="which; all if none is named")
     parser.add_argument("--cells", type=int, default=6, help="cells to take the median over (6)")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     arguments = parser.parse_args()
-    device = torch.device(arguments.device)
-    configure_process(device)
-    proxies = {name: on_gaussian_input(name) for name in registry.names("proxies")}
-    groups = {**{name: {name: proxy} for name, proxy in proxies.items()}, "all of them": proxies}
-    ratios: dict[str, list[float]] = {name: [] for name in groups}
-    for index in sample(len(NASBench201()), arguments.cells, 0):
-        unit = bare_pass(index, device)
-        timed(unit, device)
-        for name, group in groups.items():
-            job = Job(NASBench201(), {"cifar10": CIFAR10}, group, 0)
-            batches = Batches(0, job.datasets, None, device)
-
-            def score(job: Job = job, batches: Batches = batches, index: int = index) -> object:
-                return score_architecture(job, index, job.tasks(), batches, device)
-
-            score()  # makes the batches, and the memory the passes will use again
-            before, seconds, after = timed(unit, device), timed(score, device), timed(unit, device)
-            ratios[name].append(2 * seconds / (before + after))
-    print(f"| proxy | forward-backward passes (median of {arguments.cells} cells) | range |\n|---|---:|---|")
-    for name, values in ratios.items():
-        print(f"| {name} | {statistics.median(values):.1f} | {min(values):.1f} – {max(values):.1f} |")
-    alone = sum(statistics.median(values) for name, values in ratios.items() if name != "all of them")
-    print(f"| each alone, summed | {alone:.1f} | |")
+    context = multiprocessing.get_context("spawn")
+    median = f"forward-backward passes (median of {arguments.cells} cells)"
+    print(f"| proxy | {median} | range | peak memory, GB |\n|---|---:|---|---:|", flush=True)
+    for title, group in readings(arguments.proxies).items():
+        with ProcessPoolExecutor(1, context) as pool:  # a process each, whose peak of memory is its own
+            ratios, peak = pool.submit(measure, group, arguments.cells, arguments.device).result()
+        cost = f"{statistics.median(ratios):.1f} | {min(ratios):.1f} – {max(ratios):.1f}"
+        print(f"| {title} | {cost} | {peak:.1f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -421,3 +421,19 @@ def test_the_record_says_what_holds_now(tmp_path: Path) -> None:
     assert "scores_sha256" not in known
     assert (known["commit"], known["n"]) == ("two", 2)
     assert known["earlier"] == [{"commit": "one", "device": "cpu"}]
+
+
+def with_intrain(**options: Any) -> dict[str, Any]:
+    return {**IDENTITY, "proxies": {"i": {"name": "intrain", "version": 1, "layers": "cell", **options}}}
+
+
+def test_an_option_that_a_run_does_not_know_yet_had_its_default(tmp_path: Path) -> None:
+    opened(tmp_path, with_intrain()).close()
+    opened(tmp_path, with_intrain(dead_layers="literal")).close()
+    assert json.loads((tmp_path / "run.json").read_text())["proxies"]["i"]["dead_layers"] == "literal"
+
+
+def test_such_an_option_at_another_value_is_another_configuration(tmp_path: Path) -> None:
+    opened(tmp_path, with_intrain()).close()
+    with pytest.raises(UsageError, match="dead_layers=literal, now dead_layers=collapsed"):
+        opened(tmp_path, with_intrain(dead_layers="collapsed"))

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import torch
@@ -23,9 +24,9 @@ from nasbench_eval.passes.spec import ForwardSpec, PassSpec
 from nasbench_eval.passes.tape import Seen, Tape, Watch, gradients_shown, recorded, shown
 from nasbench_eval.passes.twice import twice_differentiable
 from nasbench_eval.passes.weights import draw
-from nasbench_eval.seeding import generator
+from nasbench_eval.seeding import generator, seed_of
 from nasbench_eval.spaces.base import Network
-from nasbench_eval.training import Checkpoints, Memory, Training, train
+from nasbench_eval.training import Checkpoints, Folder, Memory, Training, train
 
 Observe = Callable[[Network, PassSpec], Observer]
 
@@ -85,6 +86,8 @@ class Engine:
         inputs: source of batches and labels.
         key: what the weights depend on: the run's seed and the architecture's text.
         device: where to run.
+        checkpoints: folder that a training continues from if it was interrupted; None keeps its epochs in
+            memory alone.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class Engine:
         inputs: Inputs,
         key: tuple[object, ...],
         device: torch.device,
+        checkpoints: Path | None = None,
     ) -> None:
         self.network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         for norm in norms(network):
@@ -107,7 +111,8 @@ class Engine:
         }
         self.inputs, self.key, self.device = inputs, key, device
         self._drawn: tuple[object, ...] = ()
-        self._trained: dict[object, Checkpoints] = {}
+        self._checkpoints = checkpoints
+        self._trained: dict[int, Checkpoints] = {}
 
     def run(self, requests: Sequence[Request]) -> list[Outcome]:
         """One outcome a request, in the order asked; an exception fails only the requests that meet it."""
@@ -341,10 +346,21 @@ class Engine:
         """From the drawn weights, or from where an earlier pass of the same training left off."""
         self.network.classifier = self.heads[dataset]
         key = (*self.key, dataset, forward.init, forward.repeat)
-        states = self._trained.setdefault((key, replace(training, epochs=0)), Memory())
         assert forward.resolution is not None
+        size = (forward.resolution, forward.channels, forward.cells)
+        trained = seed_of(*key, *size, replace(training, epochs=0))
+        if trained not in self._trained:
+            folder = self._checkpoints
+            self._trained[trained] = Memory() if folder is None else Folder(folder / f"{trained:016x}")
         images, labels = self.inputs.training_set(dataset, training.images, forward.resolution)
-        train(self.network, images, labels, training, key=key, checkpoints=states)
+        states = self._trained[trained]
+        train(self.network, images, labels, training, key=key, checkpoints=states, progress="training")
+
+    def forget(self) -> None:
+        """Remove the checkpoints, once what was made of them is safe."""
+        for states in self._trained.values():
+            states.clear()
+        self._trained.clear()
 
     @contextmanager
     def _clock(self, asked: Sequence[_Asked]) -> Iterator[None]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -22,31 +22,39 @@ from nasbench_eval.spaces.base import Network
 
 @dataclass(frozen=True)
 class Fisher(Batch):
-    """Σ_a Σ_c ½ · mean_n (Σ_hw a ⊙ ∂L/∂a)² over the outputs a of convolution and linear layers."""
+    """Σ_a Σ_c ½ · mean_n (Σ_hw a ⊙ ∂L/∂a)² over the outputs a of convolution and linear layers.
+
+    Attributes:
+        square: what is squared: the sum over a `channel`, or each `position` by itself, (Σ_hw (a ⊙ ∂L/∂a)²).
+    """
 
     info: ClassVar = ProxyInfo("fisher", 1, "Turner et al. 2020; Liu et al. 2021")
     init: Init = "torch_default"
+    square: Literal["channel", "position"] = "channel"
 
     def passes(self) -> tuple[PassSpec, ...]:
         return (PassSpec(self.forward(), "cross_entropy", "parameters"),)
 
     def observe(self, net: Network, spec: PassSpec) -> Observer:
-        return _FisherObserver()
+        return _FisherObserver(self.square)
 
     def score(self, records: Sequence[Record]) -> dict[str, float]:
         return {"score": float(records[0]["layers"].sum())}
 
 
 class _FisherObserver(Observer):
-    def __init__(self) -> None:
+    def __init__(self, square: Literal["channel", "position"]) -> None:
+        self.square = square
         self.values: list[Tensor] = []
 
     def layers(self, net: Network) -> Mapping[str, nn.Module]:
         return layers(net, "conv_linear")
 
     def on_layer_gradient(self, name: str, module: nn.Module, y: Tensor, gradient: Tensor) -> None:
-        product_NC = (y * gradient).flatten(2).sum(2) if y.ndim == 4 else y * gradient
-        self.values.append(product_NC.square().mean(0).sum() / 2)
+        product = y * gradient
+        if self.square == "channel" and y.ndim == 4:
+            product = product.flatten(2).sum(2)
+        self.values.append(product.square().mean(0).sum() / 2)
 
     def record(self) -> Record:
         return {"layers": stack(self.values)}

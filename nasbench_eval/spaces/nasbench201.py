@@ -136,7 +136,10 @@ class NASBench201:
 
     def resized(self, *, channels: int | None, cells: int | None) -> NASBench201:
         """The space with another width C and N cells a stage; None keeps its own."""
-        return NASBench201(channels or self.channels, cells or self.cells_per_stage)
+        return NASBench201(
+            self.channels if channels is None else channels,
+            self.cells_per_stage if cells is None else cells,
+        )
 
     def live(self, arch: Cell) -> bool:
         """Whether every operation has a bearing on the output (see `is_live`)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -133,8 +134,9 @@ def test_grasp_of_no_signal_is_zero() -> None:
 # fisher
 
 
+@pytest.mark.parametrize("square", ["channel", "position"])
 @pytest.mark.parametrize("build", NETWORKS)
-def test_fisher(build: Build) -> None:
+def test_fisher(build: Build, square: Any) -> None:
     network = twin(build, "torch_default")
     x, t = batch()
     with outputs_of(network, nn.Conv2d, nn.Linear) as seen:
@@ -148,9 +150,10 @@ def test_fisher(build: Build) -> None:
             continue
         for c in range(a.shape[1]):
             for n in range(B):
-                product = (a[n, c] * a.grad[n, c]).sum()
-                expected += 0.5 * float(product.detach()) ** 2 / B
-    assert score(Fisher(batch_size=B), build) == pytest.approx(expected, rel=CLOSE)
+                products = (a[n, c] * a.grad[n, c]).detach().flatten()
+                for product in products if square == "position" else [products.sum()]:
+                    expected += 0.5 * float(product) ** 2 / B
+    assert score(Fisher(batch_size=B, square=square), build) == pytest.approx(expected, rel=CLOSE)
 
 
 def test_fisher_closed_form() -> None:

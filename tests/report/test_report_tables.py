@@ -242,7 +242,9 @@ def test_aggregates_take_own_columns_or_other_labels(write_run: WriteRun, truths
     a, b = rng(1).normal(size=(2, N))
     a[0] = np.nan
     apart = {("ntk_condition_thin", "cifar10"): {"score": a}, ("linear_regions", "cifar10"): {"score": b}}
-    within = {("te_nas", "cifar10"): {"ntk_condition_thin": a, "linear_regions": b, "score": np.full(N, np.nan)}}
+    within = {
+        ("te_nas", "cifar10"): {"ntk_condition_thin": a, "linear_regions": b, "score": np.full(N, np.nan)}
+    }
     rows = [
         one(compute(write_run(parts, name=name), truths), "te_nas")
         for name, parts in (("apart", apart), ("within", within))

@@ -1,26 +1,17 @@
-"""Trains a network: seeded, resumable, its progress shown.
+"""The training loop: seeded, resumable, its progress shown.
 
-Dong & Yang, "NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search", ICLR 2020
-(the recipe: section 2.2 and table 1).
-
-Tensor legend: N images, B images of a batch, C channels, H height, W width, R both, P pixels of all images.
+Tensor legend: N images, B images of a batch, C channels, H height, W width.
 """
 
 from __future__ import annotations
 
-import copy
-import io
 import math
-import os
-import re
+import multiprocessing
 import time
-import warnings
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from dataclasses import asdict
+from typing import Any, NoReturn
 
 import torch
 import torch.nn.functional as F
@@ -29,195 +20,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from tqdm import tqdm
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.seeding import generator, seed_of
+from nasbench_eval.seeding import seed_of
+from nasbench_eval.training.augment import epoch_batches
+from nasbench_eval.training.checkpoints import Checkpoints, State
+from nasbench_eval.training.recipe import Diverged, Epoch, Training
 
-# A training after an epoch: `epoch`, `identity`, `history`, and the state_dicts `network` and `optimizer`.
-State = dict[str, Any]
-_KEYS = {"epoch", "identity", "history", "network", "optimizer"}
 # PyTorch's default, with which the benchmark trained.
 _BATCH_NORM_MOMENTUM = 0.1
-
-
-@dataclass(frozen=True)
-class Training:
-    """NAS-Bench-201's recipe scaled down: SGD with Nesterov momentum and a cosine schedule, flips and crops.
-
-    Attributes:
-        epochs: how many to train; 0 leaves the network as drawn.
-        images: size of the training set, drawn from the data set's training images.
-        batch_size: images a step.
-        learning_rate: at the start.
-        momentum: Nesterov's.
-        weight_decay: on all parameters.
-        schedule: epochs over which the learning rate falls to zero along a cosine; at least `epochs`, and
-            the same for all `epochs`, so that a short training is the beginning of a long one.
-    """
-
-    epochs: int
-    images: int = 2560
-    batch_size: int = 64
-    learning_rate: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    schedule: int = 10
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.epochs <= self.schedule:
-            raise ValueError(
-                f"epochs are 0 to {self.schedule}, the length of the schedule; got {self.epochs}"
-            )
-
-    def rate(self, epoch: int) -> float:
-        """The learning rate throughout an epoch, counted from 1: as in the benchmark, it falls in between."""
-        return self.learning_rate * (1 + math.cos(math.pi * (epoch - 1) / self.schedule)) / 2
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch came to.
-
-    Attributes:
-        epoch: its number, from 1.
-        loss: mean training cross-entropy, in nats.
-        accuracy: training accuracy in percent, over the augmented images as they were seen.
-        learning_rate: throughout the epoch.
-        seconds: it took, of which writing the checkpoint is no part.
-    """
-
-    epoch: int
-    loss: float
-    accuracy: float
-    learning_rate: float
-    seconds: float
-
-
-class Diverged(RuntimeError):
-    """A training after which the loss, a weight or a running statistic is infinite or not a number."""
-
-
-class Checkpoints(Protocol):
-    """Where a training puts its state after every epoch; `str()` says where that is."""
-
-    def latest(self, at_most: int) -> tuple[int, State] | None:
-        """The last epoch up to `at_most` that is kept, with its state, which is the caller's own."""
-        ...
-
-    def save(self, epoch: int, state: State) -> None:
-        """Keep the state after an epoch."""
-        ...
-
-    def clear(self) -> None:
-        """Forget all epochs."""
-        ...
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Checkpoints on the network's device, for as long as the process lives."""
-
-    states: dict[int, State] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        return "memory"
-
-    def latest(self, at_most: int) -> tuple[int, State] | None:
-        epoch = max((e for e in self.states if e <= at_most), default=None)
-        # Copies in both directions: a state_dict's tensors are the network's own, and training goes on.
-        return None if epoch is None else (epoch, copy.deepcopy(self.states[epoch]))
-
-    def save(self, epoch: int, state: State) -> None:
-        self.states[epoch] = copy.deepcopy(state)
-
-    def clear(self) -> None:
-        self.states.clear()
-
-
-@dataclass(frozen=True)
-class Folder:
-    """Checkpoints on disk, `epoch-003.pt` after epoch 3; one training and one process a folder.
-
-    A damaged file is renamed to `epoch-003.pt.damaged` with a warning and counts as absent.
-
-    Raises:
-        UsageError: from each method, if a file cannot be read, written or removed.
-    """
-
-    path: Path
-
-    def __str__(self) -> str:
-        return str(self.path)
-
-    def latest(self, at_most: int) -> tuple[int, State] | None:
-        numbers = (re.fullmatch(r"epoch-(\d+)\.pt", file.name) for file in self.path.glob("epoch-*.pt"))
-        for epoch in sorted((int(n[1]) for n in numbers if n is not None), reverse=True):
-            state = self._load(epoch) if epoch <= at_most else None
-            if state is not None:
-                return epoch, state
-        return None
-
-    def save(self, epoch: int, state: State) -> None:
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        file = self._file(epoch)
-        temporary = file.with_name(f".{file.name}.tmp")
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as handle:
-                handle.write(buffer.getbuffer())
-                handle.flush()
-                os.fsync(handle.fileno())
-            os.replace(temporary, file)
-            folder = os.open(self.path, os.O_RDONLY)
-            os.fsync(folder)
-            os.close(folder)
-        except OSError as error:
-            raise UsageError(f"cannot write {file}: {error.strerror or error}") from error
-
-    def clear(self) -> None:
-        """Remove all epochs, those set aside too, and the folder if nothing else is in it."""
-        try:
-            for file in [*self.path.glob("epoch-*.pt*"), *self.path.glob(".epoch-*.tmp")]:
-                file.unlink()
-            if self.path.is_dir() and not any(self.path.iterdir()):
-                self.path.rmdir()
-        except OSError as error:
-            raise UsageError(f"cannot clear {self.path}: {error.strerror or error}") from error
-
-    def _file(self, epoch: int) -> Path:
-        return self.path / f"epoch-{epoch:03d}.pt"
-
-    def _load(self, epoch: int) -> State | None:
-        file = self._file(epoch)
-        try:
-            content = file.read_bytes()
-        except OSError as error:
-            raise UsageError(f"cannot read {file}: {error.strerror or error}") from error
-        try:
-            return _parse(content, epoch)
-        except Exception as error:  # whatever the parsers meet in a damaged file
-            aside = file.with_name(f"{file.name}.damaged")
-            what = str(error).partition("\n")[0] or type(error).__name__
-            warnings.warn(
-                f"{file} is damaged ({what}); it is set aside as {aside.name} and the epoch trained again",
-                stacklevel=4,
-            )
-        try:
-            os.replace(file, aside)
-        except OSError as error:
-            raise UsageError(f"cannot rename {file}: {error.strerror or error}") from error
-        return None
-
-
-def _parse(content: bytes, epoch: int) -> State:
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        # torch.save writes checksums, but torch.load does not compare them.
-        broken = archive.testzip()
-    if broken is not None:
-        raise ValueError(f"the checksum of {broken} is wrong")
-    state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    if not isinstance(state, dict) or not state.keys() >= _KEYS or state["epoch"] != epoch:
-        raise ValueError(f"it does not hold epoch {epoch} of a training")
-    return state
 
 
 def train(
@@ -277,44 +86,6 @@ def train(
     return history
 
 
-def epoch_batches(
-    images_NCHW: Tensor, labels_N: Tensor, batch_size: int, *key: object
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Augmented batches (B, 3, R, R), in channels-last order, and labels (B,) of one epoch.
-
-    Each image is mirrored or not, then cut at random from its copy with a border of R // 8 zeros: 4 pixels
-    at R = 32, as in the benchmark.  There the border is black; here it is the data set's mean colour, for
-    the images are normalised already.
-
-    Args:
-        images_NCHW: (N, 3, R, R).
-        labels_N: their classes.
-        batch_size: images a batch; the last may be smaller, and is left out if it is a single image.
-        key: what all draws depend on; they are made on the CPU, so that every device gets the same.
-    """
-    count, channels, _, side = images_NCHW.shape
-    device, border = images_NCHW.device, images_NCHW.shape[-1] // 8
-    order_N = torch.randperm(count, generator=generator(*key, "order")).to(device)
-    flips_N = torch.randint(2, (count,), generator=generator(*key, "flips")).bool().to(device)
-    corners_2N = torch.randint(2 * border + 1, (2, count), generator=generator(*key, "crops")).to(device)
-    # One row a pixel: taking rows by their numbers is faster than indexing by image, row and column.
-    pixels_PC = images_NCHW.permute(0, 2, 3, 1).reshape(-1, channels)
-    places_R = torch.arange(side, device=device)
-    for start in range(0, count - (count % batch_size == 1), batch_size):
-        now = slice(start, start + batch_size)
-        rows_BR, columns_BR = corners_2N[:, now, None] - border + places_R
-        columns_BR = torch.where(flips_N[now, None], side - 1 - columns_BR, columns_BR)
-        outside_BRR = _outside(rows_BR, side)[:, :, None] | _outside(columns_BR, side)[:, None, :]
-        first_BR = (order_N[now, None] * side + rows_BR.clamp(0, side - 1)) * side
-        chosen_BRR = first_BR[:, :, None] + columns_BR.clamp(0, side - 1)[:, None, :]
-        x_BRRC = pixels_PC.index_select(0, chosen_BRR.flatten()).view(-1, side, side, channels)
-        yield x_BRRC.masked_fill_(outside_BRR[..., None], 0).permute(0, 3, 1, 2), labels_N[order_N[now]]
-
-
-def _outside(places: Tensor, side: int) -> Tensor:
-    return (places < 0) | (places >= side)
-
-
 def _optimizer(network: nn.Module, training: Training) -> torch.optim.Optimizer:
     return torch.optim.SGD(
         network.parameters(),
@@ -330,7 +101,12 @@ def _optimizer(network: nn.Module, training: Training) -> torch.optim.Optimizer:
 def _bar(text: str | None, done: int, epochs: int) -> tqdm[NoReturn]:
     # disable=None leaves the bar out where standard error is no terminal.
     disable = True if text is None else None
-    return tqdm(total=epochs, initial=done, desc=text, unit="epoch", leave=False, disable=disable)
+    # A run's own bar has the first line of the terminal, its worker processes have one each below.
+    number = multiprocessing.current_process().name.rpartition("-")[2]
+    line = int(number) if number.isdecimal() else 1
+    return tqdm(
+        total=epochs, initial=done, desc=text, unit="epoch", leave=False, disable=disable, position=line
+    )
 
 
 def _train_epoch(

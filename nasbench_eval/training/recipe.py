@@ -1,0 +1,67 @@
+"""What a training is made with and what an epoch of it comes to.
+
+Dong & Yang, "NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search", ICLR 2020
+(the recipe: section 2.2 and table 1).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Training:
+    """NAS-Bench-201's recipe scaled down: SGD with Nesterov momentum and a cosine schedule, flips and crops.
+
+    Attributes:
+        epochs: how many to train; 0 leaves the network as drawn.
+        images: size of the training set, drawn from the data set's training images.
+        batch_size: images a step.
+        learning_rate: at the start.
+        momentum: Nesterov's.
+        weight_decay: on all parameters.
+        schedule: epochs over which the learning rate falls to zero along a cosine; at least `epochs`, and
+            the same for all `epochs`, so that a short training is the beginning of a long one.
+    """
+
+    epochs: int
+    images: int = 2560
+    batch_size: int = 64
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: int = 10
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.epochs <= self.schedule:
+            raise ValueError(
+                f"epochs are 0 to {self.schedule}, the length of the schedule; got {self.epochs}"
+            )
+
+    def rate(self, epoch: int) -> float:
+        """The learning rate throughout an epoch, counted from 1: as in the benchmark, it falls in between."""
+        return self.learning_rate * (1 + math.cos(math.pi * (epoch - 1) / self.schedule)) / 2
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch came to.
+
+    Attributes:
+        epoch: its number, from 1.
+        loss: mean training cross-entropy, in nats.
+        accuracy: training accuracy in percent, over the augmented images as they were seen.
+        learning_rate: throughout the epoch.
+        seconds: it took, of which writing the checkpoint is no part.
+    """
+
+    epoch: int
+    loss: float
+    accuracy: float
+    learning_rate: float
+    seconds: float
+
+
+class Diverged(RuntimeError):
+    """A training after which the loss, a weight or a running statistic is infinite or not a number."""
