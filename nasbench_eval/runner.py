@@ -52,6 +52,9 @@ class Scorer:
             for spec, dataset in self.job.passes(task):
                 try:
                     self.batches.input(spec.forward, dataset)
+                    training, resolution = spec.forward.training, spec.forward.resolution
+                    if training is not None and dataset is not None and resolution is not None:
+                        self.batches.training_set(dataset, training.images, resolution)
                 except (MemoryError, RuntimeError) as error:  # a batch too large; torch raises RuntimeError
                     reason = str(error).strip().splitlines()[0]
                     raise UsageError(f"{task.label} on {task.dataset}: no such input: {reason}") from error

@@ -74,7 +74,7 @@ class Store:
         self.run_file = folder / "run.json"
         self._lock = _lock(folder)
         try:
-            known = _read_run(folder, self.run_file)
+            known = self._with_scores(_read_run(folder, self.run_file))
             identity = _joined(folder, known, json.loads(json.dumps(identity)))
             known = {key: value for key, value in known.items() if key not in _OUTCOME}
             self.run = {**known, **record, **identity, "earlier": _earlier(known, record)}
@@ -88,6 +88,12 @@ class Store:
             raise
         self._held: dict[Task, _Shard] = {}
         self._opened = self._flushed = time.monotonic()
+
+    def _with_scores(self, known: dict[str, Any]) -> dict[str, Any]:
+        """What is known but for proxies whose scores were deleted: they may come back with other options."""
+        kept = {p.name.partition("=")[2] for p in self.scores.glob("*/proxy=*") if _parts(p)}
+        proxies = {label: options for label, options in known.get("proxies", {}).items() if label in kept}
+        return {**known, "proxies": proxies} if known else known
 
     def done(self, task: Task) -> set[int]:
         """Indices of the architectures whose row is on disk and no `oom` or `error`."""
@@ -263,7 +269,7 @@ def _completed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]
         return dict(old)
     try:
         defaults = json.loads(json.dumps(asdict(registry.find("proxies", str(new["name"]))())))
-    except UsageError:  # another package's proxy that is not installed here
+    except (UsageError, TypeError):  # another package's proxy, absent or with options that have no default
         return dict(old)
     return {**old, **{option: defaults[option] for option in missing if option in defaults}}
 

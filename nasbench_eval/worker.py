@@ -18,6 +18,7 @@ from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.passes import Engine, Outcome, PassSpec, Request
 from nasbench_eval.proxies.base import Proxy
 from nasbench_eval.spaces.base import SearchSpace
+from nasbench_eval.training import Diverged
 
 Row = dict[str, Any]
 Key = tuple[str, PassSpec, str | None]  # label, pass, data set
@@ -110,12 +111,15 @@ def _run_passes(
     for key, request in requests.items():
         sizes.setdefault((request.spec.forward.channels, request.spec.forward.cells), []).append(key)
     outcomes: dict[Key, Outcome] = {}
+    engines: list[Engine] = []
     for (channels, cells), keys in sizes.items():
         own = channels is None and cells is None
         space = job.space if own else job.space.resized(channels=channels, cells=cells)
         mine = [requests[key] for key in keys]
-        found = _run_network(job, space, index, mine, batches, device, checkpoints)
+        found = _run_network(job, space, index, mine, batches, device, checkpoints, engines)
         outcomes.update(zip(keys, found, strict=True))
+    for engine in engines:  # only now: an interrupt before this costs no training
+        engine.forget()
     return outcomes
 
 
@@ -127,6 +131,7 @@ def _run_network(
     batches: Batches,
     device: torch.device,
     checkpoints: Path | None,
+    engines: list[Engine],
 ) -> Sequence[Outcome]:
     """What came of the passes through one network of the architecture."""
     arch = space.arch(index)
@@ -134,13 +139,13 @@ def _run_network(
     started = time.perf_counter()
     try:
         network = space.build(arch, num_classes=next(iter(classes.values())))
+        # No size in it: a thin network's weights begin like the wide one's, each draw being a tensor's own.
         key = (job.seed, space.format(arch))
         engine = Engine(network, classes, batches, key, device, checkpoints)
     except Exception as error:  # no network, hence no pass
         return [Outcome(None, time.perf_counter() - started, error)] * len(requests)
-    outcomes = engine.run(requests)
-    engine.forget()
-    return outcomes
+    engines.append(engine)
+    return engine.run(requests)
 
 
 def _score(proxy: Proxy, outcomes: Sequence[Outcome]) -> Row:
@@ -165,6 +170,8 @@ def _status(score: float, error: Exception | None) -> tuple[str, str | None]:
         status = "ok" if math.isfinite(score) else "nan" if math.isnan(score) else "inf"
         return status, None
     text = f"{type(error).__name__}: {error}".strip().splitlines()[0][:300]
+    if isinstance(error, Diverged):  # it would every time
+        return "nan", text
     out_of_memory = isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text
     return ("oom" if out_of_memory else "error"), text
 

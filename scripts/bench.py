@@ -82,7 +82,7 @@ def readings(names: Sequence[str]) -> dict[str, dict[str, Proxy]]:
 
 
 def measure(group: dict[str, Proxy], cells: int, device_name: str) -> tuple[list[float], float]:
-    """The costs of a group, a cell each, and this process's peak memory in GB."""
+    """The costs of a group, a cell each, and this process's peak host memory in GiB."""
     device = torch.device(device_name)
     configure_process(device)
     ratios = []
@@ -109,7 +109,7 @@ def main() -> None:
     arguments = parser.parse_args()
     context = multiprocessing.get_context("spawn")
     median = f"forward-backward passes (median of {arguments.cells} cells)"
-    print(f"| proxy | {median} | range | peak memory, GB |\n|---|---:|---|---:|", flush=True)
+    print(f"| proxy | {median} | range | peak host memory, GiB |\n|---|---:|---|---:|", flush=True)
     for title, group in readings(arguments.proxies).items():
         with ProcessPoolExecutor(1, context) as pool:  # a process each, whose peak of memory is its own
             ratios, peak = pool.submit(measure, group, arguments.cells, arguments.device).result()

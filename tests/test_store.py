@@ -427,13 +427,26 @@ def with_intrain(**options: Any) -> dict[str, Any]:
     return {**IDENTITY, "proxies": {"i": {"name": "intrain", "version": 1, "layers": "cell", **options}}}
 
 
+def scored(folder: Path, identity: dict[str, Any]) -> None:
+    run = opened(folder, identity)
+    run.add([row(1, label="i")])
+    run.close()
+
+
 def test_an_option_that_a_run_does_not_know_yet_had_its_default(tmp_path: Path) -> None:
-    opened(tmp_path, with_intrain()).close()
+    scored(tmp_path, with_intrain())
     opened(tmp_path, with_intrain(dead_layers="literal")).close()
     assert json.loads((tmp_path / "run.json").read_text())["proxies"]["i"]["dead_layers"] == "literal"
 
 
 def test_such_an_option_at_another_value_is_another_configuration(tmp_path: Path) -> None:
-    opened(tmp_path, with_intrain()).close()
+    scored(tmp_path, with_intrain())
     with pytest.raises(UsageError, match="dead_layers=literal, now dead_layers=collapsed"):
         opened(tmp_path, with_intrain(dead_layers="collapsed"))
+
+
+def test_a_proxy_whose_scores_were_deleted_may_come_back_with_other_options(tmp_path: Path) -> None:
+    scored(tmp_path, with_intrain())
+    for file in (tmp_path / "scores/space=toy/dataset=a/proxy=i").iterdir():
+        file.unlink()
+    opened(tmp_path, with_intrain(dead_layers="collapsed")).close()

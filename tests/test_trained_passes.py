@@ -327,7 +327,7 @@ def test_a_training_that_diverges_is_a_row_of_its_own(
         found = rows_of(datasets, noise_images, **mixture)
         for (_, label), row in found.items():
             if label in bad:
-                assert row["status"] == "error"
+                assert row["status"] == "nan"  # no failure of the machine
                 told = r"Diverged: training diverged in epoch 2, at learning rate \S+e\+29: the loss is \S+"
                 assert re.fullmatch(told, row["error"])
                 assert math.isnan(row["score"])

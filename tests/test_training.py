@@ -397,8 +397,6 @@ def test_wrong_images_and_labels_are_told() -> None:
         (images[..., 1:], labels, RECIPE, r"\(N, 3, R, R\)"),
         (images.double(), labels, RECIPE, "float64"),
         (images[:40], labels[:40], RECIPE, "of 50 images; got 40"),
-        (images[:1], labels[:1], replace(RECIPE, images=1), "2 images or more"),
-        (images, labels, replace(RECIPE, batch_size=1), "2 images or more"),
         (images, labels[1:], RECIPE, r"\(50,\)"),
         (images, labels.int(), RECIPE, "int32"),
         (images, labels - 1, RECIPE, "not negative"),
@@ -412,6 +410,14 @@ def test_wrong_images_and_labels_are_told() -> None:
         train(nn.Flatten(), images, labels, RECIPE, key=KEY)
     with pytest.raises(ValueError, match="float64"):
         train(cell_network().double(), images, labels, RECIPE, key=KEY)
+
+
+@pytest.mark.parametrize(
+    "option", [{"images": 1}, {"batch_size": 1}, {"learning_rate": 0.0}, {"learning_rate": math.inf}]
+)
+def test_a_recipe_that_cannot_be_followed(option: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(option)).replace("_", ".")):
+        replace(RECIPE, **option)
 
 
 def test_an_epoch_survives_its_way_through_a_file(tmp_path: Path) -> None:

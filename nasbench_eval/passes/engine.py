@@ -26,7 +26,7 @@ from nasbench_eval.passes.twice import twice_differentiable
 from nasbench_eval.passes.weights import draw
 from nasbench_eval.seeding import generator, seed_of
 from nasbench_eval.spaces.base import Network
-from nasbench_eval.training import Checkpoints, Folder, Memory, Training, train
+from nasbench_eval.training import Checkpoints, Diverged, Folder, Memory, Training, train
 
 Observe = Callable[[Network, PassSpec], Observer]
 
@@ -130,19 +130,17 @@ class Engine:
         try:
             return self._run_together(requests)
         except Exception as error:
-            if len(requests) == 1:
-                # Without its traceback, whose frames would keep the graph and its memory alive.
-                bare = error.with_traceback(None)
-                bare.__context__ = None
-                return [Outcome(None, time.perf_counter() - start, bare)]
+            # Without its traceback, whose frames would keep the graph and its memory alive.
+            bare = error.with_traceback(None)
+            bare.__context__ = None
+            if len(requests) == 1 or isinstance(error, Diverged):  # a training fails all alike
+                return [Outcome(None, time.perf_counter() - start, bare)] * len(requests)
         # Together they failed; alone each shows whether it was the cause.  The score is the same either way.
         return [outcome for request in requests for outcome in self._run_group([request])]
 
     def _run_together(self, requests: Sequence[Request]) -> list[Outcome]:
         forward = requests[0].spec.forward
-        started = time.perf_counter()
-        self._prepare(forward, requests[0].dataset)
-        trained = time.perf_counter() - started if forward.training else 0.0
+        trained = self._prepare(forward, requests[0].dataset)
         asked = [self._ask(request) for request in requests]
         x = self.inputs.input(forward, requests[0].dataset).to(memory_format=torch.channels_last)
         x = x.double() if forward.float64 else x
@@ -245,10 +243,11 @@ class Engine:
                     assert labels_B is not None
                     objective_B = F.cross_entropy(logits, labels_B, reduction="none")
                     objective_B = objective_B.flatten(1).mean(1) if objective_B.ndim > 1 else objective_B
+                parameters = dict(self.network.named_parameters())
                 if mine[0].request.spec.forward.bn == "train":
-                    jacobian.coupled_samples(objective_B, dict(self.network.named_parameters()), show)
+                    jacobian.coupled_samples(objective_B, parameters, show)
                 else:
-                    jacobian.separate_samples(objective_B, owners, show)
+                    jacobian.separate_samples(objective_B, owners, parameters, show)
 
     def _labels(self, asked: Sequence[_Asked]) -> Tensor | None:
         """The labels of the batch, shown to the observers that watch them; None where nobody needs them."""
@@ -315,7 +314,7 @@ class Engine:
         observer = request.observe(self.network, request.spec)
         return _Asked(request, Watch(observer, observer.layers(self.network)))
 
-    def _prepare(self, forward: ForwardSpec, dataset: str | None) -> None:
+    def _prepare(self, forward: ForwardSpec, dataset: str | None) -> float:
         """Draw the weights of a pass, unless they are those of the pass before; train them if asked to."""
         drawn = (forward.init, forward.repeat, forward.float64, forward.absolute)
         if drawn == self._drawn:
@@ -324,10 +323,11 @@ class Engine:
             self._drawn = ()  # until all is drawn
             self._draw(forward)
             self._drawn = drawn
-        if forward.training is not None:
-            assert dataset is not None, "training reads the images of a data set"
-            self._drawn = ()
-            self._train(forward, forward.training, dataset)
+        if forward.training is None:
+            return 0.0
+        assert dataset is not None, "training reads the images of a data set"
+        self._drawn = ()
+        return self._train(forward, forward.training, dataset)
 
     @torch.no_grad()
     def _draw(self, forward: ForwardSpec) -> None:
@@ -342,8 +342,11 @@ class Engine:
             for parameter in {p for owner in owners for p in owner.parameters()}:
                 parameter.abs_()
 
-    def _train(self, forward: ForwardSpec, training: Training, dataset: str) -> None:
-        """From the drawn weights, or from where an earlier pass of the same training left off."""
+    def _train(self, forward: ForwardSpec, training: Training, dataset: str) -> float:
+        """From the drawn weights, or from where an earlier pass of the same training left off.
+
+        Returns the seconds of all its epochs, whoever had them trained.
+        """
         self.network.classifier = self.heads[dataset]
         key = (*self.key, dataset, forward.init, forward.repeat)
         assert forward.resolution is not None
@@ -354,10 +357,13 @@ class Engine:
             self._trained[trained] = Memory() if folder is None else Folder(folder / f"{trained:016x}")
         images, labels = self.inputs.training_set(dataset, training.images, forward.resolution)
         states = self._trained[trained]
-        train(self.network, images, labels, training, key=key, checkpoints=states, progress="training")
+        history = train(
+            self.network, images, labels, training, key=key, checkpoints=states, progress="training"
+        )
+        return sum(epoch.seconds for epoch in history)
 
     def forget(self) -> None:
-        """Remove the checkpoints, once what was made of them is safe."""
+        """Remove the checkpoints, once all passes of the architecture are done."""
         for states in self._trained.values():
             states.clear()
         self._trained.clear()

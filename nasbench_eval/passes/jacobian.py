@@ -41,29 +41,39 @@ def coupled_samples(objective_B: Tensor, parameters: Mapping[str, Tensor], show:
 
 def _groups(parameters: Mapping[str, Tensor], samples: int) -> Iterator[dict[str, Tensor]]:
     group: dict[str, Tensor] = {}
+    held = 0
     for name, parameter in parameters.items():
-        group[name] = parameter
-        if samples * sum(p.numel() * p.element_size() for p in group.values()) >= MEMORY_BOUND:
+        held += samples * parameter.numel() * parameter.element_size()
+        if group and held > MEMORY_BOUND:
             yield group
-            group = {}
+            group, held = {}, samples * parameter.numel() * parameter.element_size()
+        group[name] = parameter
     if group:
         yield group
 
 
-def separate_samples(objective_B: Tensor, tape: Sequence[Seen], show: SampleGradient) -> None:
+def separate_samples(
+    objective_B: Tensor, tape: Sequence[Seen], parameters: Mapping[str, Tensor], show: SampleGradient
+) -> None:
     """∂objective_n/∂θ where no sample sees another: one backward pass, then each layer's own products.
 
     Args:
         objective_B: a sample's objective each.
         tape: the layers that own parameters, with the inputs and outputs of this pass.
+        parameters: all of the network's by name; those of a layer that was not met have zeros.
         show: is handed each parameter's name, the parameter and its gradients (B, *shape).
     """
+    waiting = dict(parameters)
     for seen, gradient in zip(tape, by_outputs(objective_B.sum(), tape), strict=True):
         with torch.no_grad():
             found = _layer_gradients(seen, gradient)
         for kind, parameter in seen.module.named_parameters(recurse=False):
-            gradient_B = found[kind].reshape(len(objective_B), *parameter.shape)
-            show(f"{seen.name}.{kind}", parameter, gradient_B)
+            name = f"{seen.name}.{kind}"
+            if waiting.pop(name, None) is None:
+                raise TypeError(f"no sample gradients are defined for '{seen.name}', which is met twice")
+            show(name, parameter, found[kind].reshape(len(objective_B), *parameter.shape))
+    for name, idle in waiting.items():
+        show(name, idle, idle.new_zeros(len(objective_B), *idle.shape))
 
 
 def by_outputs(scalar: Tensor, tape: Sequence[Seen]) -> list[Tensor]:
@@ -80,13 +90,17 @@ def by_outputs(scalar: Tensor, tape: Sequence[Seen]) -> list[Tensor]:
 def _layer_gradients(seen: Seen, g: Tensor) -> dict[str, Tensor]:
     """The gradients by a layer's parameters, a sample each, from its input and the gradient by its output."""
     module, x = seen.module, seen.x
-    if isinstance(module, nn.Conv2d) and module.groups == 1 and module.padding_mode == "zeros":
+    if isinstance(module, nn.Conv2d) and module.groups == 1 and _padded_by_number(module):
         return {"weight": _kernel_gradients(module, x, g), "bias": g.flatten(2).sum(2)}
     if isinstance(module, nn.Linear) and x.ndim == 2:
         return {"weight": torch.einsum("bo,bi->boi", g, x), "bias": g}
     if isinstance(module, nn.BatchNorm2d):
         return {"weight": (g * normalised(module, x)).flatten(2).sum(2), "bias": g.flatten(2).sum(2)}
     raise TypeError(f"no sample gradients are defined for {type(module).__name__} '{seen.name}' as it is set")
+
+
+def _padded_by_number(conv: nn.Conv2d) -> bool:
+    return conv.padding_mode == "zeros" and isinstance(conv.padding, tuple)
 
 
 def _kernel_gradients(conv: nn.Conv2d, x: Tensor, g: Tensor) -> Tensor:

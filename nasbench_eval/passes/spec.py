@@ -84,3 +84,5 @@ class PassSpec:
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES[self.wrt]:
             raise ValueError(f"{self.objective} cannot be differentiated by {self.wrt}")
+        if self.wrt == "samples" and self.forward.bn == "skip":
+            raise ValueError("sample gradients are not defined where batch norm is skipped")

@@ -93,10 +93,9 @@ class Tape:
                 handle.remove()
 
 
-def _on_the_graph(block: nn.Module, args: tuple[Tensor, ...]) -> None:
+def _on_the_graph(block: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """A block behind a cut starts a graph of its own, so that it can be differentiated by its input."""
-    if not args[0].requires_grad:
-        args[0].requires_grad_()
+    return args if args[0].requires_grad else (args[0].detach().requires_grad_(), *args[1:])
 
 
 def _forward_hook(w: Watch, name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:

@@ -24,19 +24,24 @@ from nasbench_eval.spaces.base import Network
 
 @dataclass(frozen=True)
 class NTKMse(Batch):
-    """−E‖ŷ − y‖₂ over a test batch, ŷ = Θ(test, train) Θ(train, train)⁺ y, y one-hot labels.
+    """−E‖ŷ − y‖₂ over test samples, ŷ = Θ(test, train) Θ(train, train)⁺ y, y one-hot labels.
 
-    The last layer has weights and a bias, so that Θ(x, x') = φ(x)·φ(x') + 1 with its inputs φ.  The
-    pseudo-inverse is the inverse where there is one: Θ has rank C + 1 at most.
+    The first half of a mini-batch, rounded down, is the training set, the rest the test set, so that they
+    never share an image.  The last layer has weights and a bias: Θ(x, x') = φ(x)·φ(x') + 1 with its inputs φ.
+    The pseudo-inverse is the inverse where there is one; the rank of Θ is C + 1 at most.
+
+    A network that passes no signal predicts the training labels' mean, which few regressions on so small a
+    set outdo: it scores high.  Where a batch has no two images of a class, as ImageNet16-120's here, there is
+    nothing to generalise from.
 
     Attributes:
-        bn: batch statistics (`train`), each batch having its own, or untouched running statistics (`eval`).
+        bn: batch statistics (`train`) or untouched running statistics (`eval`).
         channels, cells: width C and cells N a stage of the network, thin as in the paper; null takes the
             search space's own.
-        batches: pairs of training and test batches the score is averaged over.
+        batches: mini-batches the score is averaged over.
     """
 
-    info: ClassVar = ProxyInfo("ntk_mse", 1, "Chen et al. 2021 (arXiv 2108.11939)")
+    info: ClassVar = ProxyInfo("ntk_mse", 2, "Chen et al. 2021 (arXiv 2108.11939)")
     init: Init = "torch_default"
     bn: Literal["train", "eval"] = "train"
     channels: int | None = 3
@@ -46,31 +51,34 @@ class NTKMse(Batch):
     def __post_init__(self) -> None:
         if self.batches < 1:
             raise ValueError(f"batches are at least 1; got {self.batches}")
+        if self.batch_size < 2:
+            raise ValueError(f"a batch has a sample to train and one to test on; got {self.batch_size}")
 
     def passes(self) -> tuple[PassSpec, ...]:
         size = {"channels": self.channels, "cells": self.cells}
         return tuple(
-            PassSpec(self.forward(batch=b, bn=self.bn, **size), "logits") for b in range(2 * self.batches)
+            PassSpec(self.forward(batch=b, bn=self.bn, **size), "logits") for b in range(self.batches)
         )
 
     def observe(self, net: Network, spec: PassSpec) -> Observer:
         return _LastLayerObserver()
 
     def score(self, records: Sequence[Record]) -> dict[str, float]:
-        errors = [self._error(*pair) for pair in zip(records[::2], records[1::2], strict=True)]
+        errors = [self._error(record) for record in records]
         return {"score": -sum(errors) / len(errors)}
 
-    def _error(self, train: Record, test: Record) -> float:
-        phi_BC, phi_test_BC = train["inputs"], test["inputs"]
-        kernel_BB, cross_BB = phi_BC @ phi_BC.T + 1, phi_test_BC @ phi_BC.T + 1
-        if not (torch.isfinite(kernel_BB).all() and torch.isfinite(cross_BB).all()):
+    def _error(self, record: Record) -> float:
+        phi_BC, half = record["inputs"], len(record["inputs"]) // 2
+        if not torch.isfinite(phi_BC).all():
             return float("nan")
-        classes = train["classes"]
-        y_BK, y_test_BK = (F.one_hot(r["labels"], classes).double() for r in (train, test))
+        kernel_BB = phi_BC @ phi_BC.T + 1
+        y_BK = F.one_hot(record["labels"], record["classes"]).double()
+        train, test = slice(half), slice(half, None)
         # φ comes in single precision: what it leaves of zero eigenvalues must not be inverted.
-        cutoff = len(kernel_BB) * torch.finfo(torch.float32).eps
-        predicted_BK = cross_BB @ torch.linalg.pinv(kernel_BB, rtol=cutoff, hermitian=True) @ y_BK
-        return float(torch.linalg.norm(predicted_BK - y_test_BK, dim=1).mean())
+        cutoff = half * torch.finfo(torch.float32).eps
+        inverse = torch.linalg.pinv(kernel_BB[train, train], rtol=cutoff, hermitian=True)
+        predicted_BK = kernel_BB[test, train] @ inverse @ y_BK[train]
+        return float(torch.linalg.norm(predicted_BK - y_BK[test], dim=1).mean())
 
 
 class _LastLayerObserver(Observer):

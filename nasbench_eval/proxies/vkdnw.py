@@ -50,7 +50,7 @@ class Vkdnw(Batch):
 
     def __post_init__(self) -> None:
         if self.tensors < 1:
-            raise ValueError("vkdnw needs tensors >= 1")
+            raise ValueError(f"tensors are at least 1; got {self.tensors}")
 
     def passes(self) -> tuple[PassSpec, ...]:
         return (PassSpec(self.forward(bn="eval"), "logits", "outputs"),)

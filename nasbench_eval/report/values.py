@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nasbench_eval import registry
 from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.report.aggregate import AGGREGATES
@@ -60,12 +59,10 @@ def _aggregate(
     if len(found) == len(members):
         values = _combined(aggregate, found)
         return (values, []) if len(values) else (None, [f"{name}: no architecture has all its members"])
-    # Nothing at all is a proxy that was not run, which the empty row says already; and what no proxy
-    # gives cannot be had by running more.
+    if not found:  # not run at all, which the empty row says already
+        return None, []
     lacking = [member for member in members if member not in found]
-    if found and {*registry.names("proxies"), *scores.labels(part.space)}.issuperset(lacking):
-        return None, [f"{name}: not computed, there are no scores of {', '.join(lacking)}"]
-    return None, []
+    return None, [f"{name}: not computed, there are no scores of {', '.join(lacking)}"]
 
 
 def _combined(aggregate: AggregateSpec, members: dict[str, pd.DataFrame]) -> pd.DataFrame:

@@ -153,10 +153,6 @@ def _check(network: nn.Module, images_NCHW: Tensor, labels_N: Tensor, training: 
         )
     if shape[0] != training.images:
         raise ValueError(f"the training is of {training.images} images; got {shape[0]}")
-    if min(training.batch_size, training.images) < 2:
-        raise ValueError(
-            f"a batch is of 2 images or more; got batch_size={training.batch_size} and {shape[0]} images"
-        )
     if tuple(labels_N.shape) != shape[:1] or labels_N.dtype != torch.int64:
         raise ValueError(
             f"labels are int64 of shape ({shape[0]},); got {labels_N.dtype} of shape {tuple(labels_N.shape)}"

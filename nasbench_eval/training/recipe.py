@@ -38,6 +38,10 @@ class Training:
             raise ValueError(
                 f"epochs are 0 to {self.schedule}, the length of the schedule; got {self.epochs}"
             )
+        if self.images < 2 or self.batch_size < 2:
+            raise ValueError(f"images and batch_size are 2 or more; got {self.images} and {self.batch_size}")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"a learning rate is positive and finite; got {self.learning_rate}")
 
     def rate(self, epoch: int) -> float:
         """The learning rate throughout an epoch, counted from 1: as in the benchmark, it falls in between."""

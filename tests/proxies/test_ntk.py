@@ -344,8 +344,14 @@ def ridge(train: Record, test: Record) -> float:
     return error_of(b @ a.T @ np.linalg.solve(theta + 1e-10 * np.eye(len(theta)), one_hot(train)), test)
 
 
-def mse(*records: Record) -> float:
-    return -NTKMse(batches=len(records) // 2).score(records)["score"]
+def joined(train: Record, test: Record) -> Record:
+    """A mini-batch whose first half is for training."""
+    both = {name: torch.cat([train[name], test[name]]) for name in ("inputs", "labels")}
+    return {**both, "classes": train["classes"]}
+
+
+def mse(train: Record, test: Record) -> float:
+    return -NTKMse().score([joined(train, test)])["score"]
 
 
 @given(st.integers(0, 999), st.integers(2, 9), st.integers(1, 9))
@@ -385,8 +391,9 @@ def test_features_that_say_nothing_predict_the_mean() -> None:
 def test_rounding_errors_of_single_precision_are_not_inverted() -> None:
     train, test = of_features(6, 12, 7, rank=2), of_features(7, 12, 7, rank=2)
     exact = mse(train, test)
-    for record in (train, test):
-        record["inputs"] = record["inputs"].float().double()
+    for seed, record in enumerate((train, test)):
+        errors = np.random.default_rng(seed).standard_normal((12, 7))
+        record["inputs"] = record["inputs"] + 1e-6 * torch.from_numpy(errors)
     assert mse(train, test) == pytest.approx(exact, rel=1e-4)
 
 
@@ -404,16 +411,28 @@ def test_regression_on_what_is_not_finite() -> None:
 def test_regression_on_a_networks_features(name: str, bn: Any) -> None:
     network = twin(NETWORKS[name], "torch_default").train(bn != "eval")
 
-    def record(number: int) -> Record:
+    def error(number: int) -> float:
         x, t = batch(number)
         with torch.no_grad():
-            return {"inputs": network.features(x).mean(dim=(2, 3)), "labels": t, "classes": CLASSES}
+            phi = network.features(x).mean(dim=(2, 3))
+        halves = (slice(B // 2), slice(B // 2, None))
+        train, test = ({"inputs": phi[h], "labels": t[h], "classes": CLASSES} for h in halves)
+        return least_squares(train, test)
 
-    pairs = [(record(0), record(1)), (record(2), record(3))]
-    expected = [least_squares(*pair) for pair in pairs]
-    assert score(NTKMse(batch_size=B, bn=bn), NETWORKS[name]) == pytest.approx(-expected[0], rel=5e-3)
+    errors = [error(0), error(1)]
+    assert score(NTKMse(batch_size=B, bn=bn), NETWORKS[name]) == pytest.approx(-errors[0], rel=5e-3)
     found = score(NTKMse(batch_size=B, bn=bn, batches=2), NETWORKS[name])
-    assert found == pytest.approx(-sum(expected) / 2, rel=5e-3)
+    assert found == pytest.approx(-sum(errors) / 2, rel=5e-3)
+
+
+def test_of_an_odd_batch_the_larger_half_is_tested_on() -> None:
+    train, test = of_features(10, 4, 3), of_features(11, 5, 3)
+    assert mse(train, test) == pytest.approx(least_squares(train, test), rel=1e-5)
+
+
+def test_a_batch_has_a_sample_for_each_half() -> None:
+    with pytest.raises(ValueError, match=r"got 1$"):
+        NTKMse(batch_size=1)
 
 
 # The size of the network
