@@ -138,7 +138,12 @@ def _remove_if_empty(folder: Path) -> None:
 
 def _record(run: Run) -> dict[str, Any]:
     """What run.json says beside the configuration."""
-    given = [o.replace("++options.", "proxy.", 1) for o in HydraConfig.get().overrides.task]
+    places = ("data=", "results=")  # folders of this machine, which say nothing to anyone else
+    given = [
+        o.replace("++options.", "proxy.", 1)
+        for o in HydraConfig.get().overrides.task
+        if not o.lstrip("+").startswith(places)
+    ]
     return {
         "command": shlex.join(["nasbench-score", *given]),
         "n": len(run.indices),
