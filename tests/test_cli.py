@@ -365,3 +365,10 @@ def test_a_proxy_of_another_package_needs_no_file_here(tmp_path: Path) -> None:
     assert list(weighed["score"]) == [2.5 * score for score in plain["score"]]
     deaf = read_scores(tmp_path / "results" / "mine", proxy="deaf")
     assert list(deaf["score"]) == [1, 1, 1], "Ctrl-C is for the parent alone, from a worker's first moment on"
+
+
+def test_the_recorded_command_names_no_folder_of_this_machine(ask: Ask, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    assert ask("proxy=params", "dataset=cifar10", "n=1", f"results={elsewhere}", f"data={tmp_path}").code == 0
+    record = json.loads((scored(elsewhere) / "run.json").read_text())
+    assert record["command"] == "nasbench-score proxy=params dataset=cifar10 n=1"
