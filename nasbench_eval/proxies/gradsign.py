@@ -26,6 +26,8 @@ from nasbench_eval.spaces.base import Network
 class GradSign(Batch):
     """Mean over the entries of all weights of |Σ_n sign(g^(n))|, g^(n) by sample n's own cross-entropy.
 
+    The column `total` is the sum in place of the mean, which grows with the network.
+
     A gradient of exactly zero has sign 0: weights that no path leads to count, with nothing.
 
     Attributes:
@@ -34,7 +36,7 @@ class GradSign(Batch):
             the running statistics untouched (mean 0, variance 1).
     """
 
-    info: ClassVar = ProxyInfo("gradsign", 1, "Zhang & Jia 2022")
+    info: ClassVar = ProxyInfo("gradsign", 1, "Zhang & Jia 2022", ("total",))
     init: Init = "torch_default"
     bn: Literal["alone", "train", "eval"] = "alone"
 
@@ -45,7 +47,8 @@ class GradSign(Batch):
         return _SignObserver(net)
 
     def score(self, records: Sequence[Record]) -> dict[str, float]:
-        return {"score": float(records[0]["tensors"].sum() / records[0]["entries"])}
+        total = float(records[0]["tensors"].sum())
+        return {"total": total, "score": total / records[0]["entries"]}
 
 
 class _SignObserver(Observer):
