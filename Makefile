@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Tables and images: the environment's folder, else a shared one beside the checkout, else ./data.
 NASBENCH_EVAL_DATA ?= $(if $(wildcard ../shared/data),../shared/data,data)
 export NASBENCH_EVAL_DATA
-# Cells to score: a number, `all`, or `auto`: all on a GPU, else what two CPU cores do in about 15 minutes.
+# Cells to score: a number, `all`, or `auto`: all on a GPU, else what two CPU cores do in about 20 minutes.
 SAMPLE ?= auto
 # Folder of the reproduction below results/; another one for another seed or other options.
 NAME ?= $@
@@ -20,7 +20,7 @@ RUN ?= results/table1
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
-reproduce-table1: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## Table 1 of InTrain: score, correlate, print (SAMPLE=250, SAMPLE=all)
+reproduce-table1: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## Table 1 of InTrain: score, correlate, print (SAMPLE=500, SAMPLE=all)
 	$(BIN)/nasbench-score experiment=table1 n=$(SAMPLE) run=$(NAME) $(OPTIONS)
 	$(BIN)/nasbench-report results/$(NAME)
 
