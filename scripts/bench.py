@@ -1,6 +1,6 @@
 """What each proxy costs, in units of one bare forward-backward pass of the same network on the same machine.
 
-    python scripts/bench.py [proxy ...] [--cells 6] [--device cpu]
+    python scripts/bench.py [proxy ...] [--cells 6 | --indices 0 5] [--device cpu]
 
 Proxies that watch the same passes are measured together.  The unit is taken next to every measurement, so
 that the ratio holds where the machine's speed drifts.  Inputs are Gaussian throughout: a batch costs the same
@@ -81,12 +81,12 @@ def readings(names: Sequence[str]) -> dict[str, dict[str, Proxy]]:
     return found
 
 
-def measure(group: dict[str, Proxy], cells: int, device_name: str) -> tuple[list[float], float]:
+def measure(group: dict[str, Proxy], cells: Sequence[int], device_name: str) -> tuple[list[float], float]:
     """The costs of a group, a cell each, and this process's peak host memory in GiB."""
     device = torch.device(device_name)
     configure_process(device)
     ratios = []
-    for index in sample(len(NASBench201()), cells, 0):
+    for index in cells:
         unit = bare_pass(index, device)
         timed(unit, device)
         job = Job(NASBench201(), {"cifar10": CIFAR10}, group, 0)
@@ -105,14 +105,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("proxies", nargs="*", help="which; all if none is named")
     parser.add_argument("--cells", type=int, default=6, help="cells to take the median over (6)")
+    parser.add_argument("--indices", type=int, nargs="+", help="these cells instead, by index")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     arguments = parser.parse_args()
+    cells = arguments.indices or sample(len(NASBench201()), arguments.cells, 0)
     context = multiprocessing.get_context("spawn")
-    median = f"forward-backward passes (median of {arguments.cells} cells)"
+    median = f"forward-backward passes (median of {len(cells)} cells)"
     print(f"| proxy | {median} | range | peak host memory, GiB |\n|---|---:|---|---:|", flush=True)
     for title, group in readings(arguments.proxies).items():
         with ProcessPoolExecutor(1, context) as pool:  # a process each, whose peak of memory is its own
-            ratios, peak = pool.submit(measure, group, arguments.cells, arguments.device).result()
+            ratios, peak = pool.submit(measure, group, cells, arguments.device).result()
         cost = f"{statistics.median(ratios):.1f} | {min(ratios):.1f} – {max(ratios):.1f}"
         print(f"| {title} | {cost} | {peak:.1f} |", flush=True)
 
