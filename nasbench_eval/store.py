@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from nasbench_eval import registry
 from nasbench_eval.errors import UsageError
+from nasbench_eval.files import write_whole
 from nasbench_eval.worker import Row, Task
 
 _METADATA = b"nasbench_eval"
@@ -118,7 +119,7 @@ class Store:
             if not kept.num_rows:
                 _remove(file)
             elif kept.num_rows < table.num_rows:
-                _write(file, _parquet(kept))
+                write_whole(file, _parquet(kept))
 
     def add(self, rows: Iterable[Row]) -> None:
         """Take rows; they reach the disk when 30 s or 2 % of the run's time (the longer) are at risk."""
@@ -138,7 +139,7 @@ class Store:
             UsageError: if it cannot be written; what is not on disk stays held.
         """
         for task, shard in list(self._held.items()):
-            _write(shard.path, _parquet(_table(shard.rows, self.run)))
+            write_whole(shard.path, _parquet(_table(shard.rows, self.run)))
             del self._held[task]
         self._flushed = time.monotonic()
 
@@ -173,7 +174,7 @@ class Store:
         return self.scores / f"dataset={task.dataset}" / f"proxy={task.label}"
 
     def _write_run(self) -> None:
-        _write(self.run_file, (json.dumps(self.run, indent=2, sort_keys=True) + "\n").encode())
+        write_whole(self.run_file, (json.dumps(self.run, indent=2, sort_keys=True) + "\n").encode())
 
 
 def read_scores(folder: Path | str, *, dataset: str | None = None, proxy: str | None = None) -> pd.DataFrame:
@@ -344,23 +345,6 @@ def _parquet(table: pa.Table) -> bytes:
     return buffer.getvalue()
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Put a file in its place whole or not at all, and have it survive a loss of power."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
-
-
 def _remove(path: Path) -> None:
     try:
         path.unlink()
@@ -375,7 +359,7 @@ def _compact(partition: Path) -> None:
         return
     merged = pa.concat_tables([_read(f) for f in parts]).sort_by("index")
     metadata = {**merged.schema.metadata, _REPLACES: json.dumps([f.name for f in parts]).encode()}
-    _write(partition / ".merged.parquet", _parquet(merged.replace_schema_metadata(metadata)))
+    write_whole(partition / ".merged.parquet", _parquet(merged.replace_schema_metadata(metadata)))
     _finish_compaction(partition)
 
 

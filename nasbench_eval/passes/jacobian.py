@@ -24,13 +24,10 @@ def coupled_samples(objective_B: Tensor, parameters: Mapping[str, Tensor], show:
     One at a time: the layers' kernels already run at the speed of the machine's arithmetic, and folding the
     samples' cotangents into one backward pass only drives them out of the caches (docs/performance.md).
     """
-    if not objective_B.requires_grad:
-        for name, parameter in parameters.items():
-            show(name, parameter, parameter.new_zeros(len(objective_B), *parameter.shape))
-        return
+    objectives = objective_B.unbind() if objective_B.requires_grad else ()  # zeros where nothing leads to it
     for group in _groups(parameters, len(objective_B)):
         held = {name: p.new_zeros(len(objective_B), *p.shape) for name, p in group.items()}
-        for n, objective in enumerate(objective_B.unbind()):
+        for n, objective in enumerate(objectives):
             found = torch.autograd.grad(objective, list(group.values()), retain_graph=True, allow_unused=True)
             for gradient_B, gradient in zip(held.values(), found, strict=True):
                 if gradient is not None:
@@ -43,11 +40,12 @@ def _groups(parameters: Mapping[str, Tensor], samples: int) -> Iterator[dict[str
     group: dict[str, Tensor] = {}
     held = 0
     for name, parameter in parameters.items():
-        held += samples * parameter.numel() * parameter.element_size()
-        if group and held > MEMORY_BOUND:
+        size = samples * parameter.numel() * parameter.element_size()
+        if group and held + size > MEMORY_BOUND:
             yield group
-            group, held = {}, samples * parameter.numel() * parameter.element_size()
+            group, held = {}, 0
         group[name] = parameter
+        held += size
     if group:
         yield group
 

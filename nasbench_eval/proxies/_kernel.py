@@ -19,7 +19,7 @@ from torch import Tensor
 
 from nasbench_eval.passes import Observer, PassSpec, Record
 from nasbench_eval.passes.spec import Init, Source
-from nasbench_eval.proxies.base import Batch
+from nasbench_eval.proxies.base import Sized
 from nasbench_eval.spaces.base import Network
 from nasbench_eval.training import Training
 
@@ -28,14 +28,12 @@ ROUNDING = 4 * torch.finfo(torch.float32).eps
 
 
 @dataclass(frozen=True)
-class Kernel(Batch):
+class Kernel(Sized):
     """Options of all scores of the kernel.
 
     Attributes:
         bn: batch statistics (`train`), which let every sample act on all others, so that B backward passes
             are needed; or running statistics (`eval`) or each sample's own (`alone`), where one will do.
-        channels, cells: width C and cells N a stage of the network; null takes the search space's own.
-        batches: mini-batches the score is averaged over.
         epochs: how long the network is trained before; 0 scores it as drawn.
         training_images: size of the training set.
         learning_rate: of the training at its start.
@@ -45,17 +43,13 @@ class Kernel(Batch):
     init: Init = "torch_default"
     input: Source = "images"
     bn: Literal["train", "eval", "alone"] = "train"
-    channels: int | None = None
-    cells: int | None = None
-    batches: int = 1
     epochs: int = 0
     training_images: int = 2560
     learning_rate: float = 0.1
     schedule: int = 10
 
     def __post_init__(self) -> None:
-        if self.batches < 1:
-            raise ValueError(f"batches are at least 1; got {self.batches}")
+        super().__post_init__()
         if self.epochs and self.input != "images":
             raise ValueError(f"training needs images; got input={self.input} with epochs={self.epochs}")
         self._training()
@@ -70,11 +64,8 @@ class Kernel(Batch):
 
     def passes(self) -> tuple[PassSpec, ...]:
         training = self._training() if self.epochs else None
-        size = {"channels": self.channels, "cells": self.cells}
-        return tuple(
-            PassSpec(self.forward(batch=b, bn=self.bn, training=training, **size), "sum", "samples")
-            for b in range(self.batches)
-        )
+        forwards = self.forwards(bn=self.bn, training=training)
+        return tuple(PassSpec(forward, "sum", "samples") for forward in forwards)
 
     def observe(self, net: Network, spec: PassSpec) -> Observer:
         return _KernelObserver()

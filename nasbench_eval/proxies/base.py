@@ -72,3 +72,26 @@ class Batch:
             resolution=self.resolution,
             **fields,  # type: ignore[arg-type]
         )
+
+
+@dataclass(frozen=True)
+class Sized(Batch):
+    """Options of a proxy that may be scored on a thin network and averaged over mini-batches.
+
+    Attributes:
+        channels, cells: width C and cells N a stage of the network; null takes the search space's own.
+        batches: mini-batches the score is averaged over.
+    """
+
+    channels: int | None = None
+    cells: int | None = None
+    batches: int = 1
+
+    def __post_init__(self) -> None:
+        if self.batches < 1:
+            raise ValueError(f"batches are at least 1; got {self.batches}")
+
+    def forwards(self, **fields: object) -> tuple[ForwardSpec, ...]:
+        """A forward pass for each mini-batch; `fields` set the rest of the spec."""
+        size = {"channels": self.channels, "cells": self.cells}
+        return tuple(self.forward(batch=b, **size, **fields) for b in range(self.batches))

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from nasbench_eval.passes import Observer, PassSpec, Record, layers
 from nasbench_eval.passes.spec import Init, Source
-from nasbench_eval.proxies.base import Batch, ProxyInfo
+from nasbench_eval.proxies.base import ProxyInfo, Sized
 from nasbench_eval.spaces.base import Network
 
 
 @dataclass(frozen=True)
-class LinearRegions(Batch):
+class LinearRegions(Sized):
     """Number of distinct joint ReLU sign patterns (input > 0) over the samples.
 
     In a whole network every sample has a pattern of its own, and the number says nothing.  TE-NAS therefore
@@ -30,8 +30,6 @@ class LinearRegions(Batch):
 
     Attributes:
         relus: whose signs count: those of the body's `first_cell`, or `all`.
-        channels, cells: width C and cells N a stage of the network; null takes the search space's own.
-        batches: mini-batches the number is averaged over.
     """
 
     info: ClassVar = ProxyInfo("linear_regions", 1, "Chen et al. 2021, section 3.1.2")
@@ -44,13 +42,8 @@ class LinearRegions(Batch):
     batches: int = 3
     relus: Literal["first_cell", "all"] = "first_cell"
 
-    def __post_init__(self) -> None:
-        if self.batches < 1:
-            raise ValueError(f"batches are at least 1; got {self.batches}")
-
     def passes(self) -> tuple[PassSpec, ...]:
-        size = {"channels": self.channels, "cells": self.cells}
-        return tuple(PassSpec(self.forward(batch=b, **size)) for b in range(self.batches))
+        return tuple(PassSpec(forward) for forward in self.forwards())
 
     def observe(self, net: Network, spec: PassSpec) -> Observer:
         relus = layers(net, "relu")

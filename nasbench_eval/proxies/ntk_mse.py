@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 from nasbench_eval.passes import Observer, PassSpec, Record
 from nasbench_eval.passes.spec import Init
-from nasbench_eval.proxies.base import Batch, ProxyInfo
+from nasbench_eval.proxies.base import ProxyInfo, Sized
 from nasbench_eval.spaces.base import Network
 
 
 @dataclass(frozen=True)
-class NTKMse(Batch):
+class NTKMse(Sized):
     """−E‖ŷ − y‖₂ over test samples, ŷ = Θ(test, train) Θ(train, train)⁺ y, y one-hot labels.
 
     The first half of a mini-batch, rounded down, is the training set, the rest the test set, so that they
@@ -36,9 +36,6 @@ class NTKMse(Batch):
 
     Attributes:
         bn: batch statistics (`train`) or untouched running statistics (`eval`).
-        channels, cells: width C and cells N a stage of the network, thin as in the paper; null takes the
-            search space's own.
-        batches: mini-batches the score is averaged over.
     """
 
     info: ClassVar = ProxyInfo("ntk_mse", 2, "Chen et al. 2021 (arXiv 2108.11939)")
@@ -46,19 +43,14 @@ class NTKMse(Batch):
     bn: Literal["train", "eval"] = "train"
     channels: int | None = 3
     cells: int | None = 1
-    batches: int = 1
 
     def __post_init__(self) -> None:
-        if self.batches < 1:
-            raise ValueError(f"batches are at least 1; got {self.batches}")
+        super().__post_init__()
         if self.batch_size < 2:
             raise ValueError(f"a batch has a sample to train and one to test on; got {self.batch_size}")
 
     def passes(self) -> tuple[PassSpec, ...]:
-        size = {"channels": self.channels, "cells": self.cells}
-        return tuple(
-            PassSpec(self.forward(batch=b, bn=self.bn, **size), "logits") for b in range(self.batches)
-        )
+        return tuple(PassSpec(forward, "logits") for forward in self.forwards(bn=self.bn))
 
     def observe(self, net: Network, spec: PassSpec) -> Observer:
         return _LastLayerObserver()

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import torch
 
 from nasbench_eval.errors import UsageError
+from nasbench_eval.files import write_whole
 
 # A training after an epoch: `epoch`, `identity`, `history`, and the state_dicts `network` and `optimizer`.
 State = dict[str, Any]
@@ -84,20 +85,7 @@ class Folder:
     def save(self, epoch: int, state: State) -> None:
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        file = self._file(epoch)
-        temporary = file.with_name(f".{file.name}.tmp")
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as handle:
-                handle.write(buffer.getbuffer())
-                handle.flush()
-                os.fsync(handle.fileno())
-            os.replace(temporary, file)
-            folder = os.open(self.path, os.O_RDONLY)
-            os.fsync(folder)
-            os.close(folder)
-        except OSError as error:
-            raise UsageError(f"cannot write {file}: {error.strerror or error}") from error
+        write_whole(self._file(epoch), buffer.getvalue())
 
     def clear(self) -> None:
         """Remove all epochs, those set aside too, and the folder if nothing else is in it."""
