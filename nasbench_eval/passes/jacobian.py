@@ -21,8 +21,8 @@ MEMORY_BOUND = 1 << 30
 def coupled_samples(objective_B: Tensor, parameters: Mapping[str, Tensor], show: SampleGradient) -> None:
     """∂objective_n/∂θ where batch norm makes every sample depend on all: a backward pass a sample.
 
-    One at a time: the layers' kernels already run at the speed of the machine's arithmetic, and folding the
-    samples' cotangents into one backward pass only drives them out of the caches (docs/performance.md).
+    One at a time: folding the samples' cotangents into one batched backward pass is slower on a CPU
+    (docs/performance.md).
     """
     objectives = objective_B.unbind() if objective_B.requires_grad else ()  # zeros where nothing leads to it
     for group in _groups(parameters, len(objective_B)):
