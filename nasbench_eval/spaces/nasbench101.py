@@ -1,0 +1,319 @@
+"""NAS-Bench-101: 423,624 cells, directed acyclic graphs of up to seven vertices and nine edges.
+
+Ying et al., "NAS-Bench-101: Towards Reproducible Neural Architecture Search", ICML 2019 (cells and macro
+network: section 2.1; hash of isomorphic cells: section 2.1 and supplement S1).
+
+Vertex 0 is the cell's input and the last vertex its output; those between carry an operation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+
+import torch
+
+from nasbench_eval.spaces import _nasbench101_order as order
+from nasbench_eval.spaces._nasbench101_network import MacroNetwork
+from nasbench_eval.spaces.base import Network
+
+# In the order in which the benchmark's hash numbers them.
+OPERATIONS = ("conv3x3", "conv1x1", "maxpool3x3")
+MAX_VERTICES, MAX_EDGES = 7, 9
+_HASH = re.compile(r"[0-9a-f]{32}")
+_TEXT = re.compile(r"\|(?:[^|~]*(?:~[0-9]+)+\|)+", re.ASCII)
+
+Edge = tuple[int, int]
+_NO_PATH = "no path leads from its input to its output"
+_GOES_BACK = (
+    "the edge {} to {} goes back: edges lead from lower vertices to higher, so that there is no cycle"
+)
+
+
+class MalformedCell(ValueError):
+    """A graph that is no cell of NAS-Bench-101; the message names the graph and the rule."""
+
+
+def _malformed(graph: str, rule: str) -> MalformedCell:
+    return MalformedCell(f"'{graph}' is no cell of NAS-Bench-101: {rule}")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A pruned cell.
+
+    Attributes:
+        operations: of the vertices 1 to V − 2.
+        edges: (source, target) with source < target, by target and source.
+
+    Raises:
+        MalformedCell: if it breaks a rule of the benchmark, or has a vertex on no path from input to output.
+    """
+
+    operations: tuple[str, ...]
+    edges: tuple[Edge, ...]
+
+    def __post_init__(self) -> None:
+        # One form for each graph: equality is that of labelled graphs, whatever order the edges came in.
+        object.__setattr__(self, "edges", tuple(sorted(set(self.edges), key=lambda edge: edge[::-1])))
+        if rule := _broken_rule(self.operations, self.edges):
+            raise _malformed(_text(self.operations, self.edges), rule)
+
+    @property
+    def vertices(self) -> int:
+        """V, input and output included."""
+        return len(self.operations) + 2
+
+    def __str__(self) -> str:
+        return _text(self.operations, self.edges)
+
+
+def _broken_rule(operations: Sequence[str], edges: Sequence[Edge]) -> str | None:
+    """The first rule a graph breaks, in words; None for a cell."""
+    vertices, last = len(operations) + 2, len(operations) + 1
+    if vertices > MAX_VERTICES:
+        return f"it has {vertices} vertices, at most {MAX_VERTICES} are allowed"
+    for operation in operations:
+        if operation not in OPERATIONS:
+            return f"'{operation}' is none of the operations {', '.join(OPERATIONS)}"
+    for source, target in edges:
+        if not (0 <= source <= last and 0 <= target <= last):
+            return f"the edge {source} to {target} leaves its vertices 0 to {last}"
+        if source >= target:
+            return _GOES_BACK.format(source, target)
+    if len(edges) > MAX_EDGES:
+        return f"it has {len(edges)} edges, at most {MAX_EDGES} are allowed"
+    used = _on_paths(vertices, edges)
+    if last not in used:
+        return _NO_PATH
+    if len(used) < vertices:
+        return f"vertex {min(set(range(vertices)) - used)} is disconnected: on no path from input to output"
+    return None
+
+
+def _on_paths(vertices: int, edges: Sequence[Edge]) -> set[int]:
+    """The vertices on paths from the first to the last."""
+    reached, reaching = {0}, {vertices - 1}
+    for source, target in sorted(edges):
+        reached |= {target} if source in reached else set()
+    for source, target in sorted(edges, key=lambda edge: edge[1], reverse=True):
+        reaching |= {source} if target in reaching else set()
+    return reached & reaching
+
+
+def prune(operations: Sequence[str], edges: Sequence[Edge]) -> Cell:
+    """The cell left of a graph when all that lies on no path from input to output is taken away.
+
+    Args:
+        operations: of the vertices between the first and the last, any number of them.
+        edges: (source, target) with source < target.
+
+    Raises:
+        MalformedCell: if no path is left, or more than the benchmark allows.
+    """
+    vertices = len(operations) + 2
+    used = sorted(_on_paths(vertices, edges))
+    if vertices - 1 not in used:
+        raise _malformed(_text(operations, edges), _NO_PATH)
+    number = {vertex: position for position, vertex in enumerate(used)}
+    kept = tuple((number[s], number[t]) for s, t in edges if s in number and t in number)
+    return Cell(tuple(operations[vertex - 1] for vertex in used[1:-1]), kept)
+
+
+def from_matrix(matrix: Sequence[Sequence[int]], operations: Sequence[str]) -> Cell:
+    """The cell of the benchmark's own form, pruned as its API does.
+
+    Args:
+        matrix: V rows of V zeros and ones, upper triangular; a one in row s and column t is an edge s to t.
+        operations: V names, `input` and `output` included; `conv3x3` or the benchmark's `conv3x3-bn-relu`.
+
+    Raises:
+        MalformedCell: if the matrix is not square, has other entries or an edge that goes back, or does not
+            fit the operations; and as `prune`.
+    """
+    named = f"{' '.join(''.join(map(str, row)) for row in matrix)} with {', '.join(operations)}"
+    size = len(matrix)
+    if size < 2 or size != len(operations) or any(len(row) != size for row in matrix):
+        raise _malformed(named, "it takes a square matrix and as many operations as rows, two or more")
+    if any(entry not in (0, 1) for row in matrix for entry in row):
+        raise _malformed(named, "the entries of its matrix are 0 and 1")
+    if operations[0] != "input" or operations[-1] != "output":
+        raise _malformed(named, "its first operation is `input` and its last `output`")
+    edges = [(s, t) for s in range(size) for t in range(size) if matrix[s][t]]
+    for source, target in edges:
+        if source >= target:
+            raise _malformed(named, _GOES_BACK.format(source, target))
+    return prune([name.removesuffix("-bn-relu") for name in operations[1:-1]], edges)
+
+
+def _text(operations: Sequence[str], edges: Sequence[Edge]) -> str:
+    vertices = []
+    for vertex, name in enumerate([*operations, "output"], start=1):
+        sources = sorted({source for source, target in edges if target == vertex})
+        vertices.append("~".join([name, *map(str, sources)]))
+    return f"|{'|'.join(vertices)}|"
+
+
+@lru_cache(maxsize=1 << 16)
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def module_hash(cell: Cell) -> str:
+    """The benchmark's hash, 32 hexadecimal digits, equal for isomorphic cells (Ying et al. 2019, S1).
+
+    Each vertex starts from its degrees and its operation, and takes in V times its neighbours' hashes.
+    """
+    vertices = cell.vertices
+    sources: list[list[int]] = [[] for _ in range(vertices)]
+    targets: list[list[int]] = [[] for _ in range(vertices)]
+    for source, target in cell.edges:
+        sources[target].append(source)
+        targets[source].append(target)
+    labels = [-1, *map(OPERATIONS.index, cell.operations), -2]
+    hashes = [_md5(str((len(targets[v]), len(sources[v]), labels[v]))) for v in range(vertices)]
+    for _ in range(vertices):
+        hashes = [
+            _md5(
+                "".join(sorted(hashes[s] for s in sources[v]))
+                + "|"
+                + "".join(sorted(hashes[t] for t in targets[v]))
+                + "|"
+                + hashes[v]
+            )
+            for v in range(vertices)
+        ]
+    return _md5(str(sorted(hashes)))
+
+
+@dataclass(frozen=True)
+class NASBench101:
+    """The search space, in the order of the cells' hashes.
+
+    Args:
+        channels: width C of the stem and the first stack; the stacks have C, 2C and 4C.
+        cells_per_stack: cells N in each of the three stacks.  The benchmark trained C = 128, N = 3.
+    """
+
+    channels: int = 128
+    cells_per_stack: int = 3
+
+    def __post_init__(self) -> None:
+        if self.channels < 1 or self.cells_per_stack < 1:
+            raise ValueError("channels and cells_per_stack are at least 1")
+
+    @property
+    def name(self) -> str:
+        return "nasbench101"
+
+    def __len__(self) -> int:
+        return order.SIZE
+
+    def arch(self, index: int) -> Cell:
+        """The cell with the index-th smallest hash.  Raises IndexError."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"NAS-Bench-101 has cells 0 to {len(self) - 1}; there is no cell {index}")
+        labels, edges = order.cell(index)
+        return Cell(tuple(OPERATIONS[label] for label in labels), edges)
+
+    def parse(self, text: str) -> Cell:
+        """The cell of a string such as `|conv3x3~0|maxpool3x3~0~1|output~1~2|`, or of a hash.
+
+        Vertices 1 to V − 1 stand between bars, each with its operation and the vertices that lead to it.
+
+        Raises:
+            MalformedCell: naming the text and the rule it breaks.
+        """
+        text = text.strip()
+        if _HASH.fullmatch(text):
+            index = self._position(text)
+            if index == len(self) or module_hash(self.arch(index)) != text:
+                raise MalformedCell(f"'{text}' is the hash of no cell of NAS-Bench-101")
+            return self.arch(index)
+        if not _TEXT.fullmatch(text):
+            raise MalformedCell(
+                f"'{text}' is neither a hash nor of the form |conv3x3~0|maxpool3x3~0~1|output~1~2|"
+            )
+        names: list[str] = []
+        edges: list[Edge] = []
+        for target, vertex in enumerate(text.strip("|").split("|"), start=1):
+            name, *sources = vertex.split("~")
+            names.append(name)
+            edges += [(int(source), target) for source in sources]
+        if repeated := next((edge for edge in edges if edges.count(edge) > 1), None):
+            raise _malformed(text, f"the edge {repeated[0]} to {repeated[1]} stands there twice")
+        if names[-1] != "output":
+            raise _malformed(text, "its last vertex is not `output`")
+        return Cell(tuple(names[:-1]), tuple(edges))
+
+    def format(self, arch: Cell) -> str:
+        """Inverse of `parse`: each vertex with its operation and the vertices that lead to it."""
+        return str(arch)
+
+    def resized(self, *, channels: int | None, cells: int | None) -> NASBench101:
+        """The space with another width C and N cells a stack; None keeps its own."""
+        return NASBench101(
+            self.channels if channels is None else channels,
+            self.cells_per_stack if cells is None else cells,
+        )
+
+    def live(self, arch: Cell) -> bool:
+        """True: a pruned cell has no operation without a bearing on its output."""
+        return True
+
+    def index(self, arch: Cell) -> int:
+        """The position of a cell, or of the one isomorphic to it, in the benchmark's order.  O(log n)."""
+        return self._position(module_hash(arch))
+
+    def canonical(self, arch: Cell) -> Cell:
+        """The cell of the benchmark that is isomorphic to this one."""
+        return self.arch(self.index(arch))
+
+    def neighbours(self, arch: Cell) -> list[Cell]:
+        """The benchmark's cells one edit away: an operation changed, an edge put in or an edge taken out.
+
+        What an edit leaves on no path is pruned, as in the benchmark's own mutation; edits that break a rule
+        are left out.  Without repetitions, in the benchmark's order.
+        """
+        vertices, operations = arch.vertices, arch.operations
+        edits = [
+            ((*operations[:v], other, *operations[v + 1 :]), arch.edges)
+            for v in range(len(operations))
+            for other in OPERATIONS
+        ]
+        every = combinations(range(vertices), 2)
+        edits += [(operations, tuple(set(arch.edges) ^ {edge})) for edge in every]
+        found = set()
+        for edited, edges in edits:
+            try:
+                found.add(self.index(prune(edited, edges)))
+            except MalformedCell:
+                continue
+        return [self.arch(index) for index in sorted(found - {self.index(arch)})]
+
+    def build(self, arch: Cell, *, num_classes: int) -> Network:
+        """The macro network of the paper around a cell: stem, three stacks of N cells, classifier."""
+        with torch.device("meta"):  # drawing default weights only to overwrite them would be wasted
+            network = MacroNetwork(
+                arch.operations, arch.edges, self.channels, self.cells_per_stack, num_classes
+            )
+        network.to_empty(device="cpu")
+        return network
+
+    def _position(self, text: str) -> int:
+        """How many hashes are smaller than a text; found by halving, without a table of them."""
+        low, high = 0, len(self)
+        while low < high:
+            middle = (low + high) // 2
+            if module_hash(self.arch(middle)) < text:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+
+SPACE = NASBench101
