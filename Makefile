@@ -13,9 +13,11 @@ NAME ?= $@
 # More options for nasbench-score, such as OPTIONS='seed=1' NAME=seed1.
 OPTIONS ?=
 RUN ?= results/table1
+# NAS-Bench-101's official file, where it is on the disk already.
+FILE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce-table1 reproduce-table3 reproduce-lga data test check lint golden bench report clean
+.PHONY: help reproduce-table1 reproduce-table3 reproduce-lga data data-nasbench101 test check lint golden bench report clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -37,6 +39,9 @@ data: $(READY) ## fetch the ground-truth tables and images into $NASBENCH_EVAL_D
 
 $(NASBENCH_EVAL_DATA)/nasbench201.parquet: | $(READY)
 	$(BIN)/nasbench-data --out $(NASBENCH_EVAL_DATA)
+
+data-nasbench101: $(READY) ## fetch and convert NAS-Bench-101's table, 523 MB (FILE=nasbench_only108.tfrecord if you have it)
+	$(BIN)/nasbench-data --out $(NASBENCH_EVAL_DATA) --nasbench101 $(if $(FILE),'$(FILE)')
 
 test: $(READY) ## the tests, on the CPU
 	$(BIN)/pytest -n 2 --dist worksteal

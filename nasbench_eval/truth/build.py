@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from nasbench_eval.data.images import (
     FORMATS,
@@ -17,10 +18,17 @@ from nasbench_eval.data.images import (
     load_images,
 )
 from nasbench_eval.errors import UsageError
-from nasbench_eval.truth import convert, nasbench201
+from nasbench_eval.truth import convert, convert101, nasbench101, nasbench201
+from nasbench_eval.truth.download import download, sha256_of
 from nasbench_eval.truth.errors import MissingTruth
 from nasbench_eval.truth.folder import whole_file
-from nasbench_eval.truth.sources import IMAGE_SOURCES, TABLE_SOURCES, fetch
+from nasbench_eval.truth.sources import (
+    IMAGE_SOURCES,
+    NASBENCH101_FULL_SOURCE,
+    NASBENCH101_SOURCE,
+    TABLE_SOURCES,
+    fetch,
+)
 
 Say = Callable[[str], None]
 
@@ -35,6 +43,16 @@ def describe_table(folder: Path) -> str:
     table = nasbench201.load(folder)
     best = " / ".join(f"{table[column].max():.2f}" for column in nasbench201.BEST)
     return f"{nasbench201.FILE}: {len(table)} architectures, 200 epochs, best test accuracies {best}"
+
+
+def describe_nasbench101(folder: Path) -> str:
+    """Load and check NAS-Bench-101's table; one line on it.  Raises TruthError."""
+    table = nasbench101.load(folder)
+    runs = "all single runs" if _has_all_runs(table) else "not all single runs"
+    return (
+        f"{nasbench101.FILE}: {len(table)} architectures, {nasbench101.EPOCHS} epochs, best test accuracy "
+        f"{table['cifar10_test'].max():.2f}, {runs}"
+    )
 
 
 def describe_images(folder: Path, dataset: str) -> str:
@@ -64,6 +82,43 @@ def build_table(folder: Path, nats: Path | None, say: Say) -> None:
     nasbench201.save(table, folder)
     _discard(downloads)
     say(f"built {describe_table(folder)}")
+
+
+def build_nasbench101(folder: Path, file: Path | None, say: Say) -> None:
+    """Make sure of NAS-Bench-101's table with all single runs: keep it, or build it from the official file.
+
+    Args:
+        folder: the data folder.
+        file: `nasbench_only108.tfrecord` or `nasbench_full.tfrecord`; None downloads the former.
+        say: told each step in a line.
+
+    Raises:
+        UsageError: if the file cannot be had, or is not the benchmark's.
+    """
+    try:
+        if _has_all_runs(nasbench101.load(folder)):
+            say(f"kept {describe_nasbench101(folder)}")
+            return
+        say("replacing a table that lacks single runs")
+    except MissingTruth:
+        pass
+    except UsageError as error:
+        say(f"replacing a wrong table: {error}")
+    downloads: list[Path] = []
+    if file is None:
+        say(f"fetching {NASBENCH101_SOURCE.url}")
+        file = download(NASBENCH101_SOURCE, _downloads(folder), say)
+        downloads.append(file)
+    elif file.is_file() and sha256_of(file) not in (
+        NASBENCH101_SOURCE.sha256,
+        NASBENCH101_FULL_SOURCE.sha256,
+    ):
+        # No reason to refuse it: a file that was written anew has other bytes, and the table is checked.
+        say(f"note: {file} has neither of the official files' checksums; its content decides")
+    say(f"reading {file}")
+    nasbench101.save(convert101.from_tfrecord(file, say), folder)
+    _discard(downloads)
+    say(f"built {describe_nasbench101(folder)}")
 
 
 def build_images(folder: Path, dataset: str, imagenet16: Path | None, say: Say) -> None:
@@ -102,21 +157,28 @@ def save_images(arrays: Arrays, folder: Path, dataset: str) -> Path:
 
 
 def check_folder(folder: Path, say: Say) -> int:
-    """Check everything in a data folder.  Images may be missing, which is said.
+    """Check everything in a data folder.  NAS-Bench-101's table and images may be missing, which is said.
 
     Returns:
-        0 if all that is there is right, 2 if something is wrong or the table is missing.
+        0 if all that is there is right, 2 if something is wrong or NAS-Bench-201's table is missing.
     """
     code = 0
-    for describe in (describe_table, *(_describer(dataset) for dataset in FORMATS)):
+    for describe in (describe_table, describe_nasbench101, *(_describer(dataset) for dataset in FORMATS)):
         try:
             say(f"ok {describe(folder)}")
-        except MissingImages as error:
-            say(f"missing: {error}")
+        except (MissingImages, MissingTruth) as error:
+            needed = describe is describe_table
+            say(f"{'wrong' if needed else 'missing'}: {error}")
+            code = 2 if needed else code
         except UsageError as error:
             say(f"wrong: {error}")
             code = 2
     return code
+
+
+def _has_all_runs(table: pd.DataFrame) -> bool:
+    names = list(nasbench101.OPTIONAL)
+    return set(names) <= set(table.columns) and bool(table[names].notna().to_numpy().all())
 
 
 def _describer(dataset: str) -> Callable[[Path], str]:

@@ -6,9 +6,12 @@ import argparse
 from pathlib import Path
 
 from nasbench_eval.data.images import FORMATS
-from nasbench_eval.errors import guard
-from nasbench_eval.truth.build import build_images, build_table, check_folder
+from nasbench_eval.errors import UsageError, guard
+from nasbench_eval.truth.build import build_images, build_nasbench101, build_table, check_folder
 from nasbench_eval.truth.folder import VARIABLE, output_folder
+
+# Stands for no file being named after --nasbench101.
+_DOWNLOAD = Path()
 
 
 def main() -> int:
@@ -34,15 +37,29 @@ def _parser() -> argparse.ArgumentParser:
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--tables-only", action="store_true", help="build no images")
     only.add_argument("--images-only", action="store_true", help="build no tables")
+    only.add_argument(
+        "--nasbench101",
+        type=Path,
+        nargs="?",
+        const=_DOWNLOAD,
+        metavar="FILE",
+        help="build NAS-Bench-101's table and nothing else, from nasbench_only108.tfrecord or "
+        "nasbench_full.tfrecord (default: download the former, 523 MB)",
+    )
     return parser
 
 
 def _run() -> int:
     args = _parser().parse_args()
+    if args.nasbench101 is not None and (args.check or args.nats or args.imagenet16):
+        raise UsageError("--nasbench101 builds that table alone; leave out --check, --nats and --imagenet16")
     folder = output_folder(args.out)
     say(f"data folder {folder}")
     if args.check:
         return check_folder(folder, say)
+    if args.nasbench101 is not None:
+        build_nasbench101(folder, None if args.nasbench101 is _DOWNLOAD else args.nasbench101, say)
+        return 0
     if not args.images_only:
         build_table(folder, args.nats, say)
     if not args.tables_only:

@@ -1,9 +1,9 @@
 """Public sources of tables and images, what pins each, and how one is fetched.
 
-The archives of images are pinned by the sha256 of their bytes.  The files of accuracies are pinned by the
-sha256 of the numbers read from them (`digest`): every number that is used is covered, and columns that are
-not used, such as training accuracy, are not.  Those pins were computed from a table that was converted from
-these files before, not from the files' bytes.
+The archives of images and NAS-Bench-101's files are pinned by the sha256 of their bytes.  The public CSVs of
+accuracies are pinned by the sha256 of the numbers read from them (`digest`): every number that is used is
+covered, and columns that are not used, such as training accuracy, are not.  Those pins were computed from a
+table that was converted from these files before, not from the files' bytes.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ class Source:
         url: where it is.
         sha256: of its bytes; None where its numbers are pinned instead.
         content: `digest` of the numbers taken from it; None where its bytes are pinned.
+        size: bytes, where known.
     """
 
     url: str
     sha256: str | None = None
     content: str | None = None
+    size: int | None = None
 
     @property
     def name(self) -> str:
@@ -78,6 +80,18 @@ IMAGE_SOURCES: Mapping[str, Source] = {
     ),
 }
 
+# NAS-Bench-101: the trainings of 108 epochs, and those of 4, 12, 36 and 108 epochs.
+_NASBENCH101 = "https://storage.googleapis.com/nasbench"
+NASBENCH101_SOURCE = Source(
+    f"{_NASBENCH101}/nasbench_only108.tfrecord",
+    sha256="4c39c3936e36a85269881d659e44e61a245babcb72cb374eacacf75d0e5f4fd1",
+    size=522_767_376,
+)
+NASBENCH101_FULL_SOURCE = Source(
+    f"{_NASBENCH101}/nasbench_full.tfrecord",
+    sha256="3d64db8180fb1b0207212f9032205064312b6907a3bbc81eabea10db2f5c7e9c",
+)
+
 
 def digest(columns: Iterable[NDArray[Any]]) -> str:
     """sha256 of columns of numbers: their values to six decimals, one a line, `nan` where there is none."""
@@ -106,7 +120,7 @@ def fetch(source: Source, folder: Path) -> Path:
         )
     except OSError as error:  # everything that `requests` raises is one; some are a ValueError besides
         raise UsageError(
-            f"cannot fetch {source.url} ({_reason(error)}); fetch it by other means to {path} and run this "
+            f"cannot fetch {source.url} ({reason(error)}); fetch it by other means to {path} and run this "
             "again"
         ) from error
     except ValueError as error:
@@ -117,8 +131,9 @@ def fetch(source: Source, folder: Path) -> Path:
     return path
 
 
-def _reason(error: BaseException) -> str:
-    # The innermost cause is the one a person can act on: 'Connection refused', 'Name or service not known'.
+def reason(error: BaseException) -> str:
+    """What an error comes down to, on one line: 'Connection refused', 'Name or service not known'."""
+    # The innermost cause is the one a person can act on.
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return " ".join(str(error).split())[:200] or type(error).__name__

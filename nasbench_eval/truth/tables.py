@@ -9,11 +9,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import UnknownName
-from nasbench_eval.truth import nasbench201
+from nasbench_eval.truth import nasbench101, nasbench201
 
 # A search space with ground truth: the loader of its table from a data folder.
-TABLES: Mapping[str, Callable[[Path], pd.DataFrame]] = {"nasbench201": nasbench201.load}
+TABLES: Mapping[str, Callable[[Path], pd.DataFrame]] = {
+    "nasbench101": nasbench101.load,
+    "nasbench201": nasbench201.load,
+}
 
 DATASETS = ("cifar10", "cifar100", "imagenet16_120")
 SPLITS = ("val", "test")
@@ -36,17 +40,48 @@ def accuracy(table: pd.DataFrame, dataset: str, split: str) -> NDArray[np.float6
 
     Args:
         table: of `load_table`.
-        dataset: `cifar10`, `cifar100` or `imagenet16_120`.
+        dataset: `cifar10`, `cifar100` or `imagenet16_120`; NAS-Bench-101 has `cifar10` alone.
         split: `val` or `test`.
+
+    Returns:
+        Means over runs.  NAS-Bench-101's `val` is the first run's where the table has no mean, NaN where it
+        is unknown.
 
     Raises:
         UnknownName: if there is no such data set or split, or the table lacks it.
+        UsageError: if the search space has no accuracies on the data set.
     """
+    _check(table, dataset, split)
+    mean, run = f"{dataset}_{split}", f"{dataset}_{split}_run0"
+    column = run if mean not in table.columns and run in table.columns else mean
+    if column not in table.columns:
+        raise UnknownName("column", column, [str(name) for name in table.columns])
+    return table[column].to_numpy(dtype=np.float64, copy=True)
+
+
+def runs(table: pd.DataFrame, dataset: str, split: str) -> NDArray[np.float64]:
+    """Final accuracies of the single runs in percent, one row an architecture, in the table's order.
+
+    Args:
+        table, dataset, split: as for `accuracy`.
+
+    Returns:
+        As many columns as the table has runs, perhaps none; NaN where a run is unknown or does not exist.
+
+    Raises:
+        UnknownName, UsageError: as `accuracy`, but no column has to be there.
+    """
+    _check(table, dataset, split)
+    prefix = f"{dataset}_{split}_run"
+    columns = sorted(str(name) for name in table.columns if str(name).startswith(prefix))
+    return table[columns].to_numpy(dtype=np.float64, copy=True)
+
+
+def _check(table: pd.DataFrame, dataset: str, split: str) -> None:
     if dataset not in DATASETS:
         raise UnknownName("data set", dataset, DATASETS)
     if split not in SPLITS:
         raise UnknownName("split", split, SPLITS)
-    column = f"{dataset}_{split}"
-    if column not in table.columns:
-        raise UnknownName("column", column, [str(name) for name in table.columns])
-    return table[column].to_numpy(dtype=np.float64, copy=True)
+    # The column of hashes is NAS-Bench-101's alone.
+    if "hash" in table.columns and dataset != "cifar10":
+        raise UsageError(f"nasbench101 has accuracies on cifar10 alone, none on {dataset}")

@@ -1,4 +1,4 @@
-"""A table that obeys every law of NAS-Bench-201's and holds none of its numbers but the check values."""
+"""Tables that obey every law of the benchmarks' and hold none of their numbers but the check values."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from made_up101 import facts_of, make_table101
 
 from nasbench_eval.spaces.nasbench201 import OPERATIONS, NASBench201, unique_string
-from nasbench_eval.truth import build, convert
+from nasbench_eval.truth import build, convert, nasbench101
 from nasbench_eval.truth.nasbench201 import COLUMNS, RUNS
 from nasbench_eval.truth.sources import TABLE_SOURCES, Source, digest
 
@@ -62,6 +63,14 @@ def lawful() -> pd.DataFrame:
 def table(lawful: pd.DataFrame) -> pd.DataFrame:
     """A lawful table to spoil."""
     return lawful.copy()
+
+
+@pytest.fixture
+def table101(monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
+    """A small lawful table of NAS-Bench-101's form, whose facts are in place of the real ones."""
+    table = make_table101()
+    monkeypatch.setattr(nasbench101, "FACTS", facts_of(table))
+    return table
 
 
 def write_public(table: pd.DataFrame, folder: Path, address: str) -> dict[str, Source]:
