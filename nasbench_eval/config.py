@@ -5,22 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import Field, TypeAdapter, ValidationError
 
-from nasbench_eval import registry
+from nasbench_eval import registry, sampling
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.errors import UsageError
 from nasbench_eval.proxies.base import Proxy
 from nasbench_eval.spaces.base import SearchSpace
+from nasbench_eval.truth import tables
+from nasbench_eval.truth.folder import data_folder
 from nasbench_eval.worker import Job
 
 T = TypeVar("T")
@@ -33,6 +36,7 @@ class RunOptions:
     n: Annotated[int, Field(ge=1)] | Literal["all", "auto"]
     cpu_sample: Annotated[int, Field(ge=1)]
     sample_seed: Annotated[int, Field(ge=0)]
+    sampling: Literal["uniform", "stratified"]
     indices: tuple[int, ...] | None
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     device: Literal["auto", "cpu", "cuda"]
@@ -64,8 +68,8 @@ class Run:
     folder: Path
 
     def identity(self) -> dict[str, Any]:
-        """What decides the scores, as plain data."""
-        return _identity(self.job)
+        """What decides the scores and the sample, as plain data."""
+        return {**_identity(self.job), "sampling": self.options.sampling}
 
 
 def resolve(config: DictConfig) -> Run:
@@ -89,8 +93,8 @@ def resolve(config: DictConfig) -> Run:
     job = Job(space, datasets, proxies, options.seed)
     device = _device(options.device)
     workers = options.workers or (_cores() if device.type == "cpu" else 1)
-    folder = options.results / (_run_name(job) if options.run in (None, "") else str(options.run))
-    return Run(job, _indices(options, len(space), device), options, device, workers, folder)
+    folder = options.results / (_run_name(job, options) if options.run in (None, "") else str(options.run))
+    return Run(job, _indices(options, job, device), options, device, workers, folder)
 
 
 def typed(cls: type[T], values: Mapping[str, Any], what: str) -> T:
@@ -145,8 +149,12 @@ def _space(node: Any) -> SearchSpace:
 
 
 def _proxies(given: Mapping[str, dict[str, Any]], shared: Mapping[str, Any]) -> dict[str, Proxy]:
-    """Proxies by label; an option in `shared` goes to each that has it."""
-    classes = {label: registry.find("proxies", node.pop("name", label)) for label, node in given.items()}
+    """Proxies by label; an option in `shared` goes to each that has it.
+
+    A label without a name holds options that an experiment sets for a proxy which was not chosen.
+    """
+    given = {label: node for label, node in given.items() if "name" in node}
+    classes = {label: registry.find("proxies", node.pop("name")) for label, node in given.items()}
     every = {name for cls in classes.values() for name in _options_of(cls)}
     for key in shared:
         if key not in every:
@@ -192,9 +200,9 @@ def _identity(job: Job) -> dict[str, Any]:
     }
 
 
-def _run_name(job: Job) -> str:
+def _run_name(job: Job, options: RunOptions) -> str:
     """A folder name that is the same for the same configuration, so that a repeated command continues."""
-    text = json.dumps(_identity(job), sort_keys=True)
+    text = json.dumps(_identity(job), sort_keys=True) + options.sampling.removeprefix("uniform")
     what = "+".join(job.proxies) if len(job.proxies) < 4 else f"{len(job.proxies)}-proxies"
     return f"{job.space.name}-{'+'.join(job.datasets)}-{what}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
@@ -212,7 +220,8 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _indices(options: RunOptions, size: int, device: torch.device) -> tuple[int, ...]:
+def _indices(options: RunOptions, job: Job, device: torch.device) -> tuple[int, ...]:
+    size = len(job.space)
     if options.indices is not None:
         if not options.indices:
             raise UsageError("indices=[]: name at least one architecture")
@@ -227,10 +236,16 @@ def _indices(options: RunOptions, size: int, device: torch.device) -> tuple[int,
         return tuple(range(size))
     if n > size:
         raise UsageError(f"n={n}: the space has {size} architectures; n=all takes them all")
-    return sample(size, n, options.sample_seed)
+    if options.sampling == "uniform":
+        return sampling.uniform(size, n, options.sample_seed)
+    return sampling.stratified(_accuracy(options, job), n, options.sample_seed)
 
 
-def sample(size: int, n: int, seed: int) -> tuple[int, ...]:
-    """n of `size` indices at random without replacement; a smaller n is a prefix of a larger one."""
-    order: Sequence[int] = np.random.default_rng(seed).permutation(size)[:n].tolist()
-    return tuple(order)
+def _accuracy(options: RunOptions, job: Job) -> NDArray[np.float64]:
+    """The test accuracies that a stratified sample is drawn by."""
+    if len(job.datasets) > 1:
+        raise UsageError(
+            f"sampling=stratified draws by the accuracies of one data set, not of {', '.join(job.datasets)}"
+        )
+    table = tables.load_table(job.space.name, data_folder(options.data))
+    return tables.accuracy(table, next(iter(job.datasets)), "test")

@@ -247,6 +247,8 @@ def _earlier(known: Mapping[str, Any], record: Mapping[str, Any]) -> list[dict[s
 def _joined(folder: Path, known: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[str, Any]:
     """The identity with the folder's own data sets and proxies added; refuses a contradiction."""
     joined = dict(identity)
+    if known:  # of runs older than the option
+        known = {"sampling": "uniform", **known}
     for key, value in identity.items():
         if key not in known:
             continue

@@ -23,11 +23,11 @@ import torch
 import torch.nn.functional as F
 
 from nasbench_eval import registry
-from nasbench_eval.config import sample
 from nasbench_eval.data.batches import Batches
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.passes.weights import draw
 from nasbench_eval.proxies.base import Proxy
+from nasbench_eval.sampling import uniform
 from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.worker import Job, configure_process, score_architecture
 
@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--indices", type=int, nargs="+", help="these cells instead, by index")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     arguments = parser.parse_args()
-    cells = arguments.indices or sample(len(NASBench201()), arguments.cells, 0)
+    cells = arguments.indices or uniform(len(NASBench201()), arguments.cells, 0)
     context = multiprocessing.get_context("spawn")
     median = f"forward-backward passes (median of {len(cells)} cells)"
     print(f"| proxy | {median} | range | peak host memory, GiB |\n|---|---:|---|---:|", flush=True)

@@ -18,9 +18,9 @@ from contextlib import nullcontext
 import torch
 import torch.nn.functional as F
 
-from nasbench_eval.config import sample
 from nasbench_eval.passes.twice import twice_differentiable
 from nasbench_eval.passes.weights import draw
+from nasbench_eval.sampling import uniform
 from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.worker import configure_process
 
@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=3, help="cells to take the median over (3)")
     parser.add_argument("--allocator", choices=["kept", "default"], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    cells = sample(len(NASBench201()), arguments.cells, 1)
+    cells = uniform(len(NASBench201()), arguments.cells, 1)
     if arguments.allocator:
         print(time_allocator(cells, kept=arguments.allocator == "kept"))
         return

@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from hypothesis import given
-from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from nasbench_eval.config import Run, resolve, sample
+from nasbench_eval.config import Run, resolve
 from nasbench_eval.errors import UsageError
 from nasbench_eval.overrides import choices
 from nasbench_eval.paths import config_folder
+from nasbench_eval.truth import tables
 
 
 def run_of(*overrides: str) -> Run:
@@ -40,20 +40,6 @@ def test_every_other_file_resolves(group: str) -> None:
         assert run_of(f"{group}={name}" if group != "dataset" else f"dataset=[{name}]").indices
 
 
-def test_a_smaller_sample_is_a_prefix_of_a_larger_one() -> None:
-    assert sample(15625, 500, 0)[:100] == sample(15625, 100, 0)
-    assert sample(15625, 100, 1) != sample(15625, 100, 0)
-    assert sample(15625, 5, 0) == (11759, 10533, 8177, 7648, 14936)  # part of the contract
-
-
-@given(st.integers(1, 300), st.data())
-def test_a_sample_has_no_repetition(size: int, data: st.DataObject) -> None:
-    n = data.draw(st.integers(1, size))
-    drawn = sample(size, n, data.draw(st.integers(0, 1000)))
-    assert len(set(drawn)) == n
-    assert set(drawn) <= set(range(size))
-
-
 def test_indices_and_all_and_auto(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_of("indices=[7,3,7]").indices == (7, 3)
     assert run_of("n=all").indices == tuple(range(15625))
@@ -61,6 +47,38 @@ def test_indices_and_all_and_auto(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     auto = run_of("n=auto", "cpu_sample=12")
     assert (len(auto.indices), auto.device.type, auto.workers) == (15625, "cuda", 1)
+
+
+def test_an_experiments_options_are_for_the_chosen_proxies() -> None:
+    run = run_of("experiment=figure2_reduced", "proxy=[zen,flops]")
+    assert set(run.job.proxies) == {"zen", "flops"}
+    assert run.job.proxies["zen"].batch_size == 8  # type: ignore[attr-defined]
+
+
+def write_table(folder: Path, monkeypatch: pytest.MonkeyPatch, accuracy: list[float]) -> None:
+    table = pd.DataFrame({"cifar10_test": accuracy})
+    monkeypatch.setattr(
+        tables, "load_table", lambda space, where: {("nasbench201", folder): table}[space, where]
+    )
+
+
+def test_a_stratified_sample_is_drawn_by_accuracy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    accuracy = [90.0] * 15_620 + [10.0, 20.0, 30.0, 40.0, 50.0]
+    write_table(tmp_path, monkeypatch, accuracy)
+    run = run_of("sampling=stratified", "n=6", f"data={tmp_path}")
+    assert {15_620, 15_621, 15_622, 15_623, 15_624} < set(run.indices)
+    assert run.identity()["sampling"] == "stratified"
+    assert run.folder != run_of("n=6").folder
+
+
+def test_a_stratified_sample_is_of_one_data_set(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="one data set, not of cifar10, cifar100"):
+        run_of("sampling=stratified", "dataset=[cifar10,cifar100]", f"data={tmp_path}")
+
+
+def test_a_stratified_sample_needs_accuracies(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no NAS-Bench-201 table"):
+        run_of("sampling=stratified", f"data={tmp_path}")
 
 
 def test_the_name_of_a_run_follows_what_decides_the_scores() -> None:

@@ -450,3 +450,12 @@ def test_a_proxy_whose_scores_were_deleted_may_come_back_with_other_options(tmp_
     for file in (tmp_path / "scores/space=toy/dataset=a/proxy=i").iterdir():
         file.unlink()
     opened(tmp_path, with_intrain(dead_layers="collapsed")).close()
+
+
+@pytest.mark.parametrize("first", ["uniform", None])
+def test_uniform_and_stratified_samples_do_not_mix(tmp_path: Path, first: str | None) -> None:
+    before = IDENTITY if first is None else {**IDENTITY, "sampling": first}  # None: older than the option
+    opened(tmp_path, before).close()
+    opened(tmp_path, {**IDENTITY, "sampling": "uniform"}).close()
+    with pytest.raises(UsageError, match="made with sampling=uniform, now sampling=stratified"):
+        opened(tmp_path, {**IDENTITY, "sampling": "stratified"})

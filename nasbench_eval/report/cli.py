@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nasbench_eval import __version__
+from nasbench_eval import __version__, registry
 from nasbench_eval.errors import UsageError, guard
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.report.correlation import CONFIDENCE
@@ -28,12 +28,14 @@ from nasbench_eval.report.spec import (
 )
 from nasbench_eval.report.tables import Reporter, Settings, Table, Truth
 from nasbench_eval.report.values import require_members
+from nasbench_eval.spaces.base import Names
 from nasbench_eval.truth import tables as truth_tables
 from nasbench_eval.truth.folder import data_folder
 
 # What a run's record is expected to say about itself; folders of the machine it ran on stay out.
 RECORDED = ("space", "datasets", "proxies", "seed", "cells", "versions", "commit", "device")
-TABLES = "table1,table3"
+# The papers' tables, of which a run's space decides which are made.
+TABLES = ("table1", "table3", "figure2")
 
 
 def main() -> int:
@@ -46,8 +48,7 @@ def report(arguments: argparse.Namespace) -> int:
     if arguments.resamples < 0:
         raise UsageError("--resamples must be 0 or more")
     scores = read_runs(arguments.run)
-    wished = [name for names in arguments.table or [TABLES] for name in names.split(",")]
-    specs = [load_table_spec(name) for name in dict.fromkeys(wished)]
+    specs = wished_tables(arguments.table, scores)
     for aggregate in dict.fromkeys(arguments.aggregate):
         specs = with_aggregate(specs, aggregate, scores)
     splits = ("test", "val") if arguments.split == "both" else (arguments.split,)
@@ -71,6 +72,18 @@ def report(arguments: argparse.Namespace) -> int:
         ) from error
     print(f"written to {folder}: " + ", ".join(f"{name}{'/'.join(ends)}" for name, ends in written.items()))
     return 0
+
+
+def wished_tables(wish: Sequence[str] | None, scores: Scores) -> list[tuple[str, TableSpec]]:
+    """The tables that are named, comma-separated; without a wish the papers' on the spaces of the scores."""
+    if wish:
+        return [load_table_spec(name) for name in dict.fromkeys(",".join(wish).split(","))]
+    every = [load_table_spec(name) for name in TABLES]
+    fitting = [(name, spec) for name, spec in every if spec.space in scores.spaces()]
+    if not fitting:
+        spaces = ", ".join(scores.spaces())
+        raise UsageError(f"no table of the package is about {spaces}; define one and name it with --table")
+    return fitting
 
 
 def with_aggregate(
@@ -114,7 +127,7 @@ def load_truth(space: str, folder: Path | None) -> Truth:
     def accuracy(dataset: str, split: str) -> npt.NDArray[np.float64]:
         return truth_tables.accuracy(frame, dataset, split)
 
-    return Truth(list(frame["arch"]) if "arch" in frame.columns else None, accuracy)
+    return Truth(Names(registry.find("spaces", space)()), accuracy)
 
 
 def write_tables(tables: Sequence[Table], scores: Scores, folder: Path) -> dict[str, list[str]]:
@@ -195,7 +208,8 @@ def _arguments() -> argparse.Namespace:
         "--table",
         action="append",
         metavar="NAME[,NAME]",
-        help=f"tables: {', '.join(table_names())}, or the path of a YAML file; may be repeated ({TABLES})",
+        help=f"tables: {', '.join(table_names())}, or the path of a YAML file; may be repeated "
+        f"({', '.join(TABLES)}, as far as they are about the run's space)",
     )
     add(
         "--aggregate",

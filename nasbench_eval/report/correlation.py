@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -11,10 +10,22 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from nasbench_eval.report.bootstrap import CONFIDENCE, bootstrap, dense_ranks, interval, resample_indices
+
+__all__ = [
+    "CONFIDENCE",
+    "Correlation",
+    "Failures",
+    "Sample",
+    "correlate",
+    "judged",
+    "kendall_tau",
+    "resample_indices",
+    "spearman_rho",
+]
+
 Failures: TypeAlias = Literal["worst", "omit"]
 Vector: TypeAlias = npt.NDArray[Any]
-
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -42,47 +53,46 @@ class Correlation:
     constant: bool = False
 
 
-def kendall_tau(x: Vector, y: Vector) -> float:
-    """Kendall τ-b of two finite vectors of equal length; NaN if either is constant or shorter than 2.
+@dataclass(frozen=True)
+class Sample:
+    """The architectures a score is judged on, after the failure rule.
 
-    τ-b = (C − D) / √((C + D + X)(C + D + Y)) with C concordant and D discordant pairs, X and Y the pairs
-    tied in x alone and in y alone (Kendall 1945).
+    Attributes:
+        n: architectures with a known accuracy, failed ones included.
+        n_failed: of these, the ones without a finite score.
+        codes: dense ranks of the scores from 0, failures the lowest; shape (M,), M = n, or n − n_failed where
+            failures are left out.
+        accuracy: shape (M,), any unit.
     """
-    if len(x) < 2:
-        return math.nan
-    # The p-value is thrown away; "asymptotic" keeps SciPy from counting permutations for small samples.
-    return float(stats.kendalltau(x, y, method="asymptotic").statistic)
+
+    n: int
+    n_failed: int
+    codes: npt.NDArray[np.int64]
+    accuracy: npt.NDArray[np.float64]
+
+    @property
+    def n_tied(self) -> int:
+        """Architectures whose score another one shares."""
+        shared = np.bincount(self.codes)
+        return int(shared[shared > 1].sum())
+
+    @property
+    def constant(self) -> bool:
+        """Whether the scores to rank are all equal, or none is left."""
+        return self.n > 0 and (len(self.codes) == 0 or bool((self.codes == 0).all()))
 
 
-def spearman_rho(x: Vector, y: Vector) -> float:
-    """Spearman ρ of two finite vectors of equal length; NaN if either is constant or shorter than 2.
-
-    Pearson's correlation of the ranks, ties sharing their mean rank.
-    """
-    return _rho_of_codes(_codes(np.asarray(x)), _codes(np.asarray(y)))
-
-
-def correlate(
-    scores: Vector,
-    accuracy: Vector,
-    *,
-    failures: Failures = "worst",
-    resamples: int = 1000,
-    seed: int = 0,
-) -> Correlation:
-    """Kendall τ-b and Spearman ρ of scores and accuracies, signed, with percentile bootstrap intervals.
+def judged(scores: Vector, accuracy: Vector, failures: Failures = "worst") -> Sample:
+    """Apply the failure rule, which is the same for every statistic of the report.
 
     A score that is NaN or infinite is a failure: it ranks below every finite score, tied with the other
     failures (`worst`), or is left out (`omit`). Architectures without an accuracy (NaN) are no part of the
-    sample. The resamples depend on `seed` and the sample size alone, so two scores of the same architectures
-    are judged on the same resamples. A resample in which a vector is constant counts for nothing.
+    sample.
 
     Args:
         scores: one score an architecture, higher meaning better; shape (N,).
         accuracy: their accuracies in the same order; shape (N,), any unit.
         failures: `worst` or `omit`.
-        resamples: bootstrap resamples of whole architectures; 0 leaves the intervals NaN.
-        seed: of the resampling.
 
     Raises:
         ValueError: if the shapes differ.
@@ -98,56 +108,72 @@ def correlate(
         scores, accuracy = scores[good], accuracy[good]
     else:
         scores = np.where(good, scores, -np.inf)
-    if len(scores) == 0:
-        return Correlation(n=n, n_failed=n_failed, constant=n > 0)
+    return Sample(n, n_failed, dense_ranks(scores), accuracy)
 
-    x, y = _codes(scores), _codes(accuracy)
-    shared = np.bincount(x)
-    taus, rhos = _bootstrap(x, y, resamples, seed)
-    tau_low, tau_high = _interval(taus)
-    rho_low, rho_high = _interval(rhos)
+
+def kendall_tau(x: Vector, y: Vector) -> float:
+    """Kendall τ-b of two finite vectors of equal length; NaN if either is constant or shorter than 2.
+
+    τ-b = (C − D) / √((C + D + X)(C + D + Y)) with C concordant and D discordant pairs, X and Y the pairs
+    tied in x alone and in y alone (Kendall 1945).
+    """
+    if len(x) < 2:
+        return math.nan
+    # The p-value is thrown away. "asymptotic" keeps SciPy from counting permutations for small samples, and
+    # divides by zero for two.
+    method: Literal["asymptotic", "auto"] = "asymptotic" if len(x) > 2 else "auto"
+    return float(stats.kendalltau(x, y, method=method).statistic)
+
+
+def spearman_rho(x: Vector, y: Vector) -> float:
+    """Spearman ρ of two finite vectors of equal length; NaN if either is constant or shorter than 2.
+
+    Pearson's correlation of the ranks, ties sharing their mean rank.
+    """
+    return _rho_of_codes(dense_ranks(np.asarray(x)), dense_ranks(np.asarray(y)))
+
+
+def correlate(
+    scores: Vector,
+    accuracy: Vector,
+    *,
+    failures: Failures = "worst",
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Correlation:
+    """Kendall τ-b and Spearman ρ of scores and accuracies, signed, with percentile bootstrap intervals.
+
+    The failure rule is that of `judged`. The resamples depend on `seed` and the sample size alone, so two
+    scores of the same architectures are judged on the same resamples. A resample in which a vector is
+    constant counts for nothing.
+
+    Args:
+        scores: one score an architecture, higher meaning better; shape (N,).
+        accuracy: their accuracies in the same order; shape (N,), any unit.
+        failures: `worst` or `omit`.
+        resamples: bootstrap resamples of whole architectures; 0 leaves the intervals NaN.
+        seed: of the resampling.
+
+    Raises:
+        ValueError: if the shapes differ.
+    """
+    sample = judged(scores, accuracy, failures)
+    x, y = sample.codes, dense_ranks(sample.accuracy)
+    [taus], [rhos] = bootstrap([x], y, resamples=resamples, seed=seed)
+    tau_low, tau_high = interval(taus)
+    rho_low, rho_high = interval(rhos)
     return Correlation(
-        n=n,
-        n_failed=n_failed,
-        n_tied=int(shared[shared > 1].sum()),
+        n=sample.n,
+        n_failed=sample.n_failed,
+        n_tied=sample.n_tied,
         tau=kendall_tau(x, y),
         tau_low=tau_low,
         tau_high=tau_high,
         rho=_rho_of_codes(x, y),
         rho_low=rho_low,
         rho_high=rho_high,
-        constant=len(shared) == 1,
+        constant=sample.constant,
     )
-
-
-def resample_indices(n: int, resamples: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
-    """Bootstrap samples of `range(n)`, each of shape (n,); a function of the three arguments alone."""
-    generator = np.random.default_rng(seed)
-    for _ in range(resamples):
-        yield generator.integers(0, n, size=n)
-
-
-def _bootstrap(x: Vector, y: Vector, resamples: int, seed: int) -> tuple[list[float], list[float]]:
-    taus, rhos = [], []
-    for chosen in resample_indices(len(x), resamples, seed):
-        x_chosen, y_chosen = x[chosen], y[chosen]
-        taus.append(kendall_tau(x_chosen, y_chosen))
-        rhos.append(_rho_of_codes(x_chosen, y_chosen))
-    return taus, rhos
-
-
-def _interval(values: list[float]) -> tuple[float, float]:
-    finite = np.array([value for value in values if math.isfinite(value)])
-    if len(finite) == 0:
-        return math.nan, math.nan
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(finite, [tail, 1 - tail])
-    return float(low), float(high)
-
-
-def _codes(values: Vector) -> npt.NDArray[np.int64]:
-    """Dense ranks from 0: ranked once, so that a resample only has to pick and count integers."""
-    return np.unique(values, return_inverse=True)[1].astype(np.int64, copy=False)
 
 
 def _rho_of_codes(x: npt.NDArray[np.int64], y: npt.NDArray[np.int64]) -> float:

@@ -17,6 +17,7 @@ from nasbench_eval.report.published import published_correlation
 from nasbench_eval.report.scores import Part, Scores
 from nasbench_eval.report.spec import RowSpec, TableSpec
 from nasbench_eval.report.values import row_values
+from nasbench_eval.sampling import BANDS
 
 CSV_COLUMNS = [
     "proxy",
@@ -131,7 +132,17 @@ class Reporter:
             notes.update(dict.fromkeys([*complaints, *_constant_note(row, dataset, found)]))
         rows = pd.DataFrame(records)
         remarks = [note for row in spec.rows + ours for note in _row_notes(row, rows)]
-        return Table(name, spec, self.settings, chosen, rows, (*notes, *_tie_note(rows), *remarks))
+        notes.update(dict.fromkeys([*_tie_note(rows), *remarks, *self._sample_notes(spec.space)]))
+        return Table(name, spec, self.settings, chosen, rows, tuple(notes))
+
+    def _sample_notes(self, space: str) -> list[str]:
+        return [
+            f"{run.name}: architectures drawn in equal numbers from {BANDS} bands of accuracy, not at random; "
+            "correlations over such a sample are not the space's"
+            for run in self.scores.runs
+            if run.config.get("sampling") == "stratified"
+            and any(part.space == space and self.scores.origin[part] is run for part in self.scores.frames)
+        ]
 
     def _others(self, spec: TableSpec) -> list[RowSpec]:
         named = {row.label for row in spec.rows + spec.ours} | {row.name for row in spec.rows + spec.ours}
@@ -164,11 +175,11 @@ def _matched(truth: Truth, part: Part, values: pd.DataFrame, split: str) -> npt.
             f"the accuracies of {part.space} end at {len(accuracy) - 1}"
         )
     if truth.archs is not None and "arch" in values.columns:
-        known = np.asarray(truth.archs, dtype=object)[index]
-        wrong = np.flatnonzero(known != values["arch"].to_numpy(dtype=object))
-        if len(wrong):
+        stored = zip(index.tolist(), values["arch"], strict=True)
+        wrong = next((i for i, arch in stored if truth.archs[i] != arch), None)
+        if wrong is not None:
             raise UsageError(
-                f"architecture {index[wrong[0]]} of {part.space} is not the same in the scores of "
+                f"architecture {wrong} of {part.space} is not the same in the scores of "
                 f"'{part.label}' and in the table of accuracies"
             )
     matched: npt.NDArray[np.float64] = accuracy[index]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, overload
 
 from torch import Tensor, nn
 
@@ -71,3 +73,29 @@ class SearchSpace(Protocol):
     def canonical(self, arch: Any) -> Any:
         """One representative for all architectures isomorphic to this one."""
         ...
+
+    def neighbours(self, arch: Any) -> list[Any]:
+        """The other architectures of the space that one edit leads to."""
+        ...
+
+
+@dataclass(frozen=True)
+class Names(Sequence[str]):
+    """The texts of a space's architectures by index, each made when it is first asked for."""
+
+    space: SearchSpace
+    _known: dict[int, str] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.space)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if index not in self._known:
+            self._known[index] = self.space.format(self.space.arch(index))
+        return self._known[index]

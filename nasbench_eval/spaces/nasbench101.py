@@ -163,6 +163,7 @@ def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
+@lru_cache(maxsize=1 << 16)
 def module_hash(cell: Cell) -> str:
     """The benchmark's hash, 32 hexadecimal digits, equal for isomorphic cells (Ying et al. 2019, S1).
 

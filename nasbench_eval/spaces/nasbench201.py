@@ -149,6 +149,12 @@ class NASBench201:
         """The first cell in the benchmark's order with the same `unique_string`."""
         return _representatives()[unique_string(arch)]
 
+    def neighbours(self, arch: Cell) -> list[Cell]:
+        """The 24 cells with another operation on one edge."""
+        before_after = [(arch.operations[:edge], arch.operations[edge + 1 :]) for edge in range(len(EDGES))]
+        every = [Cell((*before, o, *after)) for before, after in before_after for o in OPERATIONS]
+        return [cell for cell in every if cell != arch]
+
     def build(self, arch: Cell, *, num_classes: int) -> Network:
         """The macro network of the paper around a cell: stem, 3 x N cells, two reductions, classifier."""
         with torch.device("meta"):  # drawing default weights only to overwrite them would be wasted

@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 from made_up import N, WriteRun
 
+from nasbench_eval.errors import UsageError
 from nasbench_eval.report import cli
 from nasbench_eval.report.draw import draw_latex, draw_markdown, draw_text, latex_escape
 from nasbench_eval.report.scores import read_runs
 from nasbench_eval.report.spec import load_table_spec
 from nasbench_eval.report.tables import CSV_COLUMNS, Reporter, Settings, Table, Truth
+from nasbench_eval.spaces.nasbench201 import NASBench201
 
 
 @pytest.fixture
@@ -226,6 +228,19 @@ def test_errors_are_one_line_and_exit_two(
     assert not (run / "tables").exists()
 
 
+def test_the_papers_tables_are_those_about_the_runs_space(write_run: WriteRun) -> None:
+    parts = {("snip", "cifar10"): {"score": np.arange(N, dtype=float)}}
+
+    def tables(space: str) -> list[str]:
+        scores = read_runs([write_run(parts, name=space, space=space)])
+        return [name for name, _ in cli.wished_tables(None, scores)]
+
+    assert tables("nasbench201") == ["table1", "table3"]
+    assert tables("nasbench101") == ["figure2"]
+    with pytest.raises(UsageError, match="no table of the package is about elsewhere"):
+        tables("elsewhere")
+
+
 def test_a_missing_run_exits_two(
     tmp_path: Path, truth: Truth, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -234,14 +249,16 @@ def test_a_missing_run_exits_two(
 
 
 def test_accuracies_come_from_the_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    frame = pd.DataFrame({"arch": ["a", "b"], "cifar10_val": [1.0, 2.0], "cifar10_test": [3.0, 4.0]})
+    frame = pd.DataFrame({"cifar10_val": [1.0, 2.0], "cifar10_test": [3.0, 4.0]})
     asked: list[tuple[str, Path]] = []
     monkeypatch.setattr(
         cli.truth_tables, "load_table", lambda space, folder: asked.append((space, folder)) or frame
     )
     found = cli.load_truth("nasbench201", tmp_path)
     assert asked == [("nasbench201", tmp_path)]
-    assert found.archs == ["a", "b"]
+    assert found.archs is not None
+    assert found.archs[1462] == NASBench201().format(NASBench201().arch(1462))
+    assert len(found.archs) == 15625
     assert found.accuracy("cifar10", "val").tolist() == [1.0, 2.0]
 
 

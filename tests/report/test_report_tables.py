@@ -346,3 +346,13 @@ def test_a_table_of_ones_own(write_run: WriteRun, truths: dict[str, Truth]) -> N
     scores = read_runs([write_run({("snip", "cifar10"): {"score": rng(0).normal(size=N)}})])
     rows = Reporter(scores, truths, QUICK).table("own", spec).rows
     assert rows[["proxy", "split", "n"]].to_numpy().tolist() == [["twice", "val", N]]
+
+
+def test_a_stratified_sample_is_said_to_be_one(write_run: WriteRun, truths: dict[str, Truth]) -> None:
+    parts = {("snip", "cifar10"): {"score": np.arange(N, dtype=float)}}
+    spec = load_table_spec("table1")[1]
+    uniform = read_runs([write_run(parts, name="u", config={"sampling": "uniform"})])
+    stratified = read_runs([write_run(parts, name="s", config={"sampling": "stratified"})])
+    said = "s: architectures drawn in equal numbers from 10 bands of accuracy, not at random"
+    assert not any("drawn" in note for note in Reporter(uniform, truths, QUICK).table("t", spec).notes)
+    assert any(said in note for note in Reporter(stratified, truths, QUICK).table("t", spec).notes)

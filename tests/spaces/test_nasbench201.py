@@ -233,6 +233,14 @@ def test_canonical_cells_of_the_whole_space() -> None:
     assert all(index[cell] <= i for i, cell in enumerate(representatives))
 
 
+def test_neighbours_differ_in_one_operation() -> None:
+    cell = SPACE.parse(STATED)
+    neighbours = SPACE.neighbours(cell)
+    assert len(set(neighbours)) == len(neighbours) == 24
+    for neighbour in neighbours:
+        assert sum(a != b for a, b in zip(cell.operations, neighbour.operations, strict=True)) == 1
+
+
 # Networks
 
 

@@ -1,0 +1,36 @@
+"""Which architectures of a space are scored: drawn uniformly, or evenly over the range of accuracies."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+BANDS = 10
+
+
+def uniform(size: int, n: int, seed: int) -> tuple[int, ...]:
+    """n of `size` indices at random without replacement; a smaller n is a prefix of a larger one."""
+    order: list[int] = np.random.default_rng(seed).permutation(size)[:n].tolist()
+    return tuple(order)
+
+
+def stratified(accuracy: NDArray[np.float64], n: int, seed: int) -> tuple[int, ...]:
+    """n indices without replacement, in equal numbers from ten bands of accuracy of equal width.
+
+    The bands take turns; one that has no architecture left is passed over.  A smaller n is a prefix of a
+    larger one.  Such a sample holds far more bad architectures than the space: it says how well a proxy tells
+    bad, middling and good ones apart, which can differ a lot from its correlation over the space.
+
+    Args:
+        accuracy: of each architecture, shape (N,), any unit; those without one (NaN) are never drawn.
+        n: how many; no more are drawn than have an accuracy.
+        seed: of the draw.
+    """
+    shuffled = np.random.default_rng(seed).permutation(np.flatnonzero(np.isfinite(accuracy)))
+    edges = np.histogram_bin_edges(accuracy[shuffled], bins=BANDS)
+    band = np.searchsorted(edges[1:-1], accuracy[shuffled], side="right")
+    by_band = np.argsort(band, kind="stable")
+    first = np.searchsorted(band[by_band], band[by_band])
+    turn = np.arange(len(shuffled)) - first  # how many of its band come before it
+    order: list[int] = shuffled[by_band[np.argsort(turn, kind="stable")]][:n].tolist()
+    return tuple(order)

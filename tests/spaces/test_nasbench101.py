@@ -1,0 +1,442 @@
+"""NAS-Bench-101: its cells, their order, hashes and names, and the networks around them."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from itertools import permutations, product
+from pathlib import Path
+from typing import Any
+
+import networkx
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nasbench_pytorch.model import Network as ReferenceNetwork
+from nasbench_pytorch.model.graph_util import hash_module, is_full_dag
+from nasbench_pytorch.model.model_spec import ModelSpec
+from torch import nn
+
+from nasbench_eval.passes.weights import draw
+from nasbench_eval.registry import find
+from nasbench_eval.seeding import generator
+from nasbench_eval.spaces import _nasbench101_order as order
+from nasbench_eval.spaces.nasbench101 import (
+    OPERATIONS,
+    Cell,
+    MalformedCell,
+    NASBench101,
+    from_matrix,
+    module_hash,
+    prune,
+)
+
+SPACE = NASBench101()
+THIN = NASBench101(channels=8, cells_per_stack=1)
+TABLE = Path(os.environ.get("NASBENCH_EVAL_DATA") or "/nowhere") / "nasbench101.parquet"
+with_table = pytest.mark.skipif(
+    not TABLE.is_file(), reason="NASBENCH_EVAL_DATA names no folder with nasbench101.parquet"
+)
+NAMES = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
+
+# The benchmark's own name for a cell, and its number of parameters, which its paper's repository states.
+STATED, STATED_PARAMS = "00005c142e6f48ac74fdcf73e3439874", 8_555_530
+
+indices = st.integers(0, len(SPACE) - 1)
+cells = st.builds(SPACE.arch, indices)
+
+
+def matrix(cell: Cell) -> np.ndarray[Any, np.dtype[np.int64]]:
+    found = np.zeros((cell.vertices, cell.vertices), dtype=np.int64)
+    for source, target in cell.edges:
+        found[source, target] = 1
+    return found
+
+
+def names(cell: Cell) -> list[str]:
+    return ["input", *(NAMES[OPERATIONS.index(operation)] for operation in cell.operations), "output"]
+
+
+def drawn(seed: int, n: int) -> list[int]:
+    return random.Random(seed).sample(range(len(SPACE)), n)
+
+
+def reference_spec(graph: np.ndarray[Any, Any], operations: list[str]) -> Any:
+    """nasbench_pytorch's pruned form of a graph; None where no path is left, on which it stumbles."""
+    try:
+        return ModelSpec(graph, list(operations))
+    except RuntimeError:
+        return None
+
+
+# The list of cells
+
+
+def test_the_registry_finds_it() -> None:
+    assert find("spaces", "nasbench101") is NASBench101
+    assert SPACE.name == "nasbench101"
+    assert len(SPACE) == 423_624
+
+
+def brute_force(vertices: int) -> Iterator[tuple[np.ndarray[Any, Any], tuple[int, ...]]]:
+    """Every labelled graph of the definition, isomorphic ones included, by the benchmark's own functions."""
+    pairs = [(s, t) for t in range(1, vertices) for s in range(t)]
+    for present in product((0, 1), repeat=len(pairs)):
+        graph = np.zeros((vertices, vertices), dtype=np.int64)
+        for (s, t), bit in zip(pairs, present, strict=True):
+            graph[s, t] = bit
+        if is_full_dag(graph) and graph.sum() <= 9:
+            for labels in product(range(3), repeat=vertices - 2):
+                yield graph, labels
+
+
+@pytest.mark.parametrize("vertices", [2, 3, 4])
+def test_the_enumeration_is_complete_and_has_no_cell_twice(vertices: int) -> None:
+    found = set()
+    numbers, labellings = order.enumerate_cells(vertices)
+    for number, codes in zip(numbers, labellings, strict=True):
+        for code in codes:
+            labels = order.labelling(int(code), vertices)
+            cell = Cell(tuple(OPERATIONS[i] for i in labels), order.edge_list(int(number), vertices))
+            assert module_hash(cell) not in found
+            found.add(module_hash(cell))
+    expected = {hash_module(graph, [-1, *labels, -2]) for graph, labels in brute_force(vertices)}
+    assert found == expected
+
+
+def test_the_stored_list_is_the_enumeration() -> None:
+    stored = order.load()
+    graphs, size = 0, 0
+    for vertices in range(2, 8):
+        numbers, labellings = order.enumerate_cells(vertices)
+        here = slice(graphs, graphs + len(numbers))
+        assert (stored.vertices[here] == vertices).all()
+        assert stored.bits[here].tolist() == numbers.tolist()
+        expected = [(graphs + g, int(code)) for g, codes in enumerate(labellings) for code in codes]
+        mine = stored.vertices[stored.graph] == vertices
+        pairs = zip(stored.graph[mine].tolist(), stored.labelling[mine].tolist(), strict=True)
+        assert sorted(pairs) == expected
+        graphs, size = graphs + len(numbers), size + len(expected)
+    assert (graphs, size) == (len(stored.bits), len(SPACE))
+
+
+def test_the_order_is_that_of_the_hashes() -> None:
+    sampled = sorted(drawn(0, 2000))
+    hashes = [module_hash(SPACE.arch(index)) for index in sampled]
+    assert hashes == sorted(hashes)
+    together = [module_hash(SPACE.arch(index)) for index in range(200_000, 200_500)]
+    assert together == sorted(set(together))
+    assert module_hash(SPACE.arch(0)) == STATED
+
+
+@with_table
+def test_the_order_and_the_graphs_are_the_tables() -> None:
+    table = pd.read_parquet(TABLE, columns=["hash", "adjacency", "ops"])
+    assert len(table) == len(SPACE)
+    for index in drawn(1, 3000):
+        cell = SPACE.arch(index)
+        row = table.iloc[index]
+        assert module_hash(cell) == row["hash"]
+        assert "".join(map(str, matrix(cell).ravel())) == row["adjacency"]
+        assert ",".join(names(cell)) == row["ops"]
+
+
+@pytest.mark.parametrize("index", [-1, len(SPACE)])
+def test_no_such_index(index: int) -> None:
+    with pytest.raises(IndexError, match="0 to 423623"):
+        SPACE.arch(index)
+
+
+# Hashes and isomorphism
+
+
+@given(cells)
+def test_the_hash_is_the_benchmarks(cell: Cell) -> None:
+    labels = [-1, *map(OPERATIONS.index, cell.operations), -2]
+    assert module_hash(cell) == hash_module(matrix(cell), labels)
+
+
+def isomorphic_forms(cell: Cell) -> Iterator[Cell]:
+    last = cell.vertices - 1
+    for interior in permutations(range(1, last)):
+        place = (0, *interior, last)
+        moved = tuple((place[s], place[t]) for s, t in cell.edges)
+        if all(s < t for s, t in moved):
+            operations = [""] * (last - 1)
+            for vertex, operation in enumerate(cell.operations, start=1):
+                operations[place[vertex] - 1] = operation
+            yield Cell(tuple(operations), moved)
+
+
+@given(cells)
+def test_isomorphic_cells_share_hash_and_representative(cell: Cell) -> None:
+    forms = list(isomorphic_forms(cell))
+    assert {module_hash(form) for form in forms} == {module_hash(cell)}
+    assert SPACE.canonical(random.Random(0).choice(forms)) == cell
+
+
+def as_graph(cell: Cell) -> networkx.DiGraph[int]:
+    graph: networkx.DiGraph[int] = networkx.DiGraph(cell.edges)
+    labels = ["input", *cell.operations, "output"]
+    networkx.set_node_attributes(graph, dict(enumerate(labels)), "label")
+    return graph
+
+
+@given(cells, cells)
+def test_cells_of_different_indices_are_not_isomorphic(one: Cell, other: Cell) -> None:
+    same = networkx.is_isomorphic(
+        as_graph(one), as_graph(other), node_match=lambda a, b: a["label"] == b["label"]
+    )
+    assert same == (one == other)
+
+
+@given(indices)
+def test_index_inverts_arch(index: int) -> None:
+    assert SPACE.index(SPACE.arch(index)) == index
+
+
+# Text
+
+
+@given(cells)
+def test_parse_inverts_format(cell: Cell) -> None:
+    assert SPACE.parse(SPACE.format(cell)) == cell
+
+
+@given(cells)
+def test_a_hash_is_a_name(cell: Cell) -> None:
+    assert SPACE.parse(module_hash(cell)) == cell
+
+
+def test_the_text_names_the_vertices_with_their_sources() -> None:
+    cell = Cell(("conv3x3", "maxpool3x3"), ((0, 1), (0, 2), (1, 2), (2, 3)))
+    assert SPACE.format(cell) == "|conv3x3~0|maxpool3x3~0~1|output~2|"
+    assert SPACE.parse(" |conv3x3~0|maxpool3x3~1~0|output~2|\n") == cell
+
+
+MALFORMED = {
+    "a cycle": ("|conv3x3~2|conv1x1~0~1|output~2|", "the edge 2 to 1 goes back"),
+    "a loop": ("|conv3x3~0~1|output~1|", "the edge 1 to 1 goes back"),
+    "too many edges": (
+        "|conv3x3~0|conv1x1~0~1|conv1x1~0~1~2|conv1x1~0~1~2~3|output~4|",
+        "it has 11 edges, at most 9 are allowed",
+    ),
+    "too many vertices": (
+        "|conv3x3~0|conv3x3~1|conv3x3~2|conv3x3~3|conv3x3~4|conv3x3~5|output~6|",
+        "it has 8 vertices, at most 7 are allowed",
+    ),
+    "an unknown operation": ("|conv5x5~0|output~1|", "'conv5x5' is none of the operations conv3x3"),
+    "a dead end": ("|conv3x3~0|output~0|", "vertex 1 is disconnected"),
+    "no path": ("|conv3x3~0|conv3x3~1|output~9|", "the edge 9 to 3 leaves its vertices 0 to 3"),
+    "an edge twice": ("|conv3x3~0~0|output~1|", "the edge 0 to 1 stands there twice"),
+    "no output": ("|conv3x3~0|conv1x1~1|", "its last vertex is not `output`"),
+    "no sources": ("|conv3x3|output~1|", "neither a hash nor of the form"),
+    "another space's": ("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|", "neither a hash nor of the form"),
+    "nothing": ("", "neither a hash nor of the form"),
+    "no cell's hash": ("0" * 32, "the hash of no cell"),
+}
+
+
+@pytest.mark.parametrize("case", MALFORMED)
+def test_a_malformed_text_names_itself_and_the_rule(case: str) -> None:
+    text, rule = MALFORMED[case]
+    with pytest.raises(MalformedCell) as raised:
+        SPACE.parse(text)
+    assert text in str(raised.value)
+    assert rule in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@given(st.text(alphabet="|~012output conv3x1maxpl", max_size=60))
+def test_any_text_is_a_cell_or_a_value_error(text: str) -> None:
+    try:
+        cell = SPACE.parse(text)
+    except ValueError:
+        return
+    assert SPACE.parse(SPACE.format(cell)) == cell
+
+
+# The benchmark's own form
+
+
+graphs = st.integers(2, 7).flatmap(
+    lambda v: st.tuples(
+        st.lists(st.booleans(), min_size=v * (v - 1) // 2, max_size=v * (v - 1) // 2),
+        st.lists(st.sampled_from(NAMES), min_size=v - 2, max_size=v - 2),
+    )
+)
+
+
+@given(graphs)
+def test_pruning_is_the_benchmarks(graph: tuple[list[bool], list[str]]) -> None:
+    present, interior = graph
+    size = len(interior) + 2
+    given_matrix = np.zeros((size, size), dtype=np.int64)
+    given_matrix[np.triu_indices(size, 1)] = present
+    operations = ["input", *interior, "output"]
+    spec = reference_spec(given_matrix, operations)
+    if spec is None:
+        with pytest.raises(MalformedCell, match="no path leads"):
+            from_matrix(given_matrix.tolist(), operations)
+    elif spec.matrix.sum() > 9:
+        with pytest.raises(MalformedCell, match="at most 9"):
+            from_matrix(given_matrix.tolist(), operations)
+    else:
+        cell = from_matrix(given_matrix.tolist(), operations)
+        assert matrix(cell).tolist() == spec.matrix.tolist()
+        assert names(cell) == spec.ops
+
+
+@pytest.mark.parametrize(
+    ("rows", "operations", "rule"),
+    [
+        ([[0, 1], [1, 0]], ["input", "output"], "the edge 1 to 0 goes back"),
+        ([[0, 2], [0, 0]], ["input", "output"], "entries of its matrix are 0 and 1"),
+        ([[0, 1]], ["input", "output"], "a square matrix and as many operations"),
+        ([[0, 1], [0, 0]], ["input", "conv3x3", "output"], "a square matrix and as many operations"),
+        ([], [], "a square matrix and as many operations"),
+        ([[0, 1], [0, 0]], ["conv3x3", "conv3x3"], "its first operation is `input`"),
+    ],
+)
+def test_no_matrix_of_a_cell(rows: list[list[int]], operations: list[str], rule: str) -> None:
+    with pytest.raises(MalformedCell, match=rule):
+        from_matrix(rows, operations)
+
+
+# Neighbours
+
+
+@settings(max_examples=25)
+@given(cells)
+def test_neighbours_are_one_edit_away(cell: Cell) -> None:
+    neighbours = SPACE.neighbours(cell)
+    found = [SPACE.index(neighbour) for neighbour in neighbours]
+    assert found == sorted(set(found) - {SPACE.index(cell)})
+    expected = set()
+    for vertex, operation in product(range(1, cell.vertices - 1), OPERATIONS):
+        changed = names(cell)
+        changed[vertex] = NAMES[OPERATIONS.index(operation)]
+        expected.add(_pruned_hash(matrix(cell), changed))
+    for s, t in zip(*np.triu_indices(cell.vertices, 1), strict=True):
+        flipped = matrix(cell)
+        flipped[s, t] ^= 1
+        expected.add(_pruned_hash(flipped, names(cell)))
+    assert {module_hash(neighbour) for neighbour in neighbours} == expected - {None, module_hash(cell)}
+
+
+def _pruned_hash(graph: np.ndarray[Any, Any], operations: list[str]) -> str | None:
+    spec = reference_spec(graph, operations)
+    if spec is None or spec.matrix.sum() > 9:
+        return None
+    return hash_module(spec.matrix.numpy(), [-1, *map(NAMES.index, spec.ops[1:-1]), -2])  # type: ignore[no-any-return]
+
+
+# Networks
+
+
+def reference(cell: Cell, **options: Any) -> nn.Module:
+    """The network of nasbench_pytorch."""
+    network: nn.Module = ReferenceNetwork((matrix(cell), names(cell)), num_labels=10, **options)
+    return network
+
+
+def copy_weights(ours: Any, theirs: Any) -> None:
+    def layer(here: nn.Module, there: Any) -> None:
+        here.load_state_dict(there.conv_bn_relu.state_dict())
+
+    layer(ours.stem, theirs.layers[0])
+    blocks = [theirs.layers[i] for i in sorted(theirs.cell_indices)]
+    for block, other in zip(ours.cells, blocks, strict=True):
+        for target, projection in block.projections.items():
+            layer(projection, other.input_op[int(target)])
+        for vertex, operation in enumerate(block.vertices, start=1):
+            if not isinstance(operation, nn.MaxPool2d):
+                wrapped = other.vertex_op[vertex]
+                layer(operation, wrapped.conv3x3 if hasattr(wrapped, "conv3x3") else wrapped.conv1x1)
+    ours.classifier.load_state_dict(theirs.classifier.state_dict())
+
+
+@pytest.mark.parametrize("index", [6992, 16569, 138614, *drawn(2, 25)])
+def test_outputs_equal_the_reference_implementations(index: int) -> None:
+    # 16 channels: shared by three or five vertices they leave a rest.
+    cell = SPACE.arch(index)
+    theirs = reference(cell, stem_out_channels=16)
+    ours = NASBench101(channels=16).build(cell, num_classes=10)
+    copy_weights(ours, theirs)
+    x = torch.randn(3, 3, 16, 16, generator=generator("x"))
+    for mode in (False, True):
+        with torch.no_grad():
+            assert torch.equal(ours.train(mode)(x), theirs.train(mode)(x))
+
+
+def count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_the_stated_parameters() -> None:
+    assert count(SPACE.build(SPACE.parse(STATED), num_classes=10)) == STATED_PARAMS
+
+
+@pytest.mark.parametrize("index", drawn(3, 5))
+def test_parameters_are_the_reference_implementations_but_for_its_helpers(index: int) -> None:
+    cell = SPACE.arch(index)
+    theirs = reference(cell)
+    helpers = sum(p.numel() for p in theirs.parameters() if p.dim() == 0)
+    assert count(SPACE.build(cell, num_classes=10)) == count(theirs) - helpers
+
+
+@with_table
+@pytest.mark.parametrize("part", range(4))
+def test_parameters_are_the_tables(part: int) -> None:
+    params = pd.read_parquet(TABLE, columns=["params"])["params"].to_numpy()
+    for index in drawn(4 + part, 500):
+        network = SPACE.build(SPACE.arch(index), num_classes=10)
+        assert count(network) == params[index], index
+
+
+def test_shapes() -> None:
+    network = THIN.build(SPACE.parse(STATED), num_classes=10)
+    draw(dict(network.named_modules()), "kaiming", "key")
+    shapes: list[tuple[int, ...]] = []
+    for block in network.cells:
+        block.register_forward_hook(lambda module, args, y: shapes.append(tuple(y.shape[1:])))
+    features = network.features(torch.randn(2, 3, 32, 32, generator=generator("x")))
+    assert shapes == [(8, 32, 32), (16, 16, 16), (32, 8, 8)]
+    assert features.shape == (2, 32, 8, 8)
+    pooled = features.mean(dim=(2, 3))
+    expected = pooled @ network.classifier.weight.T + network.classifier.bias
+    torch.testing.assert_close(network.head(features), expected)
+    assert len(SPACE.build(SPACE.arch(0), num_classes=10).cells) == 9
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_thinnest_networks_still_have_a_channel_a_vertex(channels: int) -> None:
+    wide = SPACE.parse("|conv3x3~0|conv1x1~0|maxpool3x3~0|conv3x3~0|output~1~2~3~4|")
+    network = SPACE.resized(channels=channels, cells=1).build(wide, num_classes=10)
+    draw(dict(network.named_modules()), "kaiming", "key")
+    assert network(torch.randn(2, 3, 8, 8, generator=generator("x"))).shape == (2, 10)
+    assert network.stem[0].out_channels == 4  # type: ignore[index]
+
+
+def test_building_draws_nothing() -> None:
+    before = torch.get_rng_state()
+    THIN.build(THIN.arch(0), num_classes=10)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_sizes() -> None:
+    assert SPACE.resized(channels=None, cells=1) == NASBench101(128, 1)
+    assert SPACE.resized(channels=4, cells=None) == NASBench101(4, 3)
+    with pytest.raises(ValueError, match="at least 1"):
+        NASBench101(channels=0)
+
+
+def test_every_cell_is_live() -> None:
+    assert SPACE.live(SPACE.arch(0))
+    with pytest.raises(MalformedCell):  # what would not be live is no cell
+        Cell(("conv3x3",), ((0, 1), (0, 2)))
+    assert prune(("conv3x3",), ((0, 1), (0, 2))) == Cell((), ((0, 1),))
