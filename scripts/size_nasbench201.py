@@ -1,6 +1,6 @@
 """How FLOPs rank all of NAS-Bench-201, and its live cells: the row of Table 1 that nobody has to sample.
 
-    NASBENCH_EVAL_DATA=... python scripts/flops_whole_space.py
+    NASBENCH_EVAL_DATA=... python scripts/size_nasbench201.py
 
 FLOPs are a constant plus a sum over the cell's operations, so seven networks tell those of all 15,625 cells.
 """
