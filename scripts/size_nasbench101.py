@@ -44,7 +44,7 @@ def convolution(channels_in: int, channels_out: int, kernel: int, resolution: in
 def of_graph(
     vertices: int, edges: tuple[tuple[int, int], ...]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """What all cells of a graph have, (2,), and what an operation adds at a vertex, (2, vertices, operations)."""
+    """What all cells of a graph have, (2,), and what an operation adds at a vertex, (2, vertices, labels)."""
     space = NASBench101()
     fixed = convolution(3, space.channels, 9, RESOLUTION)
     added = np.zeros((2, INTERIOR, len(OPERATIONS)), dtype=np.int64)
