@@ -17,7 +17,7 @@ RUN ?= results/table1
 FILE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce-table1 reproduce-table3 reproduce-lga data data-nasbench101 test check lint golden bench report clean
+.PHONY: help reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga data data-nasbench101 test check lint golden bench report clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -30,6 +30,17 @@ reproduce-table3: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## Table 3 
 	$(BIN)/nasbench-score experiment=table3 n=$(SAMPLE) run=$(NAME) $(OPTIONS)
 	$(BIN)/nasbench-report results/$(NAME) --table table3
 
+# These networks cost 10 to 100 times NAS-Bench-201's: on a CPU with small batches, PROTOCOL=full for the papers'.
+PROTOCOL ?= reduced
+reproduce-figure2: $(READY) $(NASBENCH_EVAL_DATA)/nasbench101.parquet ## Figure 2 of InTrain: NAS-Bench-101 (PROTOCOL=full on a GPU)
+	$(BIN)/nasbench-score experiment=figure2$(if $(filter full,$(PROTOCOL)),,_reduced) n=$(SAMPLE) run=$(NAME) $(OPTIONS)
+	$(BIN)/nasbench-report results/$(NAME)
+
+INPUTS := [intrain],[intrain_uniform],[intrain_ones],[intrain_perturbed_ones],[intrain_r32],[intrain_r128]
+reproduce-figure3: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## Figure 3 of InTrain: other inputs and resolutions, a run each
+	$(BIN)/nasbench-score -m experiment=figure3 'proxy=$(INPUTS)' n=$(SAMPLE) run=$(NAME) $(OPTIONS)
+	$(BIN)/nasbench-report results/$(NAME)/*/ --table figure3 --out results/$(NAME)/tables
+
 reproduce-lga: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## kernel scores after 0 to 10 epochs of training (20 minutes)
 	$(BIN)/nasbench-score experiment=lga n=$(if $(filter auto,$(SAMPLE)),100,$(SAMPLE)) run=$(NAME) $(OPTIONS)
 	$(BIN)/nasbench-report results/$(NAME) --table lga
@@ -39,6 +50,9 @@ data: $(READY) ## fetch the ground-truth tables and images into $NASBENCH_EVAL_D
 
 $(NASBENCH_EVAL_DATA)/nasbench201.parquet: | $(READY)
 	$(BIN)/nasbench-data --out $(NASBENCH_EVAL_DATA)
+
+$(NASBENCH_EVAL_DATA)/nasbench101.parquet: | $(READY)
+	$(BIN)/nasbench-data --out $(NASBENCH_EVAL_DATA) --nasbench101
 
 data-nasbench101: $(READY) ## fetch and convert NAS-Bench-101's table, 523 MB (FILE=nasbench_only108.tfrecord if you have it)
 	$(BIN)/nasbench-data --out $(NASBENCH_EVAL_DATA) --nasbench101 $(if $(FILE),'$(FILE)')

@@ -5,7 +5,7 @@ Tensor legend: B batch, C channels, H height, W width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,6 +20,16 @@ from nasbench_eval.data.images import Images, load_images
 from nasbench_eval.errors import UsageError
 from nasbench_eval.passes import ForwardSpec
 from nasbench_eval.seeding import generator, seed_of
+
+
+# How far perturbed ones are from ones.
+PERTURBATION = 0.01
+SYNTHETIC: Mapping[str, Callable[[tuple[int, ...], torch.Generator], Tensor]] = {
+    "gaussian": lambda shape, g: torch.randn(shape, generator=g),
+    "uniform": lambda shape, g: torch.rand(shape, generator=g),
+    "ones": lambda shape, g: torch.ones(shape),
+    "perturbed_ones": lambda shape, g: 1 + PERTURBATION * torch.randn(shape, generator=g),
+}
 
 
 class Batches:
@@ -41,7 +51,7 @@ class Batches:
         self._cached_training_set = lru_cache(maxsize=4)(self._training_set)
 
     def input(self, forward: ForwardSpec, dataset: str | None) -> Tensor:
-        """Images (B, 3, R, R) in float32, normalised by the data set's statistics, or noise, or ones.
+        """Images (B, 3, R, R) in float32, normalised by the data set's statistics, or a synthetic source's.
 
         Raises:
             UsageError: if real images are asked for and absent, or fewer than a batch.
@@ -85,10 +95,8 @@ class Batches:
         self, source: str, batch_size: int, resolution: int, batch: int, noise: float, dataset: str | None
     ) -> Tensor:
         shape = (batch_size, 3, resolution, resolution)
-        if source == "ones":
-            x = torch.ones(shape)
-        elif source == "gaussian":
-            x = torch.randn(shape, generator=generator(self.seed, "gaussian", batch))
+        if source in SYNTHETIC:
+            x = SYNTHETIC[source](shape, generator(self.seed, source, batch))
         else:
             assert dataset is not None
             x = self._normalised(dataset, self._choice(dataset, batch_size, batch), resolution)

@@ -8,7 +8,7 @@ from typing import Literal
 from nasbench_eval.training import Training
 
 Init = Literal["kaiming", "torch_default", "gaussian"]
-Source = Literal["images", "gaussian", "ones"]
+Source = Literal["images", "gaussian", "uniform", "ones", "perturbed_ones"]
 BatchNorm = Literal["train", "eval", "alone", "skip"]
 Objective = Literal["features", "logits", "sum", "cross_entropy"]
 Wrt = Literal["nothing", "parameters", "input", "curvature", "samples", "outputs", "blocks"]
@@ -31,7 +31,8 @@ class ForwardSpec:
 
     Attributes:
         init: how weights are drawn (see `passes.weights`).
-        source: real images of the data set, N(0, 1) noise, or all ones.
+        source: real images of the data set; or, every entry on its own, N(0, 1), U(0, 1), all ones, or ones
+            perturbed by 0.01·N(0, 1).
         batch_size: samples B.
         resolution: height and width in pixels; None takes the data set's own.
         batch: which mini-batch of the source's stream.

@@ -53,7 +53,7 @@ class Batch:
 
     Attributes:
         init: distribution of the weights: kaiming, torch_default or gaussian.
-        input: what the network is shown: images, gaussian or ones.
+        input: what the network is shown: images, gaussian, uniform, ones or perturbed_ones.
         batch_size: samples B in a mini-batch.
         resolution: height and width R of the input in pixels; null takes the data set's own.
     """

@@ -95,6 +95,19 @@ def test_synthetic_inputs_do_not_depend_on_the_data_set(batches: Batches) -> Non
         assert torch.equal(first, batches.input(forward, None))
 
 
+def test_uniform_noise(batches: Batches) -> None:
+    x = batches.input(replace(NOISE, source="uniform", batch_size=64, resolution=32), None)
+    assert 0 <= x.min() < 0.001 < 0.999 < x.max() <= 1
+    assert abs(float(x.mean()) - 0.5) < 0.005
+    assert abs(float(x.var()) - 1 / 12) < 0.001
+
+
+def test_perturbed_ones(batches: Batches) -> None:
+    x = batches.input(replace(NOISE, source="perturbed_ones", batch_size=64, resolution=32), None)
+    assert abs(float(x.mean()) - 1) < 0.001
+    assert abs(float(x.std()) - 0.01) < 0.0005
+
+
 def test_ones(batches: Batches) -> None:
     assert torch.equal(batches.input(ONES, None), torch.ones(2, 3, 5, 5))
 
