@@ -21,7 +21,6 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.passes import ForwardSpec
 from nasbench_eval.seeding import generator, seed_of
 
-
 # How far perturbed ones are from ones.
 PERTURBATION = 0.01
 SYNTHETIC: Mapping[str, Callable[[tuple[int, ...], torch.Generator], Tensor]] = {
