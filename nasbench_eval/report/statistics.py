@@ -1,0 +1,182 @@
+"""All statistics of a set of proxies on one data set, as data frames to write, draw or put on a page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nasbench_eval.report.between import Between, between, paired
+from nasbench_eval.report.bootstrap import dense_ranks, interval
+from nasbench_eval.report.correlation import Failures, Sample, kendall_tau, spearman_rho
+from nasbench_eval.report.panel import Bootstraps, Mask, Panel, panel
+from nasbench_eval.report.partial import partial
+from nasbench_eval.report.selection import CUTOFF, ndcg, top_overlap, top_regret
+from nasbench_eval.report.strata import best_share, deciles, weighted_tau
+
+TOP = (1, 10, 100)
+BEST = "top_10pct"
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What is to be said of a set of proxies on one data set.
+
+    Correlations are signed, τ is τ-b, `…_low` and `…_high` bound 95 % percentile bootstrap intervals over
+    architectures. NaN says that a figure does not exist: of a constant score, of fewer architectures than a
+    top k has, of a control that was not scored or that explains everything.
+
+    Attributes:
+        metrics: a row a proxy, indexed by `proxy`, on all architectures that it was asked about. Columns:
+            `n`, `n_failed`, `n_tied` (architectures, those without a finite score, those that share their
+            score), `constant`; `kendall_tau`, `spearman_rho` with `kendall_low`, …; `weighted_tau`; `ndcg`
+            with its cutoff `ndcg_p`; for k = 1, 10, 100 and `1pct` of the architectures, `k_1pct` in number,
+            `regret_k` in the unit of the accuracies and `overlap_k`; for each control
+            `partial_tau_given_flops`, `partial_rho_given_flops` with intervals and `n_given_flops`, the
+            architectures that both were asked about.
+        strata: τ among the truly best tenth of the architectures and in each decile, indexed by `proxy` and
+            `stratum` (`top_10pct`, `decile_1` the worst … `decile_10` the best). Columns: `n`, `n_failed`,
+            `n_tied`, `accuracy_low`, `accuracy_high` (the range), `kendall_tau`, `kendall_low`,
+            `kendall_high`.
+        paired: differences of τ between each two proxies; see `between.paired`.
+        between: how alike the proxies rank; see `between.Between`.
+    """
+
+    metrics: pd.DataFrame
+    strata: pd.DataFrame
+    paired: pd.DataFrame
+    between: Between
+
+
+def statistics(
+    scores: Mapping[str, pd.Series[float]] | pd.DataFrame,
+    accuracy: pd.Series[float],
+    *,
+    controls: Sequence[str] = ("flops", "params"),
+    top: Sequence[int] = TOP,
+    cutoff: int = CUTOFF,
+    resamples: int = 1000,
+    seed: int = 0,
+    failures: Failures = "worst",
+) -> Statistics:
+    """Compute all statistics of P proxies on one data set.
+
+    Args:
+        scores: of each proxy its scores by architecture, with a row for each that it was asked about (see
+            `panel.panel`). A score that is not finite is a failure; an architecture that is not in the index
+            was not asked about and counts for nothing. In a frame all proxies were asked about every row.
+        accuracy: by architecture, percent, in the order that resamples refer to.
+        controls: proxies among the scores to hold fixed in partial correlations.
+        top: numbers k of architectures to select, beside 1 %.
+        cutoff: of nDCG; all architectures if there are fewer.
+        resamples: of each bootstrap; 0 leaves intervals NaN.
+        seed: of the resampling.
+        failures: `worst` ranks failures below all other scores, `omit` leaves them out.
+
+    Raises:
+        ValueError: if there is no proxy, or an architecture occurs twice.
+    """
+    aligned = panel(scores, accuracy, failures)
+    bootstraps = Bootstraps(aligned, resamples, seed)
+    strata = pd.DataFrame([row for name in aligned.names for row in _strata(bootstraps, name)])
+    metrics = [
+        {
+            "proxy": name,
+            **_correlations(bootstraps, name),
+            **_selection(aligned.sample(name, aligned.common(name)), top, cutoff),
+            **{
+                key: value for control in controls for key, value in _given(bootstraps, name, control).items()
+            },
+        }
+        for name in aligned.names
+    ]
+    return Statistics(
+        metrics=pd.DataFrame(metrics).set_index("proxy"),
+        strata=strata.set_index(["proxy", "stratum"]),
+        paired=paired(bootstraps),
+        between=between(aligned),
+    )
+
+
+def _correlations(bootstraps: Bootstraps, name: str) -> dict[str, Any]:
+    aligned = bootstraps.panel
+    sample = aligned.sample(name, aligned.common(name))
+    taus, rhos = bootstraps.of(name, aligned.ranked(name))
+    (tau_low, tau_high), (rho_low, rho_high) = interval(taus), interval(rhos)
+    return {
+        "n": sample.n,
+        "n_failed": sample.n_failed,
+        "n_tied": sample.n_tied,
+        "constant": sample.constant,
+        "kendall_tau": kendall_tau(sample.codes, dense_ranks(sample.accuracy)),
+        "kendall_low": tau_low,
+        "kendall_high": tau_high,
+        "spearman_rho": spearman_rho(sample.codes, sample.accuracy),
+        "spearman_low": rho_low,
+        "spearman_high": rho_high,
+        "weighted_tau": weighted_tau(sample),
+    }
+
+
+def _selection(sample: Sample, top: Sequence[int], cutoff: int) -> dict[str, Any]:
+    percent = math.ceil(len(sample.codes) / 100)
+    sizes = {**{str(k): k for k in top}, "1pct": percent}
+    return {
+        "ndcg": ndcg(sample, cutoff),
+        "ndcg_p": min(cutoff, len(sample.codes)),
+        "k_1pct": percent,
+        **{f"regret_{label}": top_regret(sample, k) for label, k in sizes.items()},
+        **{f"overlap_{label}": top_overlap(sample, k) for label, k in sizes.items()},
+    }
+
+
+def _given(bootstraps: Bootstraps, name: str, control: str) -> dict[str, Any]:
+    """Partial correlations of a proxy and the accuracy given a control, on what both were asked about."""
+    aligned = bootstraps.panel
+    found: dict[str, Any] = {}
+    known = control in aligned.names
+    ranked = aligned.ranked(name, control) if known else np.zeros(len(aligned.archs), dtype=bool)
+    for key, measure, which in (("tau", kendall_tau, 0), ("rho", spearman_rho, 1)):
+        value, low, high = np.nan, np.nan, np.nan
+        if known:
+            x, z = (aligned.sample(proxy, ranked).codes for proxy in (name, control))
+            y = aligned.accuracy[ranked]
+            value = float(partial(measure(x, y), measure(x, z), measure(z, y)))
+            xy, zy = (bootstraps.of(proxy, ranked)[which] for proxy in (name, control))
+            low, high = interval(partial(xy, bootstraps.of(name, ranked, control)[which], zy))
+        label = f"partial_{key}_given_{control}"
+        found |= {label: value, f"{label}_low": low, f"{label}_high": high}
+    return {**found, f"n_given_{control}": int(aligned.common(name, control).sum()) if known else 0}
+
+
+def _strata(bootstraps: Bootstraps, name: str) -> Iterator[dict[str, Any]]:
+    """A row for the best tenth and for each decile of the architectures that a proxy was asked about."""
+    aligned = bootstraps.panel
+    asked = aligned.common(name)
+    decile = deciles(aligned.accuracy[asked])
+    chosen = {BEST: best_share(aligned.accuracy[asked])} | {f"decile_{d}": decile == d for d in range(1, 11)}
+    for stratum, members in chosen.items():
+        within = asked.copy()
+        within[asked] = members
+        yield {"proxy": name, "stratum": stratum, **_stratum(bootstraps, name, within)}
+
+
+def _stratum(bootstraps: Bootstraps, name: str, within: Mask) -> dict[str, Any]:
+    aligned: Panel = bootstraps.panel
+    sample = aligned.sample(name, within)
+    low, high = interval(bootstraps.of(name, within & aligned.ranked(name))[0])
+    range_ = aligned.accuracy[within]
+    return {
+        "n": sample.n,
+        "n_failed": sample.n_failed,
+        "n_tied": sample.n_tied,
+        "accuracy_low": range_.min() if len(range_) else np.nan,
+        "accuracy_high": range_.max() if len(range_) else np.nan,
+        "kendall_tau": kendall_tau(sample.codes, sample.accuracy),
+        "kendall_low": low,
+        "kendall_high": high,
+    }
