@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 
 from nasbench_eval.report import bootstrap as ours
-from nasbench_eval.report.between import paired
-from nasbench_eval.report.bootstrap import dense_ranks, resample_indices
 from nasbench_eval.report.correlation import kendall_tau, spearman_rho
-from nasbench_eval.report.panel import Bootstraps, panel
-from nasbench_eval.report.statistics import statistics
+from nasbench_eval.report.statistics.between import paired
+from nasbench_eval.report.statistics.bootstrap import dense_ranks, resample_indices
+from nasbench_eval.report.statistics.panel import Bootstraps, panel
+from nasbench_eval.report.statistics.summary import statistics
 
 # As in Numba's kernel below: as many resamples at a time fill a vector register twice.
 LANES = 32

@@ -28,10 +28,10 @@ def test_the_wheel_holds_code_configurations_and_published_figures(tmp_path: Pat
     package = {
         str(f.relative_to(ROOT))
         for f in (ROOT / "nasbench_eval").rglob("*")
-        if f.is_file() and f.suffix in (".py", ".csv", ".typed")
+        if f.is_file() and "__pycache__" not in f.parts
     }
     assert len(configs) > 20
-    assert any(name.endswith("published.csv") for name in package)
+    assert {Path(name).suffix for name in package} >= {".py", ".csv", ".typed", ".npz", ".j2", ".css", ".js"}
     assert configs | package <= inside
     assert not {name for name in inside if name.startswith(("tests/", "results/", "data/"))}
 

@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.report.scores import Scores
-from nasbench_eval.report.seeds import seed_stability
 from nasbench_eval.report.spec import RowSpec
-from nasbench_eval.report.statistics import Statistics, statistics
+from nasbench_eval.report.statistics.seeds import seed_stability
+from nasbench_eval.report.statistics.summary import Statistics, statistics
 from nasbench_eval.report.tables import Settings, Table, Truth
 from nasbench_eval.report.values import row_values
 

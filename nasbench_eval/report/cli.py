@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import json
+import re
+import shlex
+import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nasbench_eval import __version__, registry
+from nasbench_eval import registry
 from nasbench_eval.errors import UsageError, guard
 from nasbench_eval.registry import UnknownName
-from nasbench_eval.report.correlation import CONFIDENCE
-from nasbench_eval.report.draw import draw_latex, draw_markdown, draw_text
+from nasbench_eval.report.analysis import analyse, over_seeds
+from nasbench_eval.report.draw import draw_seeds, draw_text
 from nasbench_eval.report.scores import Scores, read_runs
 from nasbench_eval.report.spec import (
     RowSpec,
@@ -26,15 +28,16 @@ from nasbench_eval.report.spec import (
     load_table_spec,
     table_names,
 )
-from nasbench_eval.report.tables import Reporter, Settings, Table, Truth
+from nasbench_eval.report.tables import Reporter, Settings, Truth
 from nasbench_eval.report.values import require_members
+from nasbench_eval.report.write import Report, write_report
 from nasbench_eval.spaces.base import Names
 from nasbench_eval.truth import tables as truth_tables
+from nasbench_eval.truth.ceiling import Ceiling, noise_ceiling
 from nasbench_eval.truth.folder import data_folder
 
-# What a run's record is expected to say about itself; folders of the machine it ran on stay out.
-RECORDED = ("space", "datasets", "proxies", "seed", "cells", "versions", "commit", "device")
 # The papers' tables, of which a run's space decides which are made.
+OPTION = re.compile(r"[a-z]+=")
 TABLES = ("table1", "table3", "figure2")
 
 
@@ -44,34 +47,51 @@ def main() -> int:
 
 
 def report(arguments: argparse.Namespace) -> int:
-    """Compute, print and write the tables."""
+    """Compute, print and write."""
     if arguments.resamples < 0:
         raise UsageError("--resamples must be 0 or more")
     scores = read_runs(arguments.run)
     specs = wished_tables(arguments.table, scores)
     for aggregate in dict.fromkeys(arguments.aggregate):
         specs = with_aggregate(specs, aggregate, scores)
-    splits = ("test", "val") if arguments.split == "both" else (arguments.split,)
+    others = [read_runs([run]) for run in arguments.seeds]
     if arguments.cells == "live":
-        scores = scores.live()
-    settings = Settings(arguments.failures, arguments.resamples, arguments.seed, arguments.cells)
-    wanted = {spec.space for _, spec in specs} & set(scores.spaces())
-    truths = {space: load_truth(space, arguments.data) for space in sorted(wanted)}
-    reporter = Reporter(scores, truths, settings)
-    tables = [reporter.table(name, spec, splits) for name, spec in specs]
-    for table in tables:
+        scores, others = scores.live(), [other.live() for other in others]
+    found = compute(arguments, scores, specs, others)
+    for table in found.tables:
         print(draw_text(table, table.splits[0]))
+    if found.seeds is not None:
+        print(draw_seeds(found.seeds))
     default = arguments.run[0] / "tables"
     folder = arguments.out or (default if arguments.cells == "all" else default / arguments.cells)
     try:
-        written = write_tables(tables, scores, folder)
+        written = write_report(found, folder, html=arguments.format == "html", command=arguments.command)
     except OSError as error:
         where = error.filename or folder
         raise UsageError(
             f"cannot write {where}: {error.strerror or error}; choose a folder with --out"
         ) from error
-    print(f"written to {folder}: " + ", ".join(f"{name}{'/'.join(ends)}" for name, ends in written.items()))
+    print(f"written to {folder}: {', '.join(written)}")
     return 0
+
+
+def compute(
+    arguments: argparse.Namespace,
+    scores: Scores,
+    specs: Sequence[tuple[str, TableSpec]],
+    others: Sequence[Scores],
+) -> Report:
+    """The tables and statistics of the scores; `others` are those of other seeds."""
+    splits = ("test", "val") if arguments.split == "both" else (arguments.split,)
+    settings = Settings(arguments.failures, arguments.resamples, arguments.seed, arguments.cells)
+    wanted = {spec.space for _, spec in specs} & set(scores.spaces())
+    live = arguments.cells == "live"
+    truths = {space: load_truth(space, arguments.data, live) for space in sorted(wanted)}
+    reporter = Reporter(scores, truths, settings)
+    tables = [reporter.table(name, spec, splits) for name, spec in specs]
+    analysis = analyse(tables, scores, truths, settings) if arguments.statistics else None
+    seeds = over_seeds(tables, [scores, *others], truths, settings) if others else None
+    return Report(tables, scores, truths, analysis, seeds)
 
 
 def wished_tables(wish: Sequence[str] | None, scores: Scores) -> list[tuple[str, TableSpec]]:
@@ -120,81 +140,22 @@ def with_aggregate(
     return extended
 
 
-def load_truth(space: str, folder: Path | None) -> Truth:
-    """The accuracies of a space from the data folder."""
+def load_truth(space: str, folder: Path | None, live: bool = False) -> Truth:
+    """The accuracies of a space from the data folder; noise ceilings of all cells or of the live ones."""
     frame = truth_tables.load_table(space, data_folder(folder))
+    cells = registry.find("spaces", space)()
 
     def accuracy(dataset: str, split: str) -> npt.NDArray[np.float64]:
         return truth_tables.accuracy(frame, dataset, split)
 
-    return Truth(Names(registry.find("spaces", space)()), accuracy)
+    @cache
+    def ceiling(dataset: str, split: str) -> Ceiling | None:
+        runs = truth_tables.runs(frame, dataset, split)
+        if live and runs.shape[1] > 1:
+            runs = runs[[cells.live(cells.arch(index)) for index in range(len(runs))]]
+        return noise_ceiling(runs)
 
-
-def write_tables(tables: Sequence[Table], scores: Scores, folder: Path) -> dict[str, list[str]]:
-    """Write each table as CSV, Markdown, LaTeX and, if any row is measured, as a figure (PNG and PDF).
-
-    `report.json` says how they were made. Returns the endings written, by table.
-    """
-    # Matplotlib takes its time to import, which `--help` and mistaken requests need not wait for.
-    from nasbench_eval.report.figure import write_figure
-
-    folder.mkdir(parents=True, exist_ok=True)
-    written = {}
-    for table in tables:
-        table.csv().to_csv(folder / f"{table.name}.csv", index=False)
-        (folder / f"{table.name}.md").write_text(draw_markdown(table), encoding="utf-8")
-        (folder / f"{table.name}.tex").write_text(draw_latex(table), encoding="utf-8")
-        written[table.name] = [".csv", ".md", ".tex", *write_figure(table, folder)]
-    text = json.dumps(record(tables, scores), indent=1, ensure_ascii=False) + "\n"
-    (folder / "report.json").write_text(text, encoding="utf-8")
-    return written
-
-
-def record(tables: Sequence[Table], scores: Scores) -> dict[str, Any]:
-    """How the tables were made: settings, runs, and for every measured row its counts, ties included."""
-    counts = ["proxy", "dataset", "split", "n", "n_failed", "n_tied"]
-    return {
-        "nasbench_eval": __version__,
-        "confidence": CONFIDENCE,
-        "interval": "percentile bootstrap over architectures",
-        "settings": {
-            "failures": tables[0].settings.failures,
-            "resamples": tables[0].settings.resamples,
-            "seed": tables[0].settings.seed,
-            "cells": tables[0].settings.cells,
-        },
-        "runs": [
-            {"run": run.name, **{key: run.config[key] for key in RECORDED if key in run.config}}
-            for run in scores.runs
-        ],
-        "tables": {
-            table.name: {
-                "truth": table.spec.truth,
-                "splits": list(table.splits),
-                "notes": list(table.notes),
-                "aggregates": _aggregates(table),
-                "rows": json.loads(table.rows.loc[table.rows["n"] > 0, counts].to_json(orient="records")),
-            }
-            for table in tables
-        },
-    }
-
-
-def _aggregates(table: Table) -> dict[str, Any]:
-    """Of each measured aggregate its definition and among how many architectures it was formed."""
-    formed = table.rows[(table.rows["n_among"] > 0) & (table.rows["split"] == table.splits[0])]
-    definitions = {row.name: row.aggregate for row in table.spec.rows + table.spec.ours if row.aggregate}
-    return {
-        name: {
-            **asdict(definition),
-            "n_among": {
-                row["dataset"]: int(row["n_among"])
-                for row in formed[formed["proxy"] == name].to_dict("records")
-            },
-        }
-        for name, definition in definitions.items()
-        if (formed["proxy"] == name).any()
-    }
+    return Truth(Names(cells), accuracy, ceiling)
 
 
 def _arguments() -> argparse.Namespace:
@@ -204,6 +165,13 @@ def _arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("run", nargs="+", type=Path, help="a run's folder; several are read as one")
+    add(
+        "--format",
+        choices=["files", "html"],
+        default="files",
+        help="html adds report.html, one page with all tables, figures and an interactive plot; it holds the "
+        "accuracies of the scored architectures (files)",
+    )
     add(
         "--table",
         action="append",
@@ -222,6 +190,20 @@ def _arguments() -> argparse.Namespace:
     add("--resamples", type=int, default=1000, help="bootstrap resamples; 0 for no intervals (1000)")
     add("--seed", type=int, default=0, help="seed of the bootstrap (0)")
     add(
+        "--statistics",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="write statistics/: paired differences, nDCG, regret, overlap, partial correlations (yes)",
+    )
+    add(
+        "--seeds",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="RUN",
+        help="runs of the same proxies under other seeds: how much do scores and correlations depend on it?",
+    )
+    add(
         "--failures",
         choices=["worst", "omit"],
         default="worst",
@@ -236,4 +218,8 @@ def _arguments() -> argparse.Namespace:
     )
     add("--data", type=Path, help="folder of the ground-truth tables (NASBENCH_EVAL_DATA)")
     add("--out", type=Path, help="folder to write to (tables/ in the first run)")
-    return parser.parse_args()
+    # Options may be given as to the other commands: format=html.
+    given = [f"--{word}" if OPTION.match(word) and not Path(word).exists() else word for word in sys.argv[1:]]
+    return parser.parse_args(
+        given, argparse.Namespace(command=shlex.join(["nasbench-report", *sys.argv[1:]]))
+    )

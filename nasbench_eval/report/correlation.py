@@ -10,7 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from nasbench_eval.report.bootstrap import CONFIDENCE, bootstrap, dense_ranks, interval, resample_indices
+from nasbench_eval.report.statistics.bootstrap import (
+    CONFIDENCE,
+    bootstrap,
+    dense_ranks,
+    interval,
+    resample_indices,
+)
 
 __all__ = [
     "CONFIDENCE",

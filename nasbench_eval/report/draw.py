@@ -75,6 +75,15 @@ def draw_text(table: Table, split: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def draw_seeds(frame: pd.DataFrame) -> str:
+    """How much the rows depend on the seed, for the terminal, at most 100 columns wide."""
+    shown = frame.drop(columns=["relative_deviation"]).rename(
+        columns={"icc_ranks": "icc ranks", "tau_mean": "τ mean", "tau_sd": "τ sd", "tau_of_mean": "τ of mean"}
+    )
+    text: str = shown.to_string(index=False, float_format="{:.3f}".format, line_width=WIDTH, na_rep=EMPTY)
+    return f"Over seeds (icc: intraclass correlation, 1 where the seed does not matter)\n\n{text}\n"
+
+
 def draw_markdown(table: Table) -> str:
     """All splits in Markdown, one table a data set."""
     lines = [f"# {table.spec.title}", "", f"{caption(table)}", ""]
@@ -113,8 +122,28 @@ def caption(table: Table) -> str:
         f"Correlations of {size} {LIVE if settings.cells == 'live' else ''}architectures (n, failed ones "
         f"included) with {table.spec.truth}. "
         f"Kendall τ is τ-b. {rule}. In brackets: {100 * CONFIDENCE:.0f} % percentile bootstrap "
-        f"over architectures, {settings.resamples:,} resamples, seed {settings.seed}.{paper}"
+        f"over architectures, {settings.resamples:,} resamples, seed {settings.seed}.{_ceilings(table)}"
+        f"{paper}"
     )
+
+
+def _ceilings(table: Table) -> str:
+    """The noise ceilings in words, a space before; empty if there are none."""
+    known = [
+        (dataset, split, table.ceilings[dataset, split])
+        for split in table.splits
+        for dataset in table.spec.datasets
+        if (dataset, split) in table.ceilings
+    ]
+    if not known:
+        return ""
+    kind = "live architectures" if table.settings.cells == "live" else "architectures"
+    each = "; ".join(
+        f"τ {ceiling.kendall_tau:.3f}, ρ {ceiling.spearman_rho:.3f} with {SPLITS.get(split, split)} on "
+        f"{DATASETS.get(dataset, dataset)} ({ceiling.n:,} {kind})"
+        for dataset, split, ceiling in known
+    )
+    return f" Noise ceiling (two training runs of the same cells): {each}."
 
 
 def sample_size(rows: pd.DataFrame) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,10 +14,11 @@ from tqdm import tqdm
 from nasbench_eval.errors import UsageError
 from nasbench_eval.report.correlation import Correlation, Failures, correlate
 from nasbench_eval.report.published import published_correlation
-from nasbench_eval.report.scores import Part, Scores
+from nasbench_eval.report.scores import Part, Run, Scores
 from nasbench_eval.report.spec import RowSpec, TableSpec
 from nasbench_eval.report.values import row_values
 from nasbench_eval.sampling import BANDS
+from nasbench_eval.truth.ceiling import Ceiling
 
 CSV_COLUMNS = [
     "proxy",
@@ -36,6 +37,10 @@ CSV_COLUMNS = [
 ]
 
 
+def _unknown_ceiling(dataset: str, split: str) -> Ceiling | None:
+    return None
+
+
 @dataclass(frozen=True)
 class Truth:
     """What the architectures of a space reach, in index order.
@@ -43,10 +48,13 @@ class Truth:
     Attributes:
         archs: their names, to prove that a score's index means the same architecture here; None to trust it.
         accuracy: of a (dataset, split), one accuracy an architecture; percent, NaN where unknown.
+        ceiling: of a (dataset, split), how well two training runs agree on the architectures that are judged
+            (all, or the live ones); None where there are no two runs.
     """
 
     archs: Sequence[str] | None
     accuracy: Callable[[str, str], npt.NDArray[Any]]
+    ceiling: Callable[[str, str], Ceiling | None] = _unknown_ceiling
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,7 @@ class Table:
         rows: the columns of the CSV, then `title` (str), `ours` (bool), `n_tied` and, for aggregates, the
             number of architectures they were formed among, `n_among` (0 for other rows).
         notes: what a reader must know about single rows.
+        ceilings: the noise ceiling of each measured (dataset, split) that has one.
     """
 
     name: str
@@ -79,6 +88,7 @@ class Table:
     splits: tuple[str, ...]
     rows: pd.DataFrame
     notes: tuple[str, ...]
+    ceilings: Mapping[tuple[str, str], Ceiling] = field(default_factory=dict)
 
     def csv(self) -> pd.DataFrame:
         """The rows with exactly the columns of the CSV, measured figures to six decimals."""
@@ -133,16 +143,32 @@ class Reporter:
         rows = pd.DataFrame(records)
         remarks = [note for row in spec.rows + ours for note in _row_notes(row, rows)]
         notes.update(dict.fromkeys([*_tie_note(rows), *remarks, *self._sample_notes(spec.space)]))
-        return Table(name, spec, self.settings, chosen, rows, tuple(notes))
+        measured = rows[rows["kendall_tau"].notna()]
+        ceilings = self._ceilings(spec.space, zip(measured["dataset"], measured["split"], strict=True))
+        return Table(name, spec, self.settings, chosen, rows, tuple(notes), ceilings)
 
     def _sample_notes(self, space: str) -> list[str]:
         return [
-            f"{run.name}: architectures drawn in equal numbers from {BANDS} bands of accuracy, not at random; "
-            "correlations over such a sample are not the space's"
+            f"{run.name}: architectures drawn in equal numbers from {BANDS} bands of accuracy, not at "
+            "random; correlations over such a sample are not the space's"
+            for run in self._stratified(space)
+        ]
+
+    def _stratified(self, space: str) -> list[Run]:
+        return [
+            run
             for run in self.scores.runs
             if run.config.get("sampling") == "stratified"
             and any(part.space == space and self.scores.origin[part] is run for part in self.scores.frames)
         ]
+
+    def _ceilings(self, space: str, measured: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Ceiling]:
+        # A ceiling is that of the whole space. Drawn evenly over accuracies, architectures are told apart
+        # more easily, by a second training run as by a score.
+        if self._stratified(space):
+            return {}
+        found = {place: self.truths[space].ceiling(*place) for place in dict.fromkeys(measured)}
+        return {place: ceiling for place, ceiling in found.items() if ceiling is not None}
 
     def _others(self, spec: TableSpec) -> list[RowSpec]:
         named = {row.label for row in spec.rows + spec.ours} | {row.name for row in spec.rows + spec.ours}
@@ -154,7 +180,7 @@ class Reporter:
         part = Part(space, dataset, row.label)
         key = (part, str(row.aggregate or row.value), split)
         if key not in self._known:
-            accuracy = _matched(self.truths[space], part, values, split)
+            accuracy = matched_accuracy(self.truths[space], part, values, split)
             self._known[key] = correlate(
                 values["value"].to_numpy(),
                 accuracy,
@@ -165,8 +191,12 @@ class Reporter:
         return self._known[key]
 
 
-def _matched(truth: Truth, part: Part, values: pd.DataFrame, split: str) -> npt.NDArray[np.float64]:
-    """The accuracies of the scored architectures, having checked that an index means the same in both."""
+def matched_accuracy(truth: Truth, part: Part, values: pd.DataFrame, split: str) -> npt.NDArray[np.float64]:
+    """The accuracies of the scored architectures, having checked that an index means the same in both.
+
+    Raises:
+        UsageError: if it does not, or goes beyond the accuracies.
+    """
     accuracy = np.asarray(truth.accuracy(part.dataset, split), dtype=np.float64)
     index = values["index"].to_numpy(dtype=np.int64)
     if len(index) and (index.min() < 0 or index.max() >= len(accuracy)):

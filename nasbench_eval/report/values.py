@@ -35,6 +35,16 @@ def row_values(
     return _keyed(frame, value), notes
 
 
+def row_labels(scores: Scores, space: str, row: RowSpec, dataset: str) -> list[str]:
+    """The labels whose scores a row is made of, each once; none where scores are missing."""
+    part = Part(space, dataset, row.label)
+    if row.aggregate is None:
+        return [row.label] if part in scores.frames else []
+    sources = [_source(scores, part, member) for member in row.aggregate.members]
+    found = [source[0].label for source in sources if source is not None]
+    return list(dict.fromkeys(found)) if len(found) == len(sources) else []
+
+
 def require_members(scores: Scores, space: str, name: str, aggregate: AggregateSpec) -> None:
     """Make sure that on each member there are scores, on some data set of the space.
 
@@ -76,12 +86,20 @@ def _combined(aggregate: AggregateSpec, members: dict[str, pd.DataFrame]) -> pd.
 
 
 def _member(scores: Scores, part: Part, member: str) -> pd.DataFrame | None:
+    source = _source(scores, part, member)
+    if source is None:
+        return None
+    frame, column = scores.frames[source[0]], source[1]
+    return _keyed(frame, _without_failures(frame, column, frame[column]))
+
+
+def _source(scores: Scores, part: Part, member: str) -> tuple[Part, str] | None:
     """A column of the row's own label, else the score of another label, else its `label.column`."""
     label, _, column = member.rpartition(".")
     for place, wanted in ((part.label, member), (member, "score"), (label, column)):
-        frame = scores.frames.get(part._replace(label=place))
-        if frame is not None and wanted in _numbers(frame):
-            return _keyed(frame, _without_failures(frame, wanted, frame[wanted]))
+        source = part._replace(label=place)
+        if source in scores.frames and wanted in _numbers(scores.frames[source]):
+            return source, wanted
     return None
 
 

@@ -128,7 +128,7 @@ def load(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
         with _readable():
             stored = pq.read_table(path, columns=list(dict.fromkeys([*wanted, *chosen])))
             # What pandas wrote beside the columns is not needed, and may be damaged as well.
-            table = stored.to_pandas(ignore_metadata=True)
+            table: pd.DataFrame = stored.to_pandas(ignore_metadata=True)
         check(table)
     except TruthError as error:
         raise TruthError(f"{path}: {error}") from error

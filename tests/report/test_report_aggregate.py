@@ -16,7 +16,7 @@ from made_up import N, WriteRun
 from scipy import stats
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.report import cli
+from nasbench_eval.report import cli, write
 from nasbench_eval.report.aggregate import AGGREGATES, log_rank_sum, product, rank_sum
 from nasbench_eval.report.scores import Scores, read_runs
 from nasbench_eval.report.spec import (
@@ -272,7 +272,7 @@ def test_the_size_of_the_set_is_stated(write_run: WriteRun, truths: dict[str, Tr
     assert f"{mine} 60 architectures that all members have scores of" in (
         own_table(folder, truths, ["cifar100"]).notes
     )
-    recorded = cli.record([table], read_runs([folder]))["tables"]["own"]["aggregates"]
+    recorded = write.record([table], read_runs([folder]))["tables"]["own"]["aggregates"]
     assert recorded == {
         "mine": {
             "aggregate": "rank_sum",
@@ -296,7 +296,7 @@ def run(write_run: WriteRun) -> Path:
 
 
 def call(monkeypatch: pytest.MonkeyPatch, truth: Truth, run: Path, *arguments: object) -> int:
-    monkeypatch.setattr(cli, "load_truth", lambda space, folder: truth)
+    monkeypatch.setattr(cli, "load_truth", lambda space, folder, live: truth)
     given = [run, "--resamples", 0, "--table", "table1", *arguments]
     monkeypatch.setattr(sys, "argv", ["nasbench-report", *map(str, given)])
     return cli.main()

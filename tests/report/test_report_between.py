@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from nasbench_eval.report.between import PAIRED_COLUMNS, between, paired
-from nasbench_eval.report.bootstrap import resample_indices
 from nasbench_eval.report.correlation import correlate
-from nasbench_eval.report.panel import Bootstraps, panel
+from nasbench_eval.report.statistics.between import PAIRED_COLUMNS, between, paired
+from nasbench_eval.report.statistics.bootstrap import resample_indices
+from nasbench_eval.report.statistics.panel import Bootstraps, panel
 
 N = 40
 ARCHS = [f"arch{i}" for i in range(N)]

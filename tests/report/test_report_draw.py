@@ -1,22 +1,16 @@
 from __future__ import annotations
 
-import json
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from made_up import N, WriteRun
 
-from nasbench_eval.errors import UsageError
-from nasbench_eval.report import cli
 from nasbench_eval.report.draw import draw_latex, draw_markdown, draw_text, latex_escape
 from nasbench_eval.report.scores import read_runs
 from nasbench_eval.report.spec import load_table_spec
-from nasbench_eval.report.tables import CSV_COLUMNS, Reporter, Settings, Table, Truth
-from nasbench_eval.spaces.nasbench201 import NASBench201
+from nasbench_eval.report.tables import Reporter, Settings, Table, Truth
 
 
 @pytest.fixture
@@ -115,158 +109,3 @@ def test_published_figures_keep_the_papers_decimals(run: Path, truths: dict[str,
     line = next(line for line in text.splitlines() if line.startswith("Additive"))
     assert line.split()[-1] == "0.80"
     assert "0.59 " in line
-
-
-# The command -------------------------------------------------------------------------------------------
-
-
-def call(monkeypatch: pytest.MonkeyPatch, truth: Truth, *arguments: object) -> int:
-    monkeypatch.setattr(cli, "load_truth", lambda space, folder: truth)
-    monkeypatch.setattr(sys, "argv", ["nasbench-report", *map(str, arguments)])
-    return cli.main()
-
-
-def test_command_writes_and_prints(
-    run: Path, truth: Truth, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert call(monkeypatch, truth, run, "--resamples", 5) == 0
-    printed = capsys.readouterr()
-    assert "test accuracy" in printed.out
-    assert "validation accuracy" not in printed.out
-    folder = run / "tables"
-    endings = ("csv", "md", "tex", "png", "pdf")
-    expected = {f"{name}.{end}" for name in ("table1", "table3") for end in endings}
-    assert {path.name for path in folder.iterdir()} == expected | {"report.json"}
-    csv = pd.read_csv(folder / "table1.csv")
-    assert list(csv.columns) == CSV_COLUMNS
-    assert set(csv["split"]) == {"test", "val"}
-    record = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    assert record["settings"] == {"failures": "worst", "resamples": 5, "seed": 0, "cells": "all"}
-    assert record["runs"] == [{"run": "run", "seed": 3, "cells": N}]
-    assert {"proxy": "zen", "dataset": "cifar10", "split": "val", "n": N, "n_failed": 4, "n_tied": 4} in (
-        record["tables"]["table1"]["rows"]
-    )
-
-
-def test_command_repeats_itself_exactly(run: Path, truth: Truth, monkeypatch: pytest.MonkeyPatch) -> None:
-    for out in ("a", "b"):
-        assert call(monkeypatch, truth, run, "--resamples", 5, "--out", run / out) == 0
-    for path in (run / "a").iterdir():
-        assert path.read_bytes() == (run / "b" / path.name).read_bytes()
-
-
-def test_command_options(
-    run: Path, truth: Truth, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    options = ["--split", "val", "--failures", "omit", "--seed", 9, "--resamples", 5, "--table", "table1"]
-    assert call(monkeypatch, truth, run, *options) == 0
-    printed = capsys.readouterr().out
-    assert "validation accuracy" in printed
-    assert "left out" in printed
-    assert "seed 9" in printed
-    assert set(pd.read_csv(run / "tables" / "table1.csv")["split"]) == {"val"}
-    assert not (run / "tables" / "table3.csv").exists()
-
-
-@pytest.mark.parametrize(
-    ("wish", "names"),
-    [
-        (["--table", "table3"], {"table3"}),
-        (["--table", "table3", "--table", "table1"], {"table1", "table3"}),
-        (["--table", "table1,table3"], {"table1", "table3"}),
-    ],
-)
-def test_tables_may_be_named_before_the_run(
-    run: Path, truth: Truth, monkeypatch: pytest.MonkeyPatch, wish: list[str], names: set[str]
-) -> None:
-    assert call(monkeypatch, truth, "--resamples", 0, *wish, run) == 0
-    assert {path.stem for path in (run / "tables").glob("*.csv")} == names
-
-
-def test_a_folder_that_cannot_be_written_exits_two(
-    run: Path, truth: Truth, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (run / "file").touch()
-    assert call(monkeypatch, truth, run, "--resamples", 0, "--out", run / "file" / "tables") == 2
-    printed = capsys.readouterr().err
-    assert printed.startswith(f"error: cannot write {run / 'file' / 'tables'}: ")
-    assert printed.count("\n") == 1
-
-
-def test_an_interrupt_promises_no_continuation(
-    run: Path, truth: Truth, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(cli, "read_runs", interrupted)
-    assert call(monkeypatch, truth, run) == 130
-    assert capsys.readouterr().err == "\ninterrupted; run the same command again for the tables\n"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--table", "table2"], "unknown table 'table2'; did you mean table"),
-        (["--table", "nowhere.yaml"], "no table definition"),
-        (["--resamples", "-1"], "must be 0 or more"),
-    ],
-)
-def test_errors_are_one_line_and_exit_two(
-    run: Path,
-    truth: Truth,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    message: str,
-) -> None:
-    assert call(monkeypatch, truth, run, *arguments) == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert printed.err.count("\n") == 1
-    assert message in printed.err
-    assert not (run / "tables").exists()
-
-
-def test_the_papers_tables_are_those_about_the_runs_space(write_run: WriteRun) -> None:
-    parts = {("snip", "cifar10"): {"score": np.arange(N, dtype=float)}}
-
-    def tables(space: str) -> list[str]:
-        scores = read_runs([write_run(parts, name=space, space=space)])
-        return [name for name, _ in cli.wished_tables(None, scores)]
-
-    assert tables("nasbench201") == ["table1", "table3"]
-    assert tables("nasbench101") == ["figure2"]
-    with pytest.raises(UsageError, match="no table of the package is about elsewhere"):
-        tables("elsewhere")
-
-
-def test_a_missing_run_exits_two(
-    tmp_path: Path, truth: Truth, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert call(monkeypatch, truth, tmp_path / "absent") == 2
-    assert "no run folder" in capsys.readouterr().err
-
-
-def test_accuracies_come_from_the_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    frame = pd.DataFrame({"cifar10_val": [1.0, 2.0], "cifar10_test": [3.0, 4.0]})
-    asked: list[tuple[str, Path]] = []
-    monkeypatch.setattr(
-        cli.truth_tables, "load_table", lambda space, folder: asked.append((space, folder)) or frame
-    )
-    found = cli.load_truth("nasbench201", tmp_path)
-    assert asked == [("nasbench201", tmp_path)]
-    assert found.archs is not None
-    assert found.archs[1462] == NASBench201().format(NASBench201().arch(1462))
-    assert len(found.archs) == 15625
-    assert found.accuracy("cifar10", "val").tolist() == [1.0, 2.0]
-
-
-def test_a_missing_data_folder_exits_two(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["nasbench-report", str(run), "--data", str(tmp_path / "absent")])
-    assert cli.main() == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert "there is no data folder" in printed.err

@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_up import N, WriteRun
-from matplotlib.figure import Figure
+from made_up_figures import assert_legends_cover_no_panel, assert_nothing_is_cut_off, computed, texts
 
-from nasbench_eval.report.draw import caption
-from nasbench_eval.report.figure import COLUMN, PAGE, draw_figure, write_figure
+from nasbench_eval.report.cli import load_truth
+from nasbench_eval.report.draw import caption, draw_markdown
+from nasbench_eval.report.figure import draw_figure, write_figure
+from nasbench_eval.report.figure.style import COLUMN, PAGE, lines, number, short
 from nasbench_eval.report.scores import read_runs
 from nasbench_eval.report.spec import RowSpec, SweepSpec, TableSpec, load_table_spec
 from nasbench_eval.report.tables import Reporter, Settings, Table, Truth
+from nasbench_eval.spaces.nasbench201 import NASBench201
+from nasbench_eval.truth import tables as truth_tables
+from nasbench_eval.truth.ceiling import Ceiling, noise_ceiling
+
+CEILING = Ceiling(kendall_tau=0.908, spearman_rho=0.986, pairs=3, n=13_400)
 
 
 def compute(folder: Path, truths: dict[str, Truth], name: str = "table1", resamples: int = 9) -> Table:
-    reporter = Reporter(read_runs([folder]), truths, Settings(resamples=resamples))
-    return reporter.table(name, load_table_spec(name)[1])
+    return computed(folder, truths, name, resamples=resamples)[0]
+
+
+@pytest.fixture
+def noisy(truth: Truth) -> dict[str, Truth]:
+    """Accuracies of two training runs, on one data set's test images alone."""
+    known = {("cifar10", "test"): CEILING}
+    return {"nasbench201": replace(truth, ceiling=lambda dataset, split: known.get((dataset, split)))}
 
 
 @pytest.fixture
@@ -36,10 +51,6 @@ def run(write_run: WriteRun) -> Path:
     }
     parts["flops", "cifar10"] = {"score": np.full(N, 1.0)}  # constant, hence without a correlation
     return write_run(parts)
-
-
-def texts(figure: Figure) -> str:
-    return "\n".join(text.get_text() for text in figure.findobj(lambda a: hasattr(a, "get_text")))
 
 
 def test_bars_are_the_measured_rows_in_order(run: Path, truths: dict[str, Truth]) -> None:
@@ -88,13 +99,14 @@ def test_files_are_the_same_every_time(run: Path, truths: dict[str, Truth], tmp_
     table = compute(run, truths)
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        assert write_figure(table, tmp_path / name) == [".png", ".pdf"]
-    for ending in ("png", "pdf"):
+        assert write_figure(table, tmp_path / name) == [".png", ".pdf", ".svg"]
+    for ending in ("png", "pdf", "svg"):
         first, second = ((tmp_path / name / f"table1.{ending}").read_bytes() for name in ("a", "b"))
         assert first == second
         assert 1000 < len(first) < 300_000
-        assert b"atplotlib" not in first
+        assert b"atplotlib.org" not in first
         assert b"CreationDate" not in first
+        assert b"<dc:" not in first
     pyplot = sys.modules.get("matplotlib.pyplot")
     assert pyplot is None or pyplot.get_fignums() == []
 
@@ -105,7 +117,7 @@ def test_nothing_measured_is_nothing_drawn(
     table = compute(write_run({("snip", "cifar10"): {"score": np.zeros(N)}}), truths)
     assert draw_figure(table) is None
     assert write_figure(table, tmp_path) == []
-    assert not list(tmp_path.glob("*.p*"))
+    assert not list(tmp_path.glob("table1.*"))
 
 
 def test_a_sweep_is_drawn_as_lines(write_run: WriteRun, truths: dict[str, Truth]) -> None:
@@ -127,6 +139,80 @@ def test_a_sweep_is_drawn_as_lines(write_run: WriteRun, truths: dict[str, Truth]
     assert list(lines["lga"].get_ydata()) == pytest.approx(expected)
     assert np.round(lines["lga"].get_xdata()).tolist() == [0, 3, 10]
     assert "Paper" not in caption(table)
+
+
+def test_the_noise_ceiling_is_drawn_where_it_is_known(run: Path, noisy: dict[str, Truth]) -> None:
+    table = compute(run, noisy)
+    assert table.ceilings == {("cifar10", "test"): CEILING}
+    figure = draw_figure(table)
+    assert figure is not None
+    first, second = (
+        [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == "--"] for axes in figure.axes
+    )
+    assert first == [0.908, 0.986]
+    assert second == []
+    assert "noise ceiling (where known)" in texts(figure)
+    assert_nothing_is_cut_off(figure)
+    assert_legends_cover_no_panel(figure)
+
+
+def test_without_two_training_runs_there_is_no_ceiling(run: Path, truths: dict[str, Truth]) -> None:
+    table = compute(run, truths)
+    assert table.ceilings == {}
+    figure = draw_figure(table)
+    assert figure is not None
+    assert "ceiling" not in texts(figure)
+    assert "ceiling" not in caption(table)
+
+
+def test_the_caption_says_the_noise_ceiling(run: Path, noisy: dict[str, Truth]) -> None:
+    said = (
+        "Noise ceiling (two training runs of the same cells): τ 0.908, ρ 0.986 with test accuracy on "
+        "CIFAR-10 (13,400 architectures)."
+    )
+    table = compute(run, noisy)
+    assert said in caption(table)
+    assert said in draw_markdown(table)
+    validation = Reporter(read_runs([run]), noisy).table("table1", load_table_spec("table1")[1], ["val"])
+    assert "ceiling" not in caption(validation)
+
+
+def test_a_space_has_no_ceiling_for_a_stratified_sample(write_run: WriteRun, noisy: dict[str, Truth]) -> None:
+    parts = {("snip", "cifar10"): {"score": np.arange(float(N))}}
+    assert compute(write_run(parts), noisy).ceilings
+    assert not compute(write_run(parts, name="even", config={"sampling": "stratified"}), noisy).ceilings
+
+
+def test_the_ceiling_is_that_of_the_judged_cells(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    runs = np.random.default_rng(0).normal(size=(200, 2)) + np.arange(200)[:, None] / 100
+    frame = pd.DataFrame(runs, columns=["cifar10_test_run0", "cifar10_test_run1"])
+    monkeypatch.setattr(truth_tables, "load_table", lambda space, folder: frame)
+    space = NASBench201()
+    live = np.array([space.live(space.arch(index)) for index in range(200)])
+    assert 0 < live.sum() < 200
+    for wish, judged in ((False, runs), (True, runs[live])):
+        truth = load_truth("nasbench201", tmp_path, wish)
+        assert truth.ceiling("cifar10", "test") == noise_ceiling(judged)
+        assert truth.ceiling("cifar10", "val") is None
+
+
+def test_a_sweep_has_its_ceiling_above(write_run: WriteRun, noisy: dict[str, Truth]) -> None:
+    rng = np.random.default_rng(0)
+    parts = {(f"lga_{value}", "cifar10"): {"score": rng.normal(size=N)} for value in (0, 1)}
+    figure = draw_figure(compute(write_run(parts), noisy, "lga"))
+    assert figure is not None
+    [line] = [line for line in figure.axes[0].lines if line.get_linestyle() == "--"]
+    assert list(line.get_ydata()) == [0.908, 0.908]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["lga", "noise ceiling"]
+    assert_nothing_is_cut_off(figure)
+
+
+def test_words_of_figures() -> None:
+    assert number(-0.0784) == "−0.078"
+    assert short("a" * 22) == "a" * 22
+    assert short("a" * 23) == "a" * 21 + "…"
+    assert lines(["One.", "Two."], COLUMN) == "One. Two."
+    assert lines(["One" * 20, "Two" * 20], COLUMN) == "One" * 20 + "\n" + "Two" * 20
 
 
 def test_a_sweep_makes_its_rows(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from nasbench_eval.report.correlation import correlate
-from nasbench_eval.report.seeds import intraclass_correlation, seed_stability
+from nasbench_eval.report.statistics.seeds import intraclass_correlation, seed_stability
 
 
 def test_intraclass_correlation_of_shrout_and_fleiss() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasbench_eval.report.correlation import Sample, judged
-from nasbench_eval.report.selection import ndcg, top_overlap, top_regret
+from nasbench_eval.report.statistics.selection import ndcg, top_overlap, top_regret
 
 # Few distinct values and few architectures: all orders of those that tie can be gone through.
 rows = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 4)), min_size=1, max_size=6)

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasbench_eval.report.correlation import correlate, judged, kendall_tau, spearman_rho
-from nasbench_eval.report.panel import Bootstraps, panel
-from nasbench_eval.report.partial import partial
-from nasbench_eval.report.selection import ndcg, top_overlap, top_regret
-from nasbench_eval.report.statistics import Statistics, statistics
-from nasbench_eval.report.strata import deciles, weighted_tau
+from nasbench_eval.report.statistics.panel import Bootstraps, panel
+from nasbench_eval.report.statistics.partial import partial
+from nasbench_eval.report.statistics.selection import ndcg, top_overlap, top_regret
+from nasbench_eval.report.statistics.strata import deciles, weighted_tau
+from nasbench_eval.report.statistics.summary import Statistics, statistics
 
 N = 120
 

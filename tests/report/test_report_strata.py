@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from nasbench_eval.report.correlation import judged, kendall_tau, spearman_rho
-from nasbench_eval.report.partial import partial
-from nasbench_eval.report.strata import best_share, deciles, weighted_tau
+from nasbench_eval.report.statistics.partial import partial
+from nasbench_eval.report.statistics.strata import best_share, deciles, weighted_tau
 
 pairs = st.lists(st.tuples(st.integers(-4, 4), st.integers(-4, 4)), min_size=3, max_size=30)
 

@@ -11,9 +11,9 @@ import pandas as pd
 from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 
-from nasbench_eval.report.bootstrap import Floats, interval
 from nasbench_eval.report.correlation import kendall_tau
-from nasbench_eval.report.panel import Bootstraps, Panel
+from nasbench_eval.report.statistics.bootstrap import Floats, interval
+from nasbench_eval.report.statistics.panel import Bootstraps, Panel
 
 PAIRED_COLUMNS = [
     "n",

@@ -1,4 +1,4 @@
-"""Draws a computed table as a figure: bars, or lines over a sweep. Nothing is computed here."""
+"""Draws a computed table as bars, or as lines over a sweep. Nothing is computed here."""
 
 from __future__ import annotations
 
@@ -6,24 +6,30 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from nasbench_eval.report.correlation import CONFIDENCE
 from nasbench_eval.report.draw import DATASETS, SPLITS, sample_size
+from nasbench_eval.report.figure.rows import shown_ceilings, shown_rows
+from nasbench_eval.report.figure.style import (
+    CEILING,
+    COLOURS,
+    COLUMN,
+    MARKERS,
+    METADATA,
+    PAGE,
+    ceiling_handle,
+    paper_style,
+    save,
+    short,
+)
 from nasbench_eval.report.spec import SweepSpec
 from nasbench_eval.report.tables import Table
+from nasbench_eval.truth.ceiling import Ceiling
 
-# A paper's column and its full width, in inches.
-COLUMN, PAGE = 3.4, 7.0
 ROW_HEIGHT = 0.23
-LABEL_LENGTH = 22
-
-# The colours of Okabe & Ito (2008), which the colour-blind tell apart; markers differ for grey print.
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
-MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 # Of each metric: its column, its interval's stem, the published column, its name, colour and side of the row.
 METRICS = (
     ("kendall_tau", "kendall", "published_tau", "Kendall τ", "#0072B2", -1),
@@ -31,42 +37,13 @@ METRICS = (
 )
 BAR = 0.38
 
-# Set on top of Matplotlib's own defaults, so that a user's settings do not change the figure.
-STYLE: dict[str, Any] = {
-    "font.size": 7.5,
-    "axes.titlesize": 8,
-    "axes.labelsize": 7.5,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7,
-    "legend.title_fontsize": 7,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "grid.color": "#DDDDDD",
-    "grid.linewidth": 0.5,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "savefig.dpi": 200,
-    "pdf.fonttype": 42,  # TrueType: journals refuse Matplotlib's default, and text stays searchable
-    "text.parse_math": False,  # a dollar sign in a label is a dollar sign
-}
-# Without dates and versions, so that the same table gives the same file.
-METADATA: dict[str, dict[str, Any]] = {
-    ".png": {"Software": None},
-    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-}
-
 
 def write_figure(table: Table, folder: Path) -> list[str]:
-    """Write `<table>.png` and `<table>.pdf`; returns their endings, none if there is nothing to draw."""
+    """Write `<table>.png`, `.pdf` and `.svg`; returns their endings, none if there is nothing to draw."""
     figure = draw_figure(table)
     if figure is None:
         return []
-    with style.context(["default", STYLE]):
-        for ending, metadata in METADATA.items():
-            figure.savefig(folder / f"{table.name}{ending}", metadata=metadata)
+    save(figure, folder, table.name)
     return list(METADATA)
 
 
@@ -76,16 +53,15 @@ def draw_figure(table: Table) -> Figure | None:
     Kendall τ and Spearman ρ as bars with the published figures as diamonds, the rows in the table's order;
     a table with a sweep shows τ along it instead. The figure belongs to no pyplot state.
     """
-    rows = table.rows[(table.rows["split"] == table.splits[0]) & table.rows["kendall_tau"].notna()]
+    rows = shown_rows(table)
     sweep = table.spec.sweep
-    if sweep:
-        rows = rows[rows["proxy"].isin([row.name for row in sweep.rows()])]
     if rows.empty:
         return None
     datasets = [dataset for dataset in table.spec.datasets if (rows["dataset"] == dataset).any()]
-    with style.context(["default", STYLE]):
+    ceilings = shown_ceilings(table)
+    with paper_style():
         order = [name for name in dict.fromkeys(table.rows["proxy"]) if (rows["proxy"] == name).any()]
-        height = 2.4 if sweep else 1.2 + ROW_HEIGHT * len(order)
+        height = 2.4 + 0.6 * bool(ceilings) if sweep else 1.2 + ROW_HEIGHT * len(order)
         figure = Figure((COLUMN if len(datasets) == 1 else PAGE, height), layout="constrained")
         panels = figure.subplots(1, len(datasets), sharex=True, sharey=True, squeeze=False)[0]
         for axes, dataset in zip(panels, datasets, strict=True):
@@ -94,6 +70,8 @@ def draw_figure(table: Table) -> Figure | None:
                 _lines(axes, shown, sweep)
             else:
                 _bars(axes, shown, rows, order)
+            if dataset in ceilings:
+                _ceiling(axes, ceilings[dataset], along=sweep is not None)
             axes.set_title(f"{DATASETS.get(dataset, dataset)}, n = {sample_size(shown)}")
         _explain(figure, panels[0], table, rows)
     return figure
@@ -120,7 +98,7 @@ def _bars(axes: Axes, shown: pd.DataFrame, rows: pd.DataFrame, order: list[str])
         axes.text(1, rule + 0.08, "ours", transform=axes.get_yaxis_transform(), ha="right", va="top")
     axes.axvline(0, color="black", linewidth=0.6)
     axes.grid(axis="x")
-    axes.set_yticks(list(places.values()), [_short(titles[name]) for name in order])
+    axes.set_yticks(list(places.values()), [short(titles[name]) for name in order])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(max(places.values()) + 0.6, -0.6)
 
@@ -131,6 +109,8 @@ def _lines(axes: Axes, shown: pd.DataFrame, sweep: SweepSpec) -> None:
     step = 0.012 * (max(sweep.values) - min(sweep.values))
     for number, proxy in enumerate(sweep.proxies):
         values = [value for value in sweep.values if sweep.name(proxy, value) in by_name.index]
+        if not values:
+            continue
         line = by_name.loc[[sweep.name(proxy, value) for value in values]]
         at = [value + step * (number - (len(sweep.proxies) - 1) / 2) for value in values]
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
@@ -143,6 +123,17 @@ def _lines(axes: Axes, shown: pd.DataFrame, sweep: SweepSpec) -> None:
     axes.grid(axis="y")
 
 
+def _ceiling(axes: Axes, ceiling: Ceiling, along: bool) -> None:
+    """The noise ceiling: that of τ along lines, those of τ and ρ across bars."""
+    if along:
+        axes.axhline(ceiling.kendall_tau, color="black", **CEILING)
+        return
+    for metric, _, _, _, colour, _ in METRICS:
+        axes.axvline(getattr(ceiling, metric), color=colour, **CEILING)
+    for text in axes.texts:  # the lines would run through it
+        text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.6})
+
+
 def _explain(figure: Figure, first: Axes, table: Table, rows: pd.DataFrame) -> None:
     """The legend, and above it what was correlated and what the whiskers are."""
     handles: list[Any] = first.get_legend_handles_labels()[0]
@@ -152,6 +143,9 @@ def _explain(figure: Figure, first: Axes, table: Table, rows: pd.DataFrame) -> N
         diamond = Line2D([], [], linestyle="", marker="D", markersize=3, markerfacecolor="white")
         diamond.set(markeredgecolor="black", markeredgewidth=0.6, label=f"published ({table.spec.paper})")
         handles.append(diamond)
+    known = [dataset in shown_ceilings(table) for dataset in dict.fromkeys(rows["dataset"])]
+    if any(known):
+        handles.append(ceiling_handle(everywhere=all(known)))
     if sweep:
         first.set_ylabel(f"Kendall τ with {truth}")
     else:
@@ -170,7 +164,3 @@ def _explain(figure: Figure, first: Axes, table: Table, rows: pd.DataFrame) -> N
         frameon=False,
         columnspacing=1.2,
     )
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= LABEL_LENGTH else text[: LABEL_LENGTH - 1] + "…"

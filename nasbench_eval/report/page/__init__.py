@@ -1,0 +1,1 @@
+"""What the interactive page is made of: its data, template, style and scripts."""

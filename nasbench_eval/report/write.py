@@ -1,0 +1,191 @@
+"""Writes what a report computed: tables, figures, statistics, the record of how, and the page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nasbench_eval import __version__
+from nasbench_eval.report.analysis import Analysis
+from nasbench_eval.report.correlation import CONFIDENCE
+from nasbench_eval.report.draw import DATASETS, SPLITS, draw_latex, draw_markdown
+from nasbench_eval.report.scores import Scores
+from nasbench_eval.report.tables import Table, Truth
+
+# What a run's record is expected to say about itself; folders of the machine it ran on stay out.
+RECORDED = ("space", "datasets", "proxies", "seed", "sampling", "cells", "versions", "commit", "device")
+
+METRICS = (
+    "n: architectures, failed ones included. Weighted τ: by accuracy. nDCG: with gain 2^accuracy − 1,"
+    " accuracy in percent, over the first ndcg_p. Regret (percentage points) and overlap: of the "
+    "proxy's first k with the best k. Partial correlations: given FLOPs and given parameters. Low and"
+    " high: 95 % bootstrap intervals."
+)
+STRATA = "Kendall τ among the best tenth by accuracy, and in each decile, the first the worst."
+PAIRED = (
+    "Share of resamples, of the architectures that both have, in which the row's τ is above the column's."
+)
+SEEDS = (
+    "Intraclass correlation of scores and of their ranks over seeds (1: the seed does not matter). τ:"
+    " its mean and standard deviation over seeds, and that of the mean score."
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that was computed.
+
+    Attributes:
+        tables: in the order they were asked for, at least one.
+        scores: what they were computed from.
+        truths: of each space that a table is about.
+        analysis: further statistics of the same rows; None if they were not wanted.
+        seeds: how the rows depend on the seed, where runs of other seeds were given.
+    """
+
+    tables: Sequence[Table]
+    scores: Scores
+    truths: Mapping[str, Truth]
+    analysis: Analysis | None = None
+    seeds: pd.DataFrame | None = None
+
+
+def write_report(report: Report, folder: Path, *, html: bool, command: str) -> list[str]:
+    """Write all files of a report.
+
+    Each table as CSV, Markdown and LaTeX, and its correlations as a figure; in `figures/` the other figures;
+    in `statistics/` a CSV a kind of statistics; `report.json`, which says how they were made; with `html` the
+    page `report.html`, made by `command`.
+
+    Returns:
+        What was written, in words: a stem and its endings, or a folder.
+    """
+    # Matplotlib takes its time to import, which `--help` and mistaken requests need not wait for.
+    from nasbench_eval.report.figure import Written, write_analysis_figures, write_figures
+
+    folder.mkdir(parents=True, exist_ok=True)
+    said, drawn = [], Written()
+    for table in report.tables:
+        table.csv().to_csv(folder / f"{table.name}.csv", index=False)
+        (folder / f"{table.name}.md").write_text(draw_markdown(table), encoding="utf-8")
+        (folder / f"{table.name}.tex").write_text(draw_latex(table), encoding="utf-8")
+        figures = write_figures(table, report.scores, report.truths, folder)
+        drawn = drawn + figures
+        own = [Path(name).suffix for name in figures.names if Path(name).stem == table.name]
+        said.append(table.name + "/".join([".csv", ".md", ".tex", *own]))
+    if report.analysis is not None:
+        drawn = drawn + write_analysis_figures(report.analysis, folder)
+        said.append(_write_statistics(report, folder))
+    if any(name.startswith("figures/") for name in drawn.names):
+        said.append("figures/")
+    made = record(report.tables, report.scores)
+    text = json.dumps(made, indent=1, ensure_ascii=False) + "\n"
+    (folder / "report.json").write_text(text, encoding="utf-8")
+    if html:
+        from nasbench_eval.report.html import write_html
+
+        page = write_html(
+            folder,
+            tables=report.tables,
+            scores=report.scores,
+            truths=report.truths,
+            record=made,
+            figures=drawn.titled,
+            sections=_sections(report),
+            command=command,
+        )
+        said.append(page.name)
+    return said
+
+
+def _write_statistics(report: Report, folder: Path) -> str:
+    assert report.analysis is not None
+    place = folder / "statistics"
+    place.mkdir(exist_ok=True)
+    frames = report.analysis.frames() | ({} if report.seeds is None else {"seeds": report.seeds})
+    for name, frame in frames.items():
+        # The bounds of a stratum are accuracies, which do not belong in a folder that is shared.
+        frame = frame.drop(columns=["accuracy_low", "accuracy_high"], errors="ignore")
+        frame.round(6).to_csv(place / f"{name}.csv", index=False)
+    return "statistics/"
+
+
+def _sections(report: Report) -> list[tuple[str, str, pd.DataFrame]]:
+    """The statistics as tables of a page: title, note and frame."""
+    sections = []
+    if report.seeds is not None:
+        sections.append(("Seeds", SEEDS, report.seeds))
+    if report.analysis is None:
+        return sections
+    strata = report.analysis.strata.pivot(
+        index=["proxy", "dataset", "split"], columns="stratum", values="kendall_tau"
+    )
+    order = list(dict.fromkeys(report.analysis.strata["stratum"]))
+    sections += [
+        ("Statistics", METRICS, report.analysis.metrics.set_index("proxy")),
+        ("Within strata of accuracy", STRATA, strata[order].reset_index().set_index("proxy")),
+    ]
+    for (dataset, split), found in report.analysis.by_place.items():
+        names = found.metrics.index
+        shares = found.paired["share_above"].unstack().reindex(index=names, columns=names)
+        where = f"{DATASETS.get(dataset, dataset)}, {SPLITS.get(split, split)}"
+        sections.append(
+            (f"Is the row better than the column? {where}", PAIRED, shares.rename_axis(columns=None))
+        )
+    return sections
+
+
+def record(tables: Sequence[Table], scores: Scores) -> dict[str, Any]:
+    """How the tables were made: settings, runs, and for every measured row its counts, ties included."""
+    counts = ["proxy", "dataset", "split", "n", "n_failed", "n_tied"]
+    return {
+        "nasbench_eval": __version__,
+        "confidence": CONFIDENCE,
+        "interval": "percentile bootstrap over architectures",
+        "settings": {
+            "failures": tables[0].settings.failures,
+            "resamples": tables[0].settings.resamples,
+            "seed": tables[0].settings.seed,
+            "cells": tables[0].settings.cells,
+        },
+        "runs": [
+            {"run": run.name, **{key: run.config[key] for key in RECORDED if key in run.config}}
+            for run in scores.runs
+        ],
+        "tables": {
+            table.name: {
+                "truth": table.spec.truth,
+                "splits": list(table.splits),
+                "noise_ceilings": [
+                    {"dataset": dataset, "split": split, **asdict(ceiling)}
+                    for (dataset, split), ceiling in table.ceilings.items()
+                ],
+                "notes": list(table.notes),
+                "aggregates": _aggregates(table),
+                "rows": json.loads(table.rows.loc[table.rows["n"] > 0, counts].to_json(orient="records")),
+            }
+            for table in tables
+        },
+    }
+
+
+def _aggregates(table: Table) -> dict[str, Any]:
+    """Of each measured aggregate its definition and among how many architectures it was formed."""
+    formed = table.rows[(table.rows["n_among"] > 0) & (table.rows["split"] == table.splits[0])]
+    definitions = {row.name: row.aggregate for row in table.spec.rows + table.spec.ours if row.aggregate}
+    return {
+        name: {
+            **asdict(definition),
+            "n_among": {
+                row["dataset"]: int(row["n_among"])
+                for row in formed[formed["proxy"] == name].to_dict("records")
+            },
+        }
+        for name, definition in definitions.items()
+        if (formed["proxy"] == name).any()
+    }
