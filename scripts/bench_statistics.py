@@ -17,8 +17,8 @@ from itertools import islice
 import numpy as np
 import pandas as pd
 
-from nasbench_eval.report import bootstrap as ours
 from nasbench_eval.report.correlation import kendall_tau, spearman_rho
+from nasbench_eval.report.statistics import bootstrap as ours
 from nasbench_eval.report.statistics.between import paired
 from nasbench_eval.report.statistics.bootstrap import dense_ranks, resample_indices
 from nasbench_eval.report.statistics.panel import Bootstraps, panel

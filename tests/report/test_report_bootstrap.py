@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from nasbench_eval.report import bootstrap as module
 from nasbench_eval.report.correlation import correlate
+from nasbench_eval.report.statistics import bootstrap as module
 from nasbench_eval.report.statistics.bootstrap import bootstrap, interval, resample_indices
 
 # Few distinct values, so that ties and constant resamples are common.
