@@ -30,16 +30,19 @@ reproduce-table3: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## Table 3 
 	$(BIN)/nasbench-score experiment=table3 n=$(SAMPLE) run=$(NAME) $(OPTIONS)
 	$(BIN)/nasbench-report results/$(NAME) --table table3
 
-# These networks cost 10 to 100 times NAS-Bench-201's: on a CPU with small batches, PROTOCOL=full for the papers'.
+# NAS-Bench-101's networks cost 10 to 100 times NAS-Bench-201's: 100 cells with small batches, or PROTOCOL=full,
+# 1,000 with the papers'.
 PROTOCOL ?= reduced
-reproduce-figure2: $(READY) $(NASBENCH_EVAL_DATA)/nasbench101.parquet ## Figure 2 of InTrain: NAS-Bench-101 (PROTOCOL=full on a GPU)
-	$(BIN)/nasbench-score experiment=figure2$(if $(filter full,$(PROTOCOL)),,_reduced) n=$(SAMPLE) run=$(NAME) $(OPTIONS)
+FULL := $(filter full,$(PROTOCOL))
+reproduce-figure2: NAME = $@$(if $(FULL),-full)
+reproduce-figure2: $(READY) $(NASBENCH_EVAL_DATA)/nasbench101.parquet $(NASBENCH_EVAL_DATA)/images/cifar10.npz ## Figure 2 of InTrain: NAS-Bench-101 (PROTOCOL=full on a GPU)
+	$(BIN)/nasbench-score experiment=figure2$(if $(FULL),,_reduced) $(if $(filter auto,$(SAMPLE)),,n=$(SAMPLE)) run=$(NAME) $(OPTIONS)
 	$(BIN)/nasbench-report results/$(NAME)
 
 INPUTS := [intrain],[intrain_uniform],[intrain_ones],[intrain_perturbed_ones],[intrain_r32],[intrain_r128]
 reproduce-figure3: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## Figure 3 of InTrain: other inputs and resolutions, a run each
 	$(BIN)/nasbench-score -m experiment=figure3 'proxy=$(INPUTS)' n=$(SAMPLE) run=$(NAME) $(OPTIONS)
-	$(BIN)/nasbench-report results/$(NAME)/*/ --table figure3 --out results/$(NAME)/tables
+	$(BIN)/nasbench-report results/$(NAME)/nasbench201-*/ --table figure3 --out results/$(NAME)/tables
 
 reproduce-lga: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## kernel scores after 0 to 10 epochs of training (20 minutes)
 	$(BIN)/nasbench-score experiment=lga n=$(if $(filter auto,$(SAMPLE)),100,$(SAMPLE)) run=$(NAME) $(OPTIONS)
@@ -53,6 +56,9 @@ $(NASBENCH_EVAL_DATA)/nasbench201.parquet: | $(READY)
 
 $(NASBENCH_EVAL_DATA)/nasbench101.parquet: | $(READY)
 	$(BIN)/nasbench-data --out $(NASBENCH_EVAL_DATA) --nasbench101
+
+$(NASBENCH_EVAL_DATA)/images/cifar10.npz: | $(READY)
+	$(BIN)/nasbench-data --out $(NASBENCH_EVAL_DATA) --images-only
 
 data-nasbench101: $(READY) ## fetch and convert NAS-Bench-101's table, 523 MB (FILE=nasbench_only108.tfrecord if you have it)
 	$(BIN)/nasbench-data --out $(NASBENCH_EVAL_DATA) --nasbench101 $(if $(FILE),'$(FILE)')

@@ -223,6 +223,7 @@ def _device(name: str) -> torch.device:
 def _indices(options: RunOptions, job: Job, device: torch.device) -> tuple[int, ...]:
     size = len(job.space)
     if options.indices is not None:
+        _refuse_stratified(options, "indices=")
         if not options.indices:
             raise UsageError("indices=[]: name at least one architecture")
         bad = [i for i in options.indices if not 0 <= i < size]
@@ -233,12 +234,21 @@ def _indices(options: RunOptions, job: Job, device: torch.device) -> tuple[int, 
     if n == "auto":
         n = "all" if device.type == "cuda" else min(options.cpu_sample, size)
     if isinstance(n, str):
+        _refuse_stratified(options, "n=all")
         return tuple(range(size))
     if n > size:
         raise UsageError(f"n={n}: the space has {size} architectures; n=all takes them all")
     if options.sampling == "uniform":
         return sampling.uniform(size, n, options.sample_seed)
-    return sampling.stratified(_accuracy(options, job), n, options.sample_seed)
+    drawn = sampling.stratified(_accuracy(options, job), n, options.sample_seed)
+    if len(drawn) < n:
+        raise UsageError(f"n={n}: only {len(drawn)} architectures have an accuracy to be drawn by")
+    return drawn
+
+
+def _refuse_stratified(options: RunOptions, given: str) -> None:
+    if options.sampling == "stratified":
+        raise UsageError(f"sampling=stratified draws a sample; {given} leaves nothing to draw, n=500 would")
 
 
 def _accuracy(options: RunOptions, job: Job) -> NDArray[np.float64]:

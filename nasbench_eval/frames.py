@@ -53,14 +53,19 @@ def load_scores(
     columns = {
         key: frame.set_index("index")[value].astype(float)
         for key, frame in chosen.items()
-        if value in frame.select_dtypes("number").columns
+        if value in _values(frame)
     }
     if not columns:
-        known = {str(name) for frame in chosen.values() for name in frame.select_dtypes("number").columns}
+        known = {name for frame in chosen.values() for name in _values(frame)}
         raise UnknownName(f"value of {run}", value, known)
     wide = pd.concat(columns, axis="columns").sort_index().replace([np.inf, -np.inf], np.nan)
     wide.columns.names = ["dataset", "proxy"]
-    return wide.droplevel("dataset", axis="columns") if len({d for d, _ in columns}) == 1 else wide
+    return wide.droplevel("dataset", axis="columns") if len({d for d, _ in chosen}) == 1 else wide
+
+
+def _values(frame: pd.DataFrame) -> list[str]:
+    """The columns that may be asked for: numbers, but not the index."""
+    return [str(name) for name in frame.select_dtypes("number").columns if name != "index"]
 
 
 def load_truth(space: str, data: Path | str | None = None) -> pd.DataFrame:

@@ -15,9 +15,9 @@ def uniform(size: int, n: int, seed: int) -> tuple[int, ...]:
 
 
 def stratified(accuracy: NDArray[np.float64], n: int, seed: int) -> tuple[int, ...]:
-    """n indices without replacement, in equal numbers from ten bands of accuracy of equal width.
+    """n indices without replacement, in turn from ten bands of accuracy of equal width.
 
-    The bands take turns; one that has no architecture left is passed over.  A smaller n is a prefix of a
+    A band that has no architecture left is passed over.  A smaller n is a prefix of a
     larger one.  Such a sample holds far more bad architectures than the space: it says how well a proxy tells
     bad, middling and good ones apart, which can differ a lot from its correlation over the space.
 

@@ -76,6 +76,18 @@ def test_a_stratified_sample_is_of_one_data_set(tmp_path: Path) -> None:
         run_of("sampling=stratified", "dataset=[cifar10,cifar100]", f"data={tmp_path}")
 
 
+@pytest.mark.parametrize("given", ["n=all", "indices=[1,2]"])
+def test_nothing_is_left_to_draw(given: str) -> None:
+    with pytest.raises(UsageError, match="leaves nothing to draw"):
+        run_of("sampling=stratified", given)
+
+
+def test_a_stratified_sample_is_as_large_as_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_table(tmp_path, monkeypatch, [50.0, 60.0, float("nan")])
+    with pytest.raises(UsageError, match="only 2 architectures have an accuracy"):
+        run_of("sampling=stratified", "n=3", f"data={tmp_path}")
+
+
 def test_a_stratified_sample_needs_accuracies(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no NAS-Bench-201 table"):
         run_of("sampling=stratified", f"data={tmp_path}")

@@ -75,6 +75,7 @@ def test_other_values(run: Path) -> None:
         ({"space": "toys"}, "unknown search space of .* 'toys'; did you mean toy"),
         ({"value": "gama"}, "unknown value of .* 'gama'; did you mean gamma"),
         ({"value": "arch"}, "unknown value"),
+        ({"value": "index"}, "unknown value"),
     ],
 )
 def test_unknown_names(run: Path, options: dict[str, str], said: str) -> None:

@@ -2,44 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.report.scores import Scores
+from nasbench_eval.report.scores import Part, Scores
 from nasbench_eval.report.spec import RowSpec
 from nasbench_eval.report.statistics.seeds import seed_stability
 from nasbench_eval.report.statistics.summary import Statistics, statistics
-from nasbench_eval.report.tables import Settings, Table, Truth
+from nasbench_eval.report.tables import Settings, Table, Truth, matched_accuracy
 from nasbench_eval.report.values import row_values
 
 SEED_COLUMNS = ("seeds", "n", "n_failed", "relative_deviation", "icc", "icc_ranks", "tau_mean", "tau_sd")
 
 
+class Place(NamedTuple):
+    """Where rows are judged."""
+
+    space: str
+    dataset: str
+    split: str
+
+
+class Column(NamedTuple):
+    """A row's values on a data set: what it is, and the frame of `row_values`."""
+
+    row: RowSpec
+    values: pd.DataFrame
+
+    def by_architecture(self) -> pd.Series[float]:
+        """The values, indexed by the benchmark's index."""
+        return self.values.set_index("index")["value"]
+
+
 @dataclass(frozen=True)
 class Analysis:
-    """Statistics of all measured rows, the frames of `Statistics` with `dataset` and `split` in front.
+    """Statistics of all measured rows: the frames of `Statistics`, `space`, `dataset` and `split` in front.
 
     Attributes:
         metrics, strata, paired: see `Statistics`.
         between: `proxy`, `other`, τ between them and the numbers it is of; in cluster order.
-        by_place: the statistics of each data set and split, for figures.
+        by_place: the statistics of each place, for figures.
     """
 
     metrics: pd.DataFrame
     strata: pd.DataFrame
     paired: pd.DataFrame
     between: pd.DataFrame
-    by_place: dict[tuple[str, str], Statistics]
+    by_place: dict[Place, Statistics]
 
     def frames(self) -> dict[str, pd.DataFrame]:
-        """The frames by name, as they are written."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "by_place"}
+        """The frames by name, as they are written; none where nothing was measured."""
+        every = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "by_place"}
+        return every if self.by_place else {}
 
 
 def analyse(
@@ -50,14 +69,12 @@ def analyse(
     A space's rows are judged on the data sets and splits of its tables.
     """
     found = {}
-    places = list(dict.fromkeys(_places(tables)))
-    for space, dataset, split in tqdm(places, desc="statistics", leave=False, disable=None):
-        columns = _columns(tables, scores, space, dataset)
+    for place in tqdm(_places(tables), desc="statistics", leave=False, disable=None):
+        columns = _columns(tables, scores, place)
         if columns:
-            truth = _accuracy(truths[space], dataset, split, columns)
-            found[dataset, split] = statistics(
-                columns,
-                truth,
+            found[place] = statistics(
+                {name: column.by_architecture() for name, column in columns.items()},
+                _accuracy(truths[place.space], place, columns.values()),
                 resamples=settings.resamples,
                 seed=settings.seed,
                 failures=settings.failures,
@@ -71,92 +88,113 @@ def analyse(
     )
 
 
+def seeds_of(runs: Sequence[Scores]) -> list[int]:
+    """The seed of each of several runs.
+
+    Raises:
+        UsageError: if a run does not record one, two have the same, or a proxy has other options in one.
+    """
+    seeds = []
+    for scores in runs:
+        mine = {run.config.get("seed") for run in scores.runs}
+        if len(mine) > 1 or not isinstance(seed := mine.pop(), int):
+            folders = ", ".join(str(run.folder) for run in scores.runs)
+            raise UsageError(f"run.json does not say which one seed {folders} had")
+        seeds.append(seed)
+    if len(set(seeds)) < len(seeds):
+        raise UsageError(f"the runs have the seeds {', '.join(map(str, seeds))}; each needs one of its own")
+    for other in runs[1:]:
+        for part in other.frames.keys() & runs[0].frames.keys():
+            ours, theirs = runs[0].options(part), other.options(part)
+            if ours and theirs and ours != theirs:
+                raise UsageError(
+                    f"'{part.label}' was run with different options in {runs[0].origin[part].folder} and "
+                    f"{other.origin[part].folder}: that is no matter of seeds"
+                )
+    return seeds
+
+
 def over_seeds(
     tables: Sequence[Table], runs: Sequence[Scores], truths: Mapping[str, Truth], settings: Settings
 ) -> pd.DataFrame:
-    """How much the tables' rows depend on the seed: one row a proxy, data set and split.
+    """How much the tables' rows depend on the seed: one row a proxy and place.
 
     Args:
         tables: whose rows are compared.
-        runs: the same proxies' scores, each under a seed of its own.
+        runs: the same proxies' scores, each under a seed of its own (see `seeds_of`).
         truths, settings: as for the tables.
 
     Returns:
-        `proxy`, `dataset`, `split`, `seeds`, `n` architectures scored under every seed, `n_failed`,
+        `space`, `dataset`, `split`, `proxy`, `seeds`, `n` architectures scored under every seed, `n_failed`,
         `relative_deviation`, `icc`, `icc_ranks`, `tau_mean`, `tau_sd`, `tau_of_mean` (see `SeedStability`).
 
     Raises:
-        UsageError: if two runs have one seed, or none of the rows is in all of them.
+        UsageError: as `seeds_of`, or if none of the rows is in all of the runs.
     """
-    seeds = [_seed(run) for run in runs]
-    if len(set(seeds)) < len(seeds):
-        raise UsageError(f"the runs have the seeds {', '.join(map(str, seeds))}; each needs one of its own")
-    rows = []
-    for space, dataset, split in dict.fromkeys(_places(tables)):
-        by_run = [_columns(tables, run, space, dataset) for run in runs]
+    seeds, rows = seeds_of(runs), []
+    for place in _places(tables):
+        by_run = [_columns(tables, run, place) for run in runs]
         for name in by_run[0]:
             if not all(name in columns for columns in by_run):
                 continue
-            mine: dict[Hashable, pd.Series[float]] = dict(
-                zip(seeds, (columns[name] for columns in by_run), strict=True)
-            )
-            accuracy = _accuracy(truths[space], dataset, split, mine)
-            stability = seed_stability(
-                mine, accuracy, failures=settings.failures, resamples=0, seed=settings.seed
-            )
-            rows.append(
-                {"proxy": name, "dataset": dataset, "split": split}
-                | {key: getattr(stability, key) for key in SEED_COLUMNS}
-                | {"tau_of_mean": stability.of_mean.tau}
-            )
+            mine = [columns[name] for columns in by_run]
+            scores: dict[Hashable, pd.Series[float]] = {
+                seed: column.by_architecture() for seed, column in zip(seeds, mine, strict=True)
+            }
+            accuracy = _accuracy(truths[place.space], place, mine)
+            found = seed_stability(scores, accuracy, failures=settings.failures, resamples=0)
+            values = {key: getattr(found, key) for key in SEED_COLUMNS}
+            rows.append({**place._asdict(), "proxy": name, **values, "tau_of_mean": found.of_mean.tau})
     if not rows:
         raise UsageError("no row of the tables has scores in all runs of --seeds")
     return pd.DataFrame(rows)
 
 
-def _seed(scores: Scores) -> int:
-    [run] = scores.runs
-    if "seed" not in run.config:
-        raise UsageError(f"{run.folder}/run.json does not say which seed the run had")
-    return int(run.config["seed"])
+def _places(tables: Sequence[Table]) -> list[Place]:
+    every = (
+        Place(table.spec.space, dataset, split)
+        for table in tables
+        for dataset in table.spec.datasets
+        for split in table.splits
+    )
+    return list(dict.fromkeys(every))
 
 
-def _places(tables: Sequence[Table]) -> Iterator[tuple[str, str, str]]:
+def _columns(tables: Sequence[Table], scores: Scores, place: Place) -> dict[str, Column]:
+    """Every row with scores at a place, by name; a name that means two things is told apart by its table."""
+    columns: dict[str, Column] = {}
+    meanings: dict[tuple[str, str], None] = {}
     for table in tables:
-        for dataset in table.spec.datasets:
-            for split in table.splits:
-                yield table.spec.space, dataset, split
-
-
-def _columns(
-    tables: Sequence[Table], scores: Scores, space: str, dataset: str
-) -> dict[str, pd.Series[float]]:
-    """The values of every row with scores on a data set, by architecture."""
-    columns: dict[str, pd.Series[float]] = {}
-    for table in tables:
-        if table.spec.space != space or dataset not in table.spec.datasets:
+        if table.spec.space != place.space or place.dataset not in table.spec.datasets:
             continue
-        for row in _rows(table, scores):
-            if row.name not in columns:
-                values, _ = row_values(scores, space, row, dataset)
-                if values is not None and len(values):
-                    columns[row.name] = values.set_index("index")["value"]
+        for row in _rows(table):
+            meaning = (row.label, str(row.aggregate or row.value))
+            if meaning in meanings:
+                continue
+            values, _ = row_values(scores, place.space, row, place.dataset)
+            if values is not None and len(values):
+                meanings[meaning] = None
+                name = row.name if row.name not in columns else f"{row.name} ({table.name})"
+                columns[name] = Column(row, values)
     return columns
 
 
-def _rows(table: Table, scores: Scores) -> list[RowSpec]:
+def _rows(table: Table) -> list[RowSpec]:
     """The rows of a table, those appended for the run's other proxies included."""
     named = [*table.spec.rows, *table.spec.ours]
     known = {row.name for row in named}
     return named + [RowSpec(name) for name in dict.fromkeys(table.rows["proxy"]) if name not in known]
 
 
-def _accuracy(
-    truth: Truth, dataset: str, split: str, columns: Mapping[Any, pd.Series[float]]
-) -> pd.Series[float]:
-    """Accuracies of the architectures that any of the columns has."""
-    every = np.unique(np.concatenate([column.index.to_numpy() for column in columns.values()]))
-    return pd.Series(np.asarray(truth.accuracy(dataset, split), dtype=np.float64)[every], index=every)
+def _accuracy(truth: Truth, place: Place, columns: Iterable[Column]) -> pd.Series[float]:
+    """Accuracies of the architectures that any of the columns has, which have to be the same in all."""
+    parts = []
+    for column in columns:
+        part = Part(place.space, place.dataset, column.row.label)
+        accuracy = matched_accuracy(truth, part, column.values, place.split)
+        parts.append(pd.Series(accuracy, index=column.values["index"].to_numpy()))
+    every = pd.concat(parts)
+    return every[~every.index.duplicated()].sort_index()
 
 
 def _long(statistics_: Statistics) -> pd.DataFrame:
@@ -166,15 +204,12 @@ def _long(statistics_: Statistics) -> pd.DataFrame:
     return pd.concat({key: f.stack(future_stack=True) for key, f in frames.items()}, axis=1).reset_index()
 
 
-def _joined(frames: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
+def _joined(frames: Mapping[Place, pd.DataFrame]) -> pd.DataFrame:
     if not frames:
         return pd.DataFrame()
-    return pd.concat(
-        [
-            frame.assign(dataset=dataset, split=split)[
-                ["dataset", "split", *(c for c in frame.columns if c not in ("dataset", "split"))]
-            ]
-            for (dataset, split), frame in frames.items()
-        ],
-        ignore_index=True,
-    )
+    placed = []
+    for place, frame in frames.items():
+        for position, (column, value) in enumerate(place._asdict().items()):
+            frame.insert(position, column, value)
+        placed.append(frame)
+    return pd.concat(placed, ignore_index=True)

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ import numpy.typing as npt
 from nasbench_eval import registry
 from nasbench_eval.errors import UsageError, guard
 from nasbench_eval.registry import UnknownName
-from nasbench_eval.report.analysis import analyse, over_seeds
+from nasbench_eval.report.analysis import analyse, over_seeds, seeds_of
 from nasbench_eval.report.draw import draw_seeds, draw_text
 from nasbench_eval.report.scores import Scores, read_runs
 from nasbench_eval.report.spec import (
@@ -30,14 +32,16 @@ from nasbench_eval.report.spec import (
 )
 from nasbench_eval.report.tables import Reporter, Settings, Truth
 from nasbench_eval.report.values import require_members
-from nasbench_eval.report.write import Report, write_report
+from nasbench_eval.report.write import NO_PLOTLY, Report, write_report
 from nasbench_eval.spaces.base import Names
 from nasbench_eval.truth import tables as truth_tables
 from nasbench_eval.truth.ceiling import Ceiling, noise_ceiling
 from nasbench_eval.truth.folder import data_folder
 
-# The papers' tables, of which a run's space decides which are made.
 OPTION = re.compile(r"[a-z]+=")
+# Folders of a machine, which a page does not tell.
+FOLDERS = ("data", "out")
+# The papers' tables, of which a run's space decides which are made.
 TABLES = ("table1", "table3", "figure2")
 
 
@@ -51,13 +55,18 @@ def report(arguments: argparse.Namespace) -> int:
     if arguments.resamples < 0:
         raise UsageError("--resamples must be 0 or more")
     scores = read_runs(arguments.run)
-    specs = wished_tables(arguments.table, scores)
+    splits = ("test", "val") if arguments.split == "both" else (arguments.split,)
+    specs = wished_tables(arguments.table, scores, splits)
     for aggregate in dict.fromkeys(arguments.aggregate):
         specs = with_aggregate(specs, aggregate, scores)
     others = [read_runs([run]) for run in arguments.seeds]
+    if others:
+        seeds_of([scores, *others])
+    if arguments.format == "html" and find_spec("plotly") is None:
+        raise UsageError(NO_PLOTLY)
     if arguments.cells == "live":
         scores, others = scores.live(), [other.live() for other in others]
-    found = compute(arguments, scores, specs, others)
+    found = compute(arguments, scores, specs, splits, others)
     for table in found.tables:
         print(draw_text(table, table.splits[0]))
     if found.seeds is not None:
@@ -79,10 +88,10 @@ def compute(
     arguments: argparse.Namespace,
     scores: Scores,
     specs: Sequence[tuple[str, TableSpec]],
+    splits: Sequence[str],
     others: Sequence[Scores],
 ) -> Report:
     """The tables and statistics of the scores; `others` are those of other seeds."""
-    splits = ("test", "val") if arguments.split == "both" else (arguments.split,)
     settings = Settings(arguments.failures, arguments.resamples, arguments.seed, arguments.cells)
     wanted = {spec.space for _, spec in specs} & set(scores.spaces())
     live = arguments.cells == "live"
@@ -91,18 +100,27 @@ def compute(
     tables = [reporter.table(name, spec, splits) for name, spec in specs]
     analysis = analyse(tables, scores, truths, settings) if arguments.statistics else None
     seeds = over_seeds(tables, [scores, *others], truths, settings) if others else None
-    return Report(tables, scores, truths, analysis, seeds)
+    return Report(tables, scores, truths, analysis, seeds, others)
 
 
-def wished_tables(wish: Sequence[str] | None, scores: Scores) -> list[tuple[str, TableSpec]]:
-    """The tables that are named, comma-separated; without a wish the papers' on the spaces of the scores."""
+def wished_tables(
+    wish: Sequence[str] | None, scores: Scores, splits: Sequence[str]
+) -> list[tuple[str, TableSpec]]:
+    """The tables that are named, comma-separated; without a wish the papers' on the spaces of the scores.
+
+    Raises:
+        UsageError: if a table is not defined, or none of the papers' has the spaces and one of the splits.
+    """
     if wish:
         return [load_table_spec(name) for name in dict.fromkeys(",".join(wish).split(","))]
     every = [load_table_spec(name) for name in TABLES]
-    fitting = [(name, spec) for name, spec in every if spec.space in scores.spaces()]
-    if not fitting:
+    about = [(name, spec) for name, spec in every if spec.space in scores.spaces()]
+    fitting = [(name, spec) for name, spec in about if set(spec.splits) & set(splits)]
+    if not about:
         spaces = ", ".join(scores.spaces())
         raise UsageError(f"no table of the package is about {spaces}; define one and name it with --table")
+    if not fitting:
+        raise UsageError(f"no table about {', '.join(scores.spaces())} has the split {', '.join(splits)}")
     return fitting
 
 
@@ -149,11 +167,13 @@ def load_truth(space: str, folder: Path | None, live: bool = False) -> Truth:
         return truth_tables.accuracy(frame, dataset, split)
 
     @cache
+    def alive() -> npt.NDArray[np.bool_]:
+        return np.array([cells.live(cells.arch(index)) for index in range(len(cells))])
+
+    @cache
     def ceiling(dataset: str, split: str) -> Ceiling | None:
         runs = truth_tables.runs(frame, dataset, split)
-        if live and runs.shape[1] > 1:
-            runs = runs[[cells.live(cells.arch(index)) for index in range(len(runs))]]
-        return noise_ceiling(runs)
+        return noise_ceiling(runs[alive()] if live and runs.shape[1] > 1 else runs)
 
     return Truth(Names(cells), accuracy, ceiling)
 
@@ -219,7 +239,15 @@ def _arguments() -> argparse.Namespace:
     add("--data", type=Path, help="folder of the ground-truth tables (NASBENCH_EVAL_DATA)")
     add("--out", type=Path, help="folder to write to (tables/ in the first run)")
     # Options may be given as to the other commands: format=html.
-    given = [f"--{word}" if OPTION.match(word) and not Path(word).exists() else word for word in sys.argv[1:]]
-    return parser.parse_args(
-        given, argparse.Namespace(command=shlex.join(["nasbench-report", *sys.argv[1:]]))
-    )
+    words = [f"--{w}" if OPTION.match(w) and not Path(w).exists() else w for w in sys.argv[1:]]
+    return parser.parse_args(words, argparse.Namespace(command=_shown(words)))
+
+
+def _shown(words: Sequence[str]) -> str:
+    """The command without folders of this machine."""
+    kept = [
+        word
+        for before, word in pairwise(["", *words])
+        if not {before, word.partition("=")[0]} & {f"--{name}" for name in FOLDERS}
+    ]
+    return shlex.join(["nasbench-report", *kept])

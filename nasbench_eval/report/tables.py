@@ -149,7 +149,7 @@ class Reporter:
 
     def _sample_notes(self, space: str) -> list[str]:
         return [
-            f"{run.name}: architectures drawn in equal numbers from {BANDS} bands of accuracy, not at "
+            f"{run.name}: architectures drawn in turn from {BANDS} bands of accuracy, not at "
             "random; correlations over such a sample are not the space's"
             for run in self._stratified(space)
         ]

@@ -14,12 +14,14 @@ from nasbench_eval import __version__
 from nasbench_eval.report.analysis import Analysis
 from nasbench_eval.report.correlation import CONFIDENCE
 from nasbench_eval.report.draw import DATASETS, SPLITS, draw_latex, draw_markdown
-from nasbench_eval.report.scores import Scores
+from nasbench_eval.report.scores import Run, Scores
 from nasbench_eval.report.tables import Table, Truth
 
 # What a run's record is expected to say about itself; folders of the machine it ran on stay out.
 RECORDED = ("space", "datasets", "proxies", "seed", "sampling", "cells", "versions", "commit", "device")
 
+NO_PLOTLY = "the HTML page needs Plotly; pip install 'nasbench_eval[html]'"
+STATISTICS, FIGURES, PAGE = "statistics", "figures", "report.html"
 METRICS = (
     "n: architectures, failed ones included. Weighted τ: by accuracy. nDCG: with gain 2^accuracy − 1,"
     " accuracy in percent, over the first ndcg_p. Regret (percentage points) and overlap: of the "
@@ -46,6 +48,7 @@ class Report:
         truths: of each space that a table is about.
         analysis: further statistics of the same rows; None if they were not wanted.
         seeds: how the rows depend on the seed, where runs of other seeds were given.
+        other_seeds: these runs.
     """
 
     tables: Sequence[Table]
@@ -53,6 +56,7 @@ class Report:
     truths: Mapping[str, Truth]
     analysis: Analysis | None = None
     seeds: pd.DataFrame | None = None
+    other_seeds: Sequence[Scores] = ()
 
 
 def write_report(report: Report, folder: Path, *, html: bool, command: str) -> list[str]:
@@ -69,21 +73,24 @@ def write_report(report: Report, folder: Path, *, html: bool, command: str) -> l
     from nasbench_eval.report.figure import Written, write_analysis_figures, write_figures
 
     folder.mkdir(parents=True, exist_ok=True)
+    _remove_former(folder)
     said, drawn = [], Written()
     for table in report.tables:
         table.csv().to_csv(folder / f"{table.name}.csv", index=False)
         (folder / f"{table.name}.md").write_text(draw_markdown(table), encoding="utf-8")
         (folder / f"{table.name}.tex").write_text(draw_latex(table), encoding="utf-8")
         figures = write_figures(table, report.scores, report.truths, folder)
-        drawn = drawn + figures
+        drawn += figures
         own = [Path(name).suffix for name in figures.names if Path(name).stem == table.name]
         said.append(table.name + "/".join([".csv", ".md", ".tex", *own]))
     if report.analysis is not None:
-        drawn = drawn + write_analysis_figures(report.analysis, folder)
-        said.append(_write_statistics(report, folder))
-    if any(name.startswith("figures/") for name in drawn.names):
-        said.append("figures/")
-    made = record(report.tables, report.scores)
+        drawn += write_analysis_figures(report.analysis, folder)
+    if statistics := _statistics(report):
+        _write_statistics(statistics, folder)
+        said.append(f"{STATISTICS}/")
+    if any(name.startswith(f"{FIGURES}/") for name in drawn.names):
+        said.append(f"{FIGURES}/")
+    made = record(report.tables, report.scores, report.other_seeds)
     text = json.dumps(made, indent=1, ensure_ascii=False) + "\n"
     (folder / "report.json").write_text(text, encoding="utf-8")
     if html:
@@ -103,16 +110,26 @@ def write_report(report: Report, folder: Path, *, html: bool, command: str) -> l
     return said
 
 
-def _write_statistics(report: Report, folder: Path) -> str:
-    assert report.analysis is not None
-    place = folder / "statistics"
+def _statistics(report: Report) -> dict[str, pd.DataFrame]:
+    frames = {} if report.analysis is None else report.analysis.frames()
+    return frames if report.seeds is None else {**frames, "seeds": report.seeds}
+
+
+def _write_statistics(frames: Mapping[str, pd.DataFrame], folder: Path) -> None:
+    place = folder / STATISTICS
     place.mkdir(exist_ok=True)
-    frames = report.analysis.frames() | ({} if report.seeds is None else {"seeds": report.seeds})
     for name, frame in frames.items():
         # The bounds of a stratum are accuracies, which do not belong in a folder that is shared.
         frame = frame.drop(columns=["accuracy_low", "accuracy_high"], errors="ignore")
         frame.round(6).to_csv(place / f"{name}.csv", index=False)
-    return "statistics/"
+
+
+def _remove_former(folder: Path) -> None:
+    """Take away what an earlier report wrote here and this one may not write anew."""
+    (folder / PAGE).unlink(missing_ok=True)
+    for path in (*(folder / STATISTICS).glob("*.csv"), *(folder / FIGURES).glob("*.*")):
+        if path.suffix in (".csv", ".png", ".pdf", ".svg"):
+            path.unlink()
 
 
 def _sections(report: Report) -> list[tuple[str, str, pd.DataFrame]]:
@@ -120,27 +137,27 @@ def _sections(report: Report) -> list[tuple[str, str, pd.DataFrame]]:
     sections = []
     if report.seeds is not None:
         sections.append(("Seeds", SEEDS, report.seeds))
-    if report.analysis is None:
+    if report.analysis is None or not report.analysis.by_place:
         return sections
     strata = report.analysis.strata.pivot(
-        index=["proxy", "dataset", "split"], columns="stratum", values="kendall_tau"
+        index=["proxy", "space", "dataset", "split"], columns="stratum", values="kendall_tau"
     )
     order = list(dict.fromkeys(report.analysis.strata["stratum"]))
     sections += [
         ("Statistics", METRICS, report.analysis.metrics.set_index("proxy")),
         ("Within strata of accuracy", STRATA, strata[order].reset_index().set_index("proxy")),
     ]
-    for (dataset, split), found in report.analysis.by_place.items():
+    for (space, dataset, split), found in report.analysis.by_place.items():
         names = found.metrics.index
         shares = found.paired["share_above"].unstack().reindex(index=names, columns=names)
-        where = f"{DATASETS.get(dataset, dataset)}, {SPLITS.get(split, split)}"
+        where = f"{space}, {DATASETS.get(dataset, dataset)}, {SPLITS.get(split, split)}"
         sections.append(
             (f"Is the row better than the column? {where}", PAIRED, shares.rename_axis(columns=None))
         )
     return sections
 
 
-def record(tables: Sequence[Table], scores: Scores) -> dict[str, Any]:
+def record(tables: Sequence[Table], scores: Scores, other_seeds: Sequence[Scores] = ()) -> dict[str, Any]:
     """How the tables were made: settings, runs, and for every measured row its counts, ties included."""
     counts = ["proxy", "dataset", "split", "n", "n_failed", "n_tied"]
     return {
@@ -153,10 +170,8 @@ def record(tables: Sequence[Table], scores: Scores) -> dict[str, Any]:
             "seed": tables[0].settings.seed,
             "cells": tables[0].settings.cells,
         },
-        "runs": [
-            {"run": run.name, **{key: run.config[key] for key in RECORDED if key in run.config}}
-            for run in scores.runs
-        ],
+        "runs": [_run(run) for run in scores.runs],
+        **({"seeds": [_run(run) for other in other_seeds for run in other.runs]} if other_seeds else {}),
         "tables": {
             table.name: {
                 "truth": table.spec.truth,
@@ -172,6 +187,10 @@ def record(tables: Sequence[Table], scores: Scores) -> dict[str, Any]:
             for table in tables
         },
     }
+
+
+def _run(run: Run) -> dict[str, Any]:
+    return {"run": run.name, **{key: run.config[key] for key in RECORDED if key in run.config}}
 
 
 def _aggregates(table: Table) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from scipy.stats import kendalltau
 from nasbench_eval.errors import UsageError
 from nasbench_eval.report.analysis import Analysis, analyse, over_seeds
 from nasbench_eval.report.scores import read_runs
-from nasbench_eval.report.spec import load_table_spec
+from nasbench_eval.report.spec import RowSpec, TableSpec, load_table_spec
 from nasbench_eval.report.tables import Reporter, Settings, Table, Truth
 
 QUICK = Settings(resamples=20)
@@ -93,7 +94,8 @@ def test_seeds(run: Path, write_run: WriteRun, truths: dict[str, Truth]) -> None
     again = {"score": scores_of(1) + 0.1 * scores_of(30)}
     other = write_run({("intrain", "cifar10"): again}, name="other", config={"seed": 1})
     frame = over_seeds(tables, [read_runs([run]), read_runs([other])], truths, QUICK)
-    assert frame[["proxy", "dataset", "split"]].to_numpy().tolist() == [["intrain", "cifar10", "test"]]
+    place = ["space", "dataset", "split", "proxy"]
+    assert frame[place].to_numpy().tolist() == [["nasbench201", "cifar10", "test", "intrain"]]
     truth = truths["nasbench201"].accuracy("cifar10", "test")
     taus = [kendalltau(s, truth).statistic for s in (scores_of(1), again["score"])]
     assert frame["tau_mean"][0] == pytest.approx(np.mean(taus))
@@ -108,8 +110,37 @@ def test_seeds_that_are_no_seeds(run: Path, write_run: WriteRun, truths: dict[st
     with pytest.raises(UsageError, match="seeds 0, 0; each needs one of its own"):
         over_seeds(tables, [mine, read_runs([same])], truths, QUICK)
     unsaid = write_run({("snip", "cifar10"): {"score": scores_of(1)}}, name="unsaid")
-    with pytest.raises(UsageError, match="does not say which seed"):
+    with pytest.raises(UsageError, match="does not say which one seed"):
         over_seeds(tables, [mine, read_runs([unsaid])], truths, QUICK)
     foreign = write_run({("zico", "cifar10"): {"score": scores_of(1)}}, name="foreign", config={"seed": 1})
     with pytest.raises(UsageError, match="no row of the tables has scores in all runs"):
         over_seeds(tables, [mine, read_runs([foreign])], truths, QUICK)
+    other = {"seed": 1, "proxies": {"snip": {"name": "snip", "batch_size": 8}}}
+    reading = write_run({("snip", "cifar10"): {"score": scores_of(1)}}, name="reading", config=other)
+    recorded = {"seed": 0, "proxies": {"snip": {"name": "snip", "batch_size": 64}}}
+    (run / "run.json").write_text(json.dumps(recorded))
+    with pytest.raises(UsageError, match=r"different options in .*: that is no matter of seeds"):
+        over_seeds(tables, [read_runs([run]), read_runs([reading])], truths, QUICK)
+
+
+def test_two_spaces_stay_apart(run: Path, write_run: WriteRun, truths: dict[str, Truth]) -> None:
+    other = write_run({("snip", "cifar10"): {"score": scores_of(8)}}, name="o", space="nasbench101")
+    scores = read_runs([run, other])
+    both = {**truths, "nasbench101": truths["nasbench201"]}
+    reporter = Reporter(scores, both, QUICK)
+    tables = [reporter.table(name, load_table_spec(name)[1], ("test",)) for name in ("table1", "figure2")]
+    metrics = analyse(tables, scores, both, QUICK).metrics.set_index(["space", "dataset", "proxy"])
+    truth = truths["nasbench201"].accuracy("cifar10", "test")
+    for space, seed in (("nasbench201", 2), ("nasbench101", 8)):
+        expected = kendalltau(scores_of(seed), truth).statistic
+        assert metrics.loc[(space, "cifar10", "snip"), "kendall_tau"] == pytest.approx(expected)
+
+
+def test_a_name_with_two_meanings_is_told_apart(run: Path, truths: dict[str, Truth]) -> None:
+    scores = read_runs([run])
+    mine = TableSpec("Mine", "nasbench201", "made up", ["cifar10"], rows=[RowSpec("snip", value="0 - score")])
+    reporter = Reporter(scores, truths, QUICK)
+    tables = [reporter.table("table1", load_table_spec("table1")[1], ("test",)), reporter.table("mine", mine)]
+    metrics = analyse(tables, scores, truths, QUICK).metrics
+    taus = metrics.query("dataset == 'cifar10' and split == 'test'").set_index("proxy")["kendall_tau"]
+    assert taus["snip (mine)"] == pytest.approx(-taus["snip"])

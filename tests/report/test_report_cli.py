@@ -87,13 +87,42 @@ def test_statistics_are_written_without_accuracies(
 
 @pytest.mark.parametrize("wish", [["--format", "html"], ["format=html"]])
 def test_a_page(run: Path, truth: Truth, monkeypatch: pytest.MonkeyPatch, wish: list[str]) -> None:
-    options = [*wish, "resamples=5", "--table", "table3"]
+    options = [*wish, "resamples=5", "--table", "table3", "--data", "/private/a", "data=/private/b"]
     assert call(monkeypatch, truth, run, *options) == 0
     page = (run / "tables" / "report.html").read_text(encoding="utf-8")
-    assert f"nasbench-report {run} {wish[0]}" in page
+    assert f"nasbench-report {run} {' '.join(wish).replace('format=', '--format=')}" in page
+    assert "/private" not in page
     for title in ("Statistics", "Within strata of accuracy", "Is the row better than the column?"):
         assert title in page
     assert not (run / "tables" / "table1.csv").exists()
+
+
+def test_a_page_without_plotly_is_refused_at_once(
+    run: Path, truth: Truth, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "find_spec", lambda name: None)
+    assert call(monkeypatch, truth, run, "format=html") == 2
+    assert "pip install 'nasbench_eval[html]'" in capsys.readouterr().err
+    assert not (run / "tables").exists()
+
+
+def test_what_an_earlier_report_wrote_goes(run: Path, truth: Truth, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert call(monkeypatch, truth, run, "--resamples", 0, "format=html") == 0
+    (run / "tables" / "figures" / "mine.txt").touch()
+    assert call(monkeypatch, truth, run, "--resamples", 0, "--no-statistics", "--table", "table3") == 0
+    left = {str(path.relative_to(run / "tables")) for path in (run / "tables").rglob("*") if path.is_file()}
+    assert "figures/mine.txt" in left
+    assert not {name for name in left if name.startswith("statistics/") or "alike" in name}
+    assert "report.html" not in left
+
+
+def test_nothing_measured_is_no_crash(
+    write_run: WriteRun, truth: Truth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = write_run({("snip", "cifar100"): {"score": np.arange(N)}}, config={"seed": 0})
+    assert call(monkeypatch, truth, run, "--resamples", 0, "--table", "table3", "format=html") == 0
+    assert (run / "tables" / "report.html").exists()
+    assert not (run / "tables" / "statistics").exists()
 
 
 def test_seeds(
@@ -108,6 +137,7 @@ def test_seeds(
     printed = capsys.readouterr().out
     about_seeds = printed[printed.index("Over seeds") : printed.index("written to")]
     assert max(map(len, about_seeds.splitlines())) <= 100
+    assert json.loads((run / "tables" / "report.json").read_text())["seeds"] == [{"run": "other", "seed": 4}]
     frame = pd.read_csv(run / "tables" / "statistics" / "seeds.csv")
     assert frame["proxy"].tolist() == ["snip", "snip"]
     assert frame["seeds"].tolist() == [2, 2]
@@ -191,14 +221,17 @@ def test_errors_are_one_line_and_exit_two(
 def test_the_papers_tables_are_those_about_the_runs_space(write_run: WriteRun) -> None:
     parts = {("snip", "cifar10"): {"score": np.arange(N, dtype=float)}}
 
-    def tables(space: str) -> list[str]:
-        scores = read_runs([write_run(parts, name=space, space=space)])
-        return [name for name, _ in cli.wished_tables(None, scores)]
+    def tables(space: str, *splits: str) -> list[str]:
+        scores = read_runs([write_run(parts, name=f"{space}{len(splits)}", space=space)])
+        return [name for name, _ in cli.wished_tables(None, scores, splits)]
 
-    assert tables("nasbench201") == ["table1", "table3"]
-    assert tables("nasbench101") == ["figure2"]
+    assert tables("nasbench201", "test") == ["table1", "table3"]
+    assert tables("nasbench101", "test", "val") == ["figure2"]
     with pytest.raises(UsageError, match="no table of the package is about elsewhere"):
-        tables("elsewhere")
+        tables("elsewhere", "test")
+    run = read_runs([write_run(parts, name="val", space="nasbench101")])
+    with pytest.raises(UsageError, match="no table about nasbench101 has the split val"):
+        cli.wished_tables(None, run, ["val"])
 
 
 def test_a_missing_run_exits_two(

@@ -19,7 +19,7 @@ from made_up_figures import (
 )
 
 from nasbench_eval.report.correlation import Failures, judged
-from nasbench_eval.report.figure.found import FEWEST, best_found, draw_found, expected_best
+from nasbench_eval.report.figure.found import best_found, draw_found, expected_best
 from nasbench_eval.report.figure.rows import ScoredRow, scored_rows
 from nasbench_eval.report.figure.style import COLUMN
 from nasbench_eval.report.tables import Truth
@@ -99,7 +99,7 @@ def test_rows_are_compared_on_what_all_of_them_have() -> None:
     accuracy = np.arange(1000.0)
     whole = row(accuracy, accuracy, title="whole")
     half = row(-accuracy[::2], accuracy[::2], np.arange(0, 1000, 2), title="half")
-    few = row(accuracy[: FEWEST // 2], accuracy[: FEWEST // 2], np.arange(FEWEST // 2), title="few")
+    few = row(accuracy[:499], accuracy[:499], np.arange(499), title="few")
     found = best_found([few, half, whole])
     assert found is not None
     assert found.n == 500

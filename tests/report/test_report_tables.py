@@ -353,6 +353,6 @@ def test_a_stratified_sample_is_said_to_be_one(write_run: WriteRun, truths: dict
     spec = load_table_spec("table1")[1]
     uniform = read_runs([write_run(parts, name="u", config={"sampling": "uniform"})])
     stratified = read_runs([write_run(parts, name="s", config={"sampling": "stratified"})])
-    said = "s: architectures drawn in equal numbers from 10 bands of accuracy, not at random"
+    said = "s: architectures drawn in turn from 10 bands of accuracy, not at random"
     assert not any("drawn" in note for note in Reporter(uniform, truths, QUICK).table("t", spec).notes)
     assert any(said in note for note in Reporter(stratified, truths, QUICK).table("t", spec).notes)

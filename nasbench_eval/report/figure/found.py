@@ -24,9 +24,9 @@ from nasbench_eval.report.tables import Table
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
-# Rows are compared on the architectures that all of them have; one that would leave fewer than these, and
-# than half, is left out.
-FEWEST = 100
+# Rows are compared on the architectures that all of them have; one that would leave less than this share of
+# the largest row's is left out.
+LEAST_SHARE = 0.5
 # So many values of k, evenly spaced on a logarithmic axis, are told apart in a column.
 STEPS = 160
 HIGHLIGHTED = 6
@@ -110,7 +110,7 @@ def _common(rows: Sequence[ScoredRow]) -> tuple[Indices, list[ScoredRow]]:
         return np.empty(0, dtype=np.int64), []
     by_size = sorted(rows, key=lambda row: -len(row.index))
     common = by_size[0].index
-    fewest = min(FEWEST, len(common) // 2)
+    fewest = LEAST_SHARE * len(common)
     out = set()
     for row in by_size[1:]:
         both = np.intersect1d(common, row.index)

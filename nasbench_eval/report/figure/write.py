@@ -90,16 +90,19 @@ def _figures(table: Table, scores: Scores, truth: Truth | None) -> Iterator[tupl
 
 
 def write_analysis_figures(analysis: Analysis, folder: Path) -> Written:
-    """Write, of each data set, which proxies rank alike: `figures/alike_<data set>`.
+    """Write, of each data set, which proxies rank alike: `figures/alike_<data set>`; where there
+    are several search spaces, the space follows.
 
     Raises:
         OSError: if a file cannot be written.
     """
     written = Written()
+    several = len({place.space for place in analysis.by_place}) > 1
     drawn = set()  # scores are the same whatever the split they are judged on
-    for (dataset, _), found in analysis.by_place.items():
-        if dataset not in drawn and (figure := draw_alike(found.between, dataset)) is not None:
-            title = f"{DATASETS.get(dataset, dataset)}: which proxies rank alike"
-            written += write_one(figure, title, folder, f"{FOLDER}/alike_{dataset}")
-        drawn.add(dataset)
+    for place, found in analysis.by_place.items():
+        stem = f"{FOLDER}/alike_{place.dataset}" + (f"_{place.space}" if several else "")
+        if stem not in drawn and (figure := draw_alike(found.between, place.dataset)) is not None:
+            where = DATASETS.get(place.dataset, place.dataset) + (f" ({place.space})" if several else "")
+            written += write_one(figure, f"{where}: which proxies rank alike", folder, stem)
+        drawn.add(stem)
     return written
