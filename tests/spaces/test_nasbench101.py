@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import runpy
 from collections.abc import Iterator
 from itertools import permutations, product
 from pathlib import Path
@@ -396,6 +397,15 @@ def test_parameters_are_the_tables(part: int) -> None:
     for index in drawn(4 + part, 500):
         network = SPACE.build(SPACE.arch(index), num_classes=10)
         assert count(network) == params[index], index
+
+
+@with_table
+def test_parameters_of_every_cell_are_the_tables() -> None:
+    # By the widths of the vertices alone; the networks above say that these are the networks'.
+    path = Path(__file__).parents[2] / "scripts" / "size_nasbench101.py"
+    script = runpy.run_path(str(path))
+    params = pd.read_parquet(TABLE, columns=["params"])["params"].to_numpy()
+    assert np.array_equal(script["of_all_cells"]().params, params)
 
 
 def test_shapes() -> None:

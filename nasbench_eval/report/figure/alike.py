@@ -40,11 +40,12 @@ def draw_alike(between: Between, dataset: str) -> Figure | None:
         axes.set_yticks(places, [short(name) for name in names], fontsize=SMALL)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
-        if len(names) <= WRITTEN:
+        written = len(names) <= WRITTEN
+        if written:
             _values(axes, between, fontsize=min(SMALL, 0.4 * 72 * (width - MARGIN) / len(names)))
         bar = figure.colorbar(image, ax=[tree, axes], shrink=0.6, aspect=30, pad=0.02)
         bar.outline.set_visible(False)
-        bar.set_label("Kendall τ between scores (in the squares: times 100)")
+        bar.set_label("Kendall τ between scores" + (", in the squares times 100" if written else ""))
         counts = between.n.to_numpy()[~np.eye(len(names), dtype=bool)]
         n = " to ".join(f"{count:,}" for count in dict.fromkeys([counts.min(), counts.max()]))
         figure.suptitle(
