@@ -178,7 +178,7 @@ def load_truth(space: str, folder: Path | None, live: bool = False) -> Truth:
     return Truth(Names(cells), accuracy, ceiling)
 
 
-def _arguments() -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="nasbench-report",
         description="Correlate a run's scores with the benchmark's accuracies; write tables and figures.",
@@ -238,9 +238,13 @@ def _arguments() -> argparse.Namespace:
     )
     add("--data", type=Path, help="folder of the ground-truth tables (NASBENCH_EVAL_DATA)")
     add("--out", type=Path, help="folder to write to (tables/ in the first run)")
+    return parser
+
+
+def _arguments() -> argparse.Namespace:
     # Options may be given as to the other commands: format=html.
     words = [f"--{w}" if OPTION.match(w) and not Path(w).exists() else w for w in sys.argv[1:]]
-    return parser.parse_args(words, argparse.Namespace(command=_shown(words)))
+    return _parser().parse_args(words, argparse.Namespace(command=_shown(words)))
 
 
 def _shown(words: Sequence[str]) -> str:
