@@ -168,7 +168,7 @@ def load_truth(space: str, folder: Path | None, live: bool = False) -> Truth:
 
     @cache
     def alive() -> npt.NDArray[np.bool_]:
-        return np.array([cells.live(cells.arch(index)) for index in range(len(cells))])
+        return np.array([cells.live(cells.arch(index)) for index in range(len(frame))])
 
     @cache
     def ceiling(dataset: str, split: str) -> Ceiling | None:
