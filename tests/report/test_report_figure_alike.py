@@ -44,3 +44,10 @@ def test_many_proxies_are_shown_without_values() -> None:
 
 def test_two_proxies_make_no_figure() -> None:
     assert draw_alike(made_up(2), "cifar10") is None
+
+
+def test_proxies_that_all_rank_the_same_have_no_tree() -> None:
+    scores = pd.DataFrame({name: np.arange(5.0) for name in "abc"})
+    figure = draw_alike(between(panel(scores, pd.Series(np.arange(5.0)), "worst")), "cifar10")
+    assert figure is not None
+    assert not figure.axes[0].collections

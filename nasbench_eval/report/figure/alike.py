@@ -62,12 +62,14 @@ def draw_alike(between: Between, dataset: str) -> Figure | None:
 
 
 def _tree(axes: Any, between: Between) -> None:
+    axes.axis("off")
+    if not between.linkage[:, 2].max() > 0:  # all rank the same: a tree without height cannot be drawn
+        return
     hierarchy.dendrogram(
         between.linkage, ax=axes, no_labels=True, color_threshold=0, above_threshold_color="#555555"
     )
     # Leaves stand ten apart, from five on: the same places as the squares below.
     axes.set_xlim(0, 10 * len(between.tau))
-    axes.axis("off")
     for line in axes.collections:
         line.set_linewidth(0.7)
 
