@@ -63,7 +63,7 @@ def draw_alike(between: Between, dataset: str) -> Figure | None:
 
 def _tree(axes: Any, between: Between) -> None:
     axes.axis("off")
-    if not between.linkage[:, 2].max() > 0:  # all rank the same: a tree without height cannot be drawn
+    if between.linkage[:, 2].max() < 1e-9:  # all rank the same: a tree without height cannot be drawn
         return
     hierarchy.dendrogram(
         between.linkage, ax=axes, no_labels=True, color_threshold=0, above_threshold_color="#555555"
