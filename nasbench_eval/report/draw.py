@@ -77,11 +77,22 @@ def draw_text(table: Table, split: str) -> str:
 
 def draw_seeds(frame: pd.DataFrame) -> str:
     """How much the rows depend on the seed, for the terminal, at most 100 columns wide."""
-    shown = frame.drop(columns=["relative_deviation"]).rename(
-        columns={"icc_ranks": "icc ranks", "tau_mean": "τ mean", "tau_sd": "τ sd", "tau_of_mean": "τ of mean"}
+    first = frame[frame["split"] == frame["split"].iloc[0]]
+    shown = first.drop(columns=["space", "split", "relative_deviation"]).rename(
+        columns={
+            "n_failed": "failed",
+            "icc_ranks": "icc ranks",
+            "tau_mean": "τ mean",
+            "tau_sd": "τ sd",
+            "tau_of_mean": "τ of mean",
+        }
     )
+    shown["proxy"] = [
+        name if len(name) <= LABEL_WIDTH else name[: LABEL_WIDTH - 1] + "…" for name in shown["proxy"]
+    ]
     text: str = shown.to_string(index=False, float_format="{:.3f}".format, line_width=WIDTH, na_rep=EMPTY)
-    return f"Over seeds (icc: intraclass correlation, 1 where the seed does not matter)\n\n{text}\n"
+    judged = SPLITS.get(frame["split"].iloc[0], frame["split"].iloc[0])
+    return f"Over seeds, {judged} (icc: intraclass correlation, 1: the seed does not matter)\n\n{text}\n"
 
 
 def draw_markdown(table: Table) -> str:
