@@ -13,7 +13,7 @@ import pandas as pd
 from nasbench_eval import __version__
 from nasbench_eval.report.analysis import Analysis
 from nasbench_eval.report.correlation import CONFIDENCE
-from nasbench_eval.report.draw import DATASETS, SPLITS, draw_latex, draw_markdown
+from nasbench_eval.report.draw import DATASETS, draw_latex, draw_markdown
 from nasbench_eval.report.scores import Run, Scores
 from nasbench_eval.report.tables import Table, Truth
 
@@ -133,28 +133,34 @@ def _remove_former(folder: Path) -> None:
 
 
 def _sections(report: Report) -> list[tuple[str, str, pd.DataFrame]]:
-    """The statistics as tables of a page: title, note and frame."""
+    """The first split's statistics as tables of a page: title, note and frame; all of them would slow it."""
     sections = []
+    split = report.tables[0].splits[0]
     if report.seeds is not None:
-        sections.append(("Seeds", SEEDS, report.seeds))
+        sections.append(("Seeds", SEEDS, _of_split(report.seeds, split)))
     if report.analysis is None or not report.analysis.by_place:
         return sections
-    strata = report.analysis.strata.pivot(
+    strata = report.analysis.strata
+    by_stratum = strata.pivot(
         index=["proxy", "space", "dataset", "split"], columns="stratum", values="kendall_tau"
     )
-    order = list(dict.fromkeys(report.analysis.strata["stratum"]))
+    ordered = by_stratum[list(dict.fromkeys(strata["stratum"]))].reset_index()
     sections += [
-        ("Statistics", METRICS, report.analysis.metrics.set_index("proxy")),
-        ("Within strata of accuracy", STRATA, strata[order].reset_index().set_index("proxy")),
+        ("Statistics", METRICS, _of_split(report.analysis.metrics, split)),
+        ("Within strata of accuracy", STRATA, _of_split(ordered, split)),
     ]
-    for (space, dataset, split), found in report.analysis.by_place.items():
-        names = found.metrics.index
-        shares = found.paired["share_above"].unstack().reindex(index=names, columns=names)
-        where = f"{space}, {DATASETS.get(dataset, dataset)}, {SPLITS.get(split, split)}"
-        sections.append(
-            (f"Is the row better than the column? {where}", PAIRED, shares.rename_axis(columns=None))
-        )
+    for place, found in report.analysis.by_place.items():
+        if place.split == split:
+            names = found.metrics.index
+            shares = found.paired["share_above"].unstack().reindex(index=names, columns=names)
+            where = f"{place.space}, {DATASETS.get(place.dataset, place.dataset)}"
+            title = f"Is the row better than the column? {where}"
+            sections.append((title, PAIRED, shares.rename_axis(columns=None)))
     return sections
+
+
+def _of_split(frame: pd.DataFrame, split: str) -> pd.DataFrame:
+    return frame[frame["split"] == split].drop(columns="split").set_index("proxy")
 
 
 def record(tables: Sequence[Table], scores: Scores, other_seeds: Sequence[Scores] = ()) -> dict[str, Any]:
