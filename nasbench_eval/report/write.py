@@ -102,7 +102,7 @@ def write_report(report: Report, folder: Path, *, html: bool, command: str) -> l
             scores=report.scores,
             truths=report.truths,
             record=made,
-            figures=drawn.titled,
+            figures=_on_page(drawn.titled),
             sections=_sections(report),
             command=command,
         )
@@ -157,6 +157,16 @@ def _sections(report: Report) -> list[tuple[str, str, pd.DataFrame]]:
             title = f"Is the row better than the column? {where}"
             sections.append((title, PAIRED, shares.rename_axis(columns=None)))
     return sections
+
+
+def _on_page(figures: Sequence[tuple[str, Path]]) -> list[tuple[str, Path]]:
+    """The figures a page shows; with them all, that of a whole space would be larger than 10 MB.
+
+    The page plots ranks itself, and which proxies rank alike differs little from data set to data set.
+    """
+    alike = [figure for figure in figures if figure[1].stem.startswith("alike_")]
+    left_out = alike[1:]
+    return [f for f in figures if "_scatter" not in f[1].stem and f not in left_out]
 
 
 def _of_split(frame: pd.DataFrame, split: str) -> pd.DataFrame:

@@ -92,6 +92,8 @@ def test_a_page(run: Path, truth: Truth, monkeypatch: pytest.MonkeyPatch, wish: 
     page = (run / "tables" / "report.html").read_text(encoding="utf-8")
     assert f"nasbench-report {run} {' '.join(wish).replace('format=', '--format=')}" in page
     assert "/private" not in page
+    assert "the best accuracy found" in page
+    assert "rank by score and by accuracy" not in page  # the page plots ranks itself
     for title in ("Statistics", "Within strata of accuracy", "Is the row better than the column?"):
         assert title in page
     assert not (run / "tables" / "table1.csv").exists()
