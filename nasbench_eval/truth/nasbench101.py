@@ -26,6 +26,7 @@ from scipy.stats import rankdata
 
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.spaces.nasbench101 import MAX_EDGES, MAX_VERTICES, OPERATIONS
+from nasbench_eval.truth.columns import percent_fault
 from nasbench_eval.truth.errors import MissingTruth, TruthError
 from nasbench_eval.truth.folder import whole_file
 
@@ -279,11 +280,8 @@ def _check_values(table: pd.DataFrame) -> None:
         if name == "cifar10_test" and holes.any():
             raise _refuse(f"the column {name} has {int(holes.sum())} holes")
         present = values[~holes]
-        if present.size and not (present.min() >= 0 and present.max() <= 100):
-            low, high = present.min(), present.max()
-            raise _refuse(f"the column {name} goes from {low:.2f} to {high:.2f}: no percentages")
-        if present.size and present.max() <= 1:
-            raise _refuse(f"the column {name} ends at {present.max():.4f}: fractions instead of percentages")
+        if fault := percent_fault(present):
+            raise _refuse(f"the column {name} {fault}")
 
 
 def _check_epochs(table: pd.DataFrame) -> None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from nasbench_eval.spaces.nasbench201 import EDGES, Cell, NASBench201, unique_string
+from nasbench_eval.truth.columns import percent_fault
 from nasbench_eval.truth.errors import REBUILD, MissingTruth, TruthError
 from nasbench_eval.truth.folder import whole_file
 
@@ -183,11 +184,8 @@ def _check_values(table: pd.DataFrame) -> None:
         if name not in RUNS and np.isnan(values).any():
             raise _refuse(f"the column {name} has {int(np.isnan(values).sum())} holes")
         present = values[~np.isnan(values)]
-        if present.size and not (present.min() >= 0 and present.max() <= 100):
-            low, high = present.min(), present.max()
-            raise _refuse(f"the column {name} goes from {low:.2f} to {high:.2f}: no percentages")
-        if present.size and present.max() <= 1:
-            raise _refuse(f"the column {name} ends at {present.max():.4f}: fractions instead of percentages")
+        if fault := percent_fault(present):
+            raise _refuse(f"the column {name} {fault}")
 
 
 def _check_epochs(table: pd.DataFrame) -> None:

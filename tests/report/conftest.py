@@ -61,3 +61,16 @@ def write_run(tmp_path: Path) -> WriteRun:
         return folder
 
     return write
+
+
+@pytest.fixture
+def run(write_run: WriteRun) -> Path:
+    """A run with failures, components and a long label."""
+    labels = ["grasp", "snip", "zen", "intrain", "intrain_cell", "a_name_far_too_long_for_a_narrow_column"]
+    parts = {}
+    for number, label in enumerate(labels):
+        score, gamma, resilience = np.random.default_rng(number).normal(size=(3, N))
+        if label == "zen":
+            score[:4] = np.nan
+        parts[label, "cifar10"] = {"score": score, "gamma": gamma, "resilience": resilience}
+    return write_run(parts, config={"seed": 3, "n": 1, "cells": N, "data": "/somewhere/private"})

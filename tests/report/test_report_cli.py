@@ -18,18 +18,6 @@ from nasbench_eval.report.tables import CSV_COLUMNS, Truth
 from nasbench_eval.spaces.nasbench201 import NASBench201
 
 
-@pytest.fixture
-def run(write_run: WriteRun) -> Path:
-    labels = ["grasp", "snip", "zen", "intrain", "intrain_cell", "a_name_far_too_long_for_a_narrow_column"]
-    parts = {}
-    for number, label in enumerate(labels):
-        score, gamma, resilience = np.random.default_rng(number).normal(size=(3, N))
-        if label == "zen":
-            score[:4] = np.nan
-        parts[label, "cifar10"] = {"score": score, "gamma": gamma, "resilience": resilience}
-    return write_run(parts, config={"seed": 3, "n": 1, "cells": N, "data": "/somewhere/private"})
-
-
 def call(monkeypatch: pytest.MonkeyPatch, truth: Truth, *arguments: object) -> int:
     monkeypatch.setattr(cli, "load_truth", lambda space, folder, live: truth)
     monkeypatch.setattr(sys, "argv", ["nasbench-report", *map(str, arguments)])

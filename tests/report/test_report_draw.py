@@ -3,26 +3,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
-from made_up import N, WriteRun
+from made_up import N
 
 from nasbench_eval.report.draw import draw_latex, draw_markdown, draw_text, latex_escape
 from nasbench_eval.report.scores import read_runs
 from nasbench_eval.report.spec import load_table_spec
 from nasbench_eval.report.tables import Reporter, Settings, Table, Truth
-
-
-@pytest.fixture
-def run(write_run: WriteRun) -> Path:
-    labels = ["grasp", "snip", "zen", "intrain", "intrain_cell", "a_name_far_too_long_for_a_narrow_column"]
-    parts = {}
-    for number, label in enumerate(labels):
-        score, gamma, resilience = np.random.default_rng(number).normal(size=(3, N))
-        if label == "zen":
-            score[:4] = np.nan
-        parts[label, "cifar10"] = {"score": score, "gamma": gamma, "resilience": resilience}
-    return write_run(parts, config={"seed": 3, "n": 1, "cells": N, "data": "/somewhere/private"})
 
 
 @pytest.fixture
