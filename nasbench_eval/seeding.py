@@ -16,3 +16,11 @@ def seed_of(*parts: object) -> int:
 def generator(*parts: object) -> torch.Generator:
     """A CPU generator seeded by `seed_of(*parts)`; draws move to the device afterwards."""
     return torch.Generator().manual_seed(seed_of(*parts))
+
+
+def signs_like(tensor: torch.Tensor, coins: torch.Generator) -> torch.Tensor:
+    """Random ±1 of a tensor's shape, type, device and layout; eight entries a drawn byte."""
+    bytes_N = torch.randint(0, 256, (-(-tensor.numel() // 8),), generator=coins, dtype=torch.uint8)
+    bits_N8 = (bytes_N[:, None] >> torch.arange(8, dtype=torch.uint8)).bitwise_and_(1)
+    heads = bits_N8.flatten()[: tensor.numel()].view(tensor.shape)
+    return torch.empty_like(tensor).copy_(heads).mul_(2).sub_(1)

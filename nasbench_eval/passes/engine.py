@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -17,18 +18,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nasbench_eval.passes import jacobian
+from nasbench_eval.passes import jacobian, tangents
 from nasbench_eval.passes.norms import batch_norm, norms, reset_statistics
 from nasbench_eval.passes.observer import Observer, Record, parameter_names, watches
 from nasbench_eval.passes.spec import ForwardSpec, PassSpec
-from nasbench_eval.passes.tape import Seen, Tape, Watch, gradients_shown, recorded, shown
-from nasbench_eval.passes.twice import twice_differentiable
+from nasbench_eval.passes.tape import Seen, Tape, Watch, gradients_shown, shown
 from nasbench_eval.passes.weights import draw
-from nasbench_eval.seeding import generator, seed_of
-from nasbench_eval.spaces.base import Network
+from nasbench_eval.seeding import generator, seed_of, signs_like
+from nasbench_eval.spaces.base import Network, uninitialised
 from nasbench_eval.training import Checkpoints, Diverged, Folder, Memory, Training, train
 
 Observe = Callable[[Network, PassSpec], Observer]
+Loss = Callable[[Tensor], Tensor]
 
 
 class Inputs(Protocol):
@@ -106,8 +107,7 @@ class Engine:
         width = network.classifier.in_features
         # Without the layer's own draw, which would use up the global generator.
         self.heads: dict[str, nn.Linear] = {
-            name: nn.utils.skip_init(nn.Linear, width, n, device=device)  # type: ignore[no-untyped-call]
-            for name, n in classes.items()
+            name: uninitialised(partial(nn.Linear, width, n)).to(device) for name, n in classes.items()
         }
         self.inputs, self.key, self.device = inputs, key, device
         self._drawn: tuple[object, ...] = ()
@@ -147,13 +147,11 @@ class Engine:
         wanted = {request.spec.wrt for request in requests}
         if "input" in wanted:
             x = x.detach().requires_grad_()
-        twice = "curvature" in wanted and forward.bn == "train"
-        layers_ = twice_differentiable(self.network) if twice else nullcontext()
         headed = [a for a in asked if a.request.spec.objective != "features"]
         datasets = list(dict.fromkeys(a.request.dataset for a in headed))
         body = set(self.network.modules()) - {self.network.classifier}
         tape = Tape(self.network, wanted, forward.bn)
-        with batch_norm(self.network, forward.bn), layers_, torch.set_grad_enabled(wanted != {"nothing"}):
+        with batch_norm(self.network, forward.bn), torch.set_grad_enabled(wanted != {"nothing"}):
             with self._clock(asked), shown(body, _watches(asked)), tape.running():
                 features = self.network.features(x)
                 with torch.no_grad():
@@ -169,9 +167,7 @@ class Engine:
         """One data set's head and the backward passes behind it; `more` heads follow on the same graph."""
         self._use_head(asked[0].request)
         labels_B = self._labels(asked)
-        head: list[Seen] = []
-        classifier = {"classifier": self.network.classifier}
-        with self._clock(asked), shown(classifier.values(), _watches(asked)), recorded(classifier, head):
+        with self._clock(asked), shown({self.network.classifier}, _watches(asked)), tape.closing() as head:
             logits = self.network.head(features)
         self._differentiate_outputs(logits, head, asked)
         self._differentiate_samples(logits, labels_B, [*tape.owners, *head], asked)
@@ -179,20 +175,15 @@ class Engine:
         objectives = list(dict.fromkeys(a.request.spec.objective for a in scalars))
         for objective in objectives:
             mine = [a for a in scalars if a.request.spec.objective == objective]
-            if objective == "sum":
-                scalar = logits.sum()
-            else:
-                assert labels_B is not None
-                scalar = self._task_loss(logits, labels_B)
-            self._differentiate(scalar, x, mine, keep_graph=more or objective != objectives[-1])
+            loss = torch.sum if objective == "sum" else partial(self._task_loss, labels_B=labels_B)
+            self._differentiate(loss, logits, x, tape, mine, keep_graph=more or objective != objectives[-1])
 
     def _differentiate_blocks(self, blocks: Sequence[Seen], asked: Sequence[_Asked]) -> None:
         """Random ±1 cotangents back through each block of the body by itself."""
         mine = [a for a in asked if a.request.spec.wrt == "blocks"]
         for seen in blocks if mine else ():
             with self._clock(mine):
-                signs = torch.randint(0, 2, seen.y.shape, generator=generator(*self.key, "signs", seen.name))
-                g_out = (2 * signs - 1).to(seen.y)
+                g_out = signs_like(seen.y, generator(*self.key, "signs", seen.name))
                 g_in = jacobian.by_block(seen, g_out)
                 for a in mine:
                     a.watch.observer.on_block_gradient(seen.name, seen.module, g_in, g_out)
@@ -243,7 +234,9 @@ class Engine:
                     assert labels_B is not None
                     objective_B = F.cross_entropy(logits, labels_B, reduction="none")
                     objective_B = objective_B.flatten(1).mean(1) if objective_B.ndim > 1 else objective_B
-                parameters = dict(self.network.named_parameters())
+                kinds = {a.watch.observer.samples_of for a in mine}
+                names = parameter_names(self.network, "all" if "all" in kinds else "weights")
+                parameters = {n: p for n, p in self.network.named_parameters() if n in names}
                 if mine[0].request.spec.forward.bn == "train":
                     jacobian.coupled_samples(objective_B, parameters, show)
                 else:
@@ -261,46 +254,43 @@ class Engine:
             observer.on_labels(labels_B)
         return labels_B
 
-    def _task_loss(self, logits: Tensor, labels_B: Tensor) -> Tensor:
+    def _task_loss(self, logits: Tensor, labels_B: Tensor | None) -> Tensor:
         if logits.ndim == 2:
+            assert labels_B is not None
             return F.cross_entropy(logits, labels_B)
         target = torch.randn(logits.shape, generator=generator(self.key[0], "target", *logits.shape))
         return F.mse_loss(logits, target.to(logits))
 
-    def _differentiate(self, scalar: Tensor, x: Tensor, asked: list[_Asked], *, keep_graph: bool) -> None:
+    def _differentiate(
+        self, loss: Loss, logits: Tensor, x: Tensor, tape: Tape, asked: list[_Asked], *, keep_graph: bool
+    ) -> None:
         wanted = {a.request.spec.wrt for a in asked}
-        curvature = "curvature" in wanted
+        curved = [a for a in asked if a.request.spec.wrt == "curvature"]
         parameters = dict(self.network.named_parameters()) if wanted & {"parameters", "curvature"} else {}
         leaves = [*parameters.values(), *([x] if "input" in wanted else [])]
-        with self._clock(asked), gradients_shown(_watches(asked)):
-            gradients = _gradients(scalar, leaves, create_graph=curvature, keep_graph=keep_graph)
+        with self._clock(asked), gradients_shown(_watches(asked)), tape.adjoints_kept(bool(curved)):
+            gradients = jacobian.gradients(loss(logits), leaves, keep_graph=keep_graph)
         for request, watch in asked:
             if request.spec.wrt == "input":
                 watch.observer.on_input(gradients[-1].detach())
             elif watches(watch.observer, "on_parameter"):
                 for (name, parameter), gradient in zip(parameters.items(), gradients, strict=False):
                     watch.observer.on_parameter(name, parameter.detach(), gradient.detach())
-        curved = [a for a in asked if a.request.spec.wrt == "curvature"]
         if curved:
             with self._clock(curved):
-                self._curvature(parameters, gradients, curved, keep_graph=keep_graph)
+                by_name = dict(zip(parameters, gradients, strict=False))
+                value = self._curvature(loss, x.detach(), tape, by_name)
+            for _, watch in curved:
+                watch.observer.on_curvature(value)
 
-    def _curvature(
-        self,
-        parameters: Mapping[str, Tensor],
-        gradients: Sequence[Tensor],
-        asked: list[_Asked],
-        *,
-        keep_graph: bool,
-    ) -> None:
-        """H·g = ∂⟨stopgrad(g), g⟩/∂θ, θ being the weight tensors alone."""
+    def _curvature(self, loss: Loss, x: Tensor, tape: Tape, gradients: Mapping[str, Tensor]) -> Tensor:
+        """θᵀ H g, θ being the weight tensors alone: from tangents where they can be had."""
+        if tape.layers is not None:
+            with suppress(tangents.Unseen):
+                return tangents.curvature(self.network, x, tape.layers, gradients, loss)
         names = parameter_names(self.network, "weights")
-        pairs = {n: (p, g) for (n, p), g in zip(parameters.items(), gradients, strict=False) if n in names}
-        product = torch.stack([(g.detach() * g).sum() for _, g in pairs.values()]).sum()
-        products = _gradients(product, [p for p, _ in pairs.values()], keep_graph=keep_graph)
-        for _, watch in asked:
-            for (name, (parameter, g)), hg in zip(pairs.items(), products, strict=True):
-                watch.observer.on_curvature(name, parameter.detach(), g.detach(), hg)
+        weights = [parameter for name, parameter in self.network.named_parameters() if name in names]
+        return jacobian.curvature(self.network, x, weights, loss)
 
     def _use_head(self, request: Request) -> str:
         """Put the classifier of the request's data set onto the body."""
@@ -333,8 +323,10 @@ class Engine:
     def _draw(self, forward: ForwardSpec) -> None:
         key = (*self.key, forward.repeat)
         owners: tuple[nn.Module, ...] = (self.network, *self.heads.values())
-        for owner in owners:
-            owner.to(dtype=torch.float64 if forward.float64 else torch.float32)
+        dtype = torch.float64 if forward.float64 else torch.float32
+        if self.network.classifier.weight.dtype != dtype:
+            for owner in owners:
+                owner.to(dtype=dtype)
         draw({n: m for n, m in self.network.named_modules() if n != "classifier"}, forward.init, *key)
         for head in self.heads.values():
             draw({"classifier": head}, forward.init, *key)
@@ -381,15 +373,3 @@ class Engine:
 
 def _watches(asked: Sequence[_Asked]) -> list[Watch]:
     return [a.watch for a in asked]
-
-
-def _gradients(
-    scalar: Tensor, leaves: list[Tensor], *, create_graph: bool = False, keep_graph: bool = False
-) -> list[Tensor]:
-    """Gradients of a scalar; zeros where no path leads from a leaf, as when a cell cuts its input off."""
-    if not scalar.requires_grad:
-        return [torch.zeros_like(leaf) for leaf in leaves]
-    found = torch.autograd.grad(
-        scalar, leaves, create_graph=create_graph, retain_graph=create_graph or keep_graph, allow_unused=True
-    )
-    return [torch.zeros_like(t) if g is None else g for t, g in zip(leaves, found, strict=True)]

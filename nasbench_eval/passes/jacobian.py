@@ -11,11 +11,37 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nasbench_eval.passes.norms import own_statistics
 from nasbench_eval.passes.tape import Seen
+from nasbench_eval.spaces.base import Network
 
 SampleGradient = Callable[[str, Tensor, Tensor], None]
 # Most bytes of sample gradients held at once; beyond it parameters take turns, each turn with its own passes.
 MEMORY_BOUND = 1 << 30
+
+
+def gradients(
+    scalar: Tensor, leaves: Sequence[Tensor], *, create_graph: bool = False, keep_graph: bool = False
+) -> list[Tensor]:
+    """Gradients of a scalar; zeros where no path leads from a leaf, as when a cell cuts its input off."""
+    if not scalar.requires_grad:
+        return [torch.zeros_like(leaf) for leaf in leaves]
+    found = torch.autograd.grad(
+        scalar, leaves, create_graph=create_graph, retain_graph=create_graph or keep_graph, allow_unused=True
+    )
+    return [torch.zeros_like(t) if g is None else g for t, g in zip(leaves, found, strict=True)]
+
+
+def curvature(
+    network: Network, x: Tensor, parameters: Sequence[Tensor], loss: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """θᵀ H g in float64 of any network, by a pass of its own and a backward pass of its backward pass."""
+    g = gradients(loss(network(x)), parameters, create_graph=True)
+    product = torch.stack([(each.detach() * each).sum() for each in g]).sum()
+    terms = [
+        (p.detach() * hg).sum() for p, hg in zip(parameters, gradients(product, parameters), strict=True)
+    ]
+    return torch.stack(terms).sum(dtype=torch.float64)
 
 
 def coupled_samples(objective_B: Tensor, parameters: Mapping[str, Tensor], show: SampleGradient) -> None:
@@ -58,15 +84,19 @@ def separate_samples(
     Args:
         objective_B: a sample's objective each.
         tape: the layers that own parameters, with the inputs and outputs of this pass.
-        parameters: all of the network's by name; those of a layer that was not met have zeros.
+        parameters: those of interest by name; those of a layer that was not met have zeros.
         show: is handed each parameter's name, the parameter and its gradients (B, *shape).
     """
     waiting = dict(parameters)
+    owned = {id(parameter) for parameter in parameters.values()}
+    tape = [seen for seen in tape if any(id(p) in owned for p in seen.module.parameters(recurse=False))]
     for seen, gradient in zip(tape, by_outputs(objective_B.sum(), tape), strict=True):
         with torch.no_grad():
             found = _layer_gradients(seen, gradient)
         for kind, parameter in seen.module.named_parameters(recurse=False):
             name = f"{seen.name}.{kind}"
+            if name not in parameters:
+                continue
             if waiting.pop(name, None) is None:
                 raise TypeError(f"no sample gradients are defined for '{seen.name}', which is met twice")
             show(name, parameter, found[kind].reshape(len(objective_B), *parameter.shape))
@@ -102,18 +132,28 @@ def _padded_by_number(conv: nn.Conv2d) -> bool:
 
 
 def _kernel_gradients(conv: nn.Conv2d, x: Tensor, g: Tensor) -> Tensor:
-    g_BCP = g.flatten(2)
+    """(B, O, C, height, width) from x (B, C, H, W) and g (B, O, h, w), viewed as channels-last memory is."""
+    g_BOP = g.movedim(1, -1).flatten(1, 2).mT
     if conv.kernel_size == (1, 1) and conv.stride == (1, 1) and conv.padding == (0, 0):
-        return g_BCP @ x.flatten(2).mT
+        return g_BOP @ x.movedim(1, -1).flatten(1, 2)
     assert not isinstance(conv.padding, str)
-    x_BKP = F.unfold(x, conv.kernel_size, conv.dilation, conv.padding, conv.stride)
-    return g_BCP @ x_BKP.mT
+    (rows, columns), (down, right) = conv.kernel_size, conv.stride
+    (above, left), (dilated_down, dilated_right) = conv.padding, conv.dilation
+    x_BHWC = F.pad(x.movedim(1, -1), (0, 0, left, left, above, above)).contiguous()
+    sample, row, column, channel = x_BHWC.stride()
+    met = x_BHWC.as_strided(
+        (len(x), *g.shape[2:], rows, columns, x.shape[1]),
+        (sample, down * row, right * column, dilated_down * row, dilated_right * column, channel),
+    )
+    found = g_BOP @ met.flatten(1, 2).flatten(2)
+    return found.view(len(x), g.shape[1], rows, columns, x.shape[1]).movedim(-1, 2)
 
 
 def normalised(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
     """x̂ of a batch norm that uses running statistics (`eval` mode) or each sample's own."""
     if norm.training:
-        return F.instance_norm(x, eps=norm.eps)
+        mean, r = own_statistics(x, norm.eps)
+        return (x - mean) * r
     assert norm.running_mean is not None
     assert norm.running_var is not None
     return F.batch_norm(x, norm.running_mean, norm.running_var, eps=norm.eps)

@@ -40,7 +40,12 @@ class Observer:
     """Base of all observers: override the callbacks you need; the engine calls nothing else.
 
     Tensors handed in are detached and belong to the pass: reduce them, do not keep or change them.
+
+    Attributes:
+        samples_of: the parameters whose `on_sample_gradient` it waits for; it may be shown others.
     """
+
+    samples_of: Parameters = "all"
 
     def layers(self, net: Network) -> Mapping[str, nn.Module]:
         """Modules whose inputs and outputs to see."""
@@ -61,8 +66,11 @@ class Observer:
     def on_input(self, gradient_BCHW: Tensor) -> None:
         """After the backward pass: the gradient with respect to the input."""
 
-    def on_curvature(self, name: str, parameter: Tensor, gradient: Tensor, product: Tensor) -> None:
-        """After the second backward pass: a parameter, its gradient g and its part of H·g."""
+    def on_curvature(self, value: Tensor) -> None:
+        """With `wrt="curvature"`: θᵀ H g, 0-d in float64.
+
+        θ are the weights of convolution and linear layers, g their gradient, H the Hessian of the objective.
+        """
 
     def on_labels(self, labels_B: Tensor) -> None:
         """Before anything else, beyond the features: the class labels of the batch."""

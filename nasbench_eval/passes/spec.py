@@ -72,10 +72,10 @@ class PassSpec:
         objective: stop at the `features`, go on to the `logits`, or reduce these to a scalar: their `sum`
             or the mean `cross_entropy` with the labels (mean-square error against N(0, 1) noise where the
             output is spatial).
-        wrt: differentiate the objective by the `parameters` or the `input`; `curvature` adds the product
-            of the Hessian with the parameter gradient; `samples` differentiates each sample's own objective
-            by the parameters; `outputs` differentiates each of the `logits` by the outputs of layers;
-            `blocks` takes random ±1 cotangents back through each block of the body by itself.
+        wrt: differentiate the objective by the `parameters` or the `input`; `curvature` adds the Hessian
+            between the weights and their gradient, θᵀ H g; `samples` differentiates each sample's own
+            objective by the parameters; `outputs` differentiates each of the `logits` by the outputs of
+            layers; `blocks` takes random ±1 cotangents back through each block of the body by itself.
     """
 
     forward: ForwardSpec

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from nasbench_eval.passes import tangents
 from nasbench_eval.passes.observer import Observer, layers, watches
 from nasbench_eval.passes.spec import BatchNorm, Wrt
 from nasbench_eval.spaces.base import Network
@@ -71,26 +72,59 @@ def recorded(layers: Mapping[str, nn.Module], tape: list[Seen]) -> Iterator[None
 
 
 class Tape:
-    """What the forward pass keeps for the backward passes, beside the layers of the observers."""
+    """What the forward pass keeps for the backward passes, beside the layers of the observers.
+
+    Attributes:
+        blocks: the blocks of the body.
+        owners: its layers that own parameters.
+        layers: for second derivatives, all layers of body and head whose tangents they need; None where they
+            have to come from a second backward pass.
+    """
 
     def __init__(self, network: Network, wanted: Collection[Wrt], bn: BatchNorm) -> None:
+        self.network = network
         self.blocks: list[Seen] = []
         self.owners: list[Seen] = []
         self._block_layers = layers(network, "cell") if "blocks" in wanted else {}
         separate = "samples" in wanted and bn != "train"
         owners = parameter_layers(network) if separate else {}
         self._owner_layers = {name: m for name, m in owners.items() if m is not network.classifier}
+        self._curved = "curvature" in wanted and bn == "train" and tangents.covers(network)
+        self._body: list[tangents.Layer] = []
+        self._head: list[tangents.Layer] = []
+
+    @property
+    def layers(self) -> list[tangents.Layer] | None:
+        return [*self._body, *self._head] if self._curved else None
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """While the body runs."""
+        modules = dict(self.network.named_modules()) if self._curved else {}
         handles = [block.register_forward_pre_hook(_on_the_graph) for block in self._block_layers.values()]
         try:
-            with recorded(self._block_layers, self.blocks), recorded(self._owner_layers, self.owners):
+            with (
+                recorded(self._block_layers, self.blocks),
+                recorded(self._owner_layers, self.owners),
+                tangents.recorded(modules, self._body),
+            ):
                 yield
         finally:
             for handle in handles:
                 handle.remove()
+
+    @contextmanager
+    def closing(self) -> Iterator[list[Seen]]:
+        """While a head runs; gives what is seen of the classifier."""
+        classifier: dict[str, nn.Module] = {"classifier": self.network.classifier}
+        seen: list[Seen] = []
+        self._head = []
+        with recorded(classifier, seen), tangents.recorded(classifier if self._curved else {}, self._head):
+            yield seen
+
+    def adjoints_kept(self, wanted: bool) -> AbstractContextManager[None]:
+        """While the backward pass runs whose gradients second derivatives need, where these are `wanted`."""
+        return tangents.adjoints_kept(self.layers or [] if wanted else [])
 
 
 def _on_the_graph(block: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

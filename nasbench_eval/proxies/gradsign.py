@@ -36,7 +36,7 @@ class GradSign(Batch):
             the running statistics untouched (mean 0, variance 1).
     """
 
-    info: ClassVar = ProxyInfo("gradsign", 1, "Zhang & Jia 2022", ("total",))
+    info: ClassVar = ProxyInfo("gradsign", 2, "Zhang & Jia 2022", ("total",))
     init: Init = "torch_default"
     bn: Literal["alone", "train", "eval"] = "alone"
 
@@ -52,6 +52,8 @@ class GradSign(Batch):
 
 
 class _SignObserver(Observer):
+    samples_of = "weights"
+
     def __init__(self, net: Network) -> None:
         self.names = parameter_names(net, "weights")
         self.values: list[Tensor] = []
@@ -63,7 +65,7 @@ class _SignObserver(Observer):
         self.entries += parameter.numel()
         agreement = gradient_B.sign().sum(dim=0).abs().sum(dtype=torch.float64)
         # PyTorch gives NaN the sign 0, which would pass for a vanishing gradient.
-        self.values.append(torch.where(gradient_B.isnan().any(), torch.nan, agreement))
+        self.values.append(torch.where(gradient_B.amax().isnan(), torch.nan, agreement))
 
     def record(self) -> Record:
         return {"tensors": stack(self.values), "entries": self.entries}

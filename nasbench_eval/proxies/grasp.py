@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from nasbench_eval.passes import Observer, PassSpec, Record, stack
+from nasbench_eval.passes import Observer, PassSpec, Record
 from nasbench_eval.proxies.base import Batch, ProxyInfo
 from nasbench_eval.spaces.base import Network
 
@@ -21,7 +21,7 @@ from nasbench_eval.spaces.base import Network
 class Grasp(Batch):
     """−Σ θ ⊙ (Hg) over weight tensors, Hg = ∂⟨stopgrad(g), g⟩/∂θ."""
 
-    info: ClassVar = ProxyInfo("grasp", 1, "Wang et al. 2020; Abdelfattah et al. 2021, equation 1")
+    info: ClassVar = ProxyInfo("grasp", 2, "Wang et al. 2020; Abdelfattah et al. 2021, equation 1")
 
     def passes(self) -> tuple[PassSpec, ...]:
         return (PassSpec(self.forward(), "cross_entropy", "curvature"),)
@@ -30,18 +30,15 @@ class Grasp(Batch):
         return _CurvatureObserver()
 
     def score(self, records: Sequence[Record]) -> dict[str, float]:
-        return {"score": -float(records[0]["tensors"].sum())}
+        return {"score": -records[0]["curvature"]}
 
 
 class _CurvatureObserver(Observer):
-    def __init__(self) -> None:
-        self.values: list[Tensor] = []
-
-    def on_curvature(self, name: str, parameter: Tensor, gradient: Tensor, product: Tensor) -> None:
-        self.values.append((parameter * product).sum())
+    def on_curvature(self, value: Tensor) -> None:
+        self.value = value
 
     def record(self) -> Record:
-        return {"tensors": stack(self.values)}
+        return {"curvature": float(self.value)}
 
 
 PROXY = Grasp

@@ -46,9 +46,12 @@ class _CodeObserver(Observer):
         return layers(net, "relu")
 
     def on_layer(self, name: str, module: nn.Module, x: Tensor, y: Tensor) -> None:
-        # With s = 2z − 1, z zᵀ + (1 − z)(1 − z)ᵀ = (s sᵀ + U) / 2; sums of ±1 are exact in float32 up to 2²⁴.
-        s_BU = (x > 0).flatten(1).to(x.dtype).mul_(2).sub_(1)
-        agreement_BB = (s_BU @ s_BU.T + s_BU.shape[1]) / 2
+        # Units in the order in which channels-last memory holds them: it does not matter, and spares a copy.
+        z_BU = x.movedim(1, -1).flatten(1)
+        z_BU = torch.gt(z_BU, 0, out=torch.empty_like(z_BU))
+        active_B = z_BU.sum(1)
+        # z zᵀ + (1 − z)(1 − z)ᵀ, multiplied out; counts are exact in float32 up to 2²⁴.
+        agreement_BB = 2 * (z_BU @ z_BU.T) - active_B - active_B[:, None] + z_BU.shape[1]
         self.kernel_BB = self.kernel_BB.to(x.device) + agreement_BB
 
     def record(self) -> Record:

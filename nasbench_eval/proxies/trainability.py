@@ -36,7 +36,7 @@ class Trainability(Batch):
     block that hands none back has s = 0: −inf too.  One such block makes the mean −inf.
     """
 
-    info: ClassVar = ProxyInfo("trainability", 1, "Lee & Ham 2024 (AZ-NAS)")
+    info: ClassVar = ProxyInfo("trainability", 2, "Lee & Ham 2024 (AZ-NAS)")
     input: Source = "gaussian"
 
     def passes(self) -> tuple[PassSpec, ...]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, overload
+from typing import Any, Protocol, TypeVar, overload
 
+import torch
 from torch import Tensor, nn
+
+N = TypeVar("N", bound=nn.Module)
 
 
 class Network(nn.Module):
@@ -31,6 +34,23 @@ class Network(nn.Module):
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Logits (B, classes) of images (B, 3, H, W)."""
         return self.head(self.features(x_BCHW))
+
+
+def uninitialised(make: Callable[[], N]) -> N:
+    """The module that `make` makes, its parameters and buffers allocated on the CPU but not drawn.
+
+    Drawing default weights only to overwrite them would be wasted.
+    """
+    with torch.device("meta"):
+        network = make()
+    # As `to_empty` does, whose `empty_like` on a tensor without data takes three times as long and
+    # brings in SymPy when it is first called.
+    for module in network.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            setattr(module, name, nn.Parameter(torch.empty(parameter.shape, dtype=parameter.dtype)))
+        for name, buffer in module.named_buffers(recurse=False):
+            setattr(module, name, torch.empty(buffer.shape, dtype=buffer.dtype))
+    return network
 
 
 class SearchSpace(Protocol):

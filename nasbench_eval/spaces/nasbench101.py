@@ -15,11 +15,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
 
-import torch
-
 from nasbench_eval.spaces import _nasbench101_order as order
 from nasbench_eval.spaces._nasbench101_network import MacroNetwork
-from nasbench_eval.spaces.base import Network
+from nasbench_eval.spaces.base import Network, uninitialised
 
 # In the order in which the benchmark's hash numbers them.
 OPERATIONS = ("conv3x3", "conv1x1", "maxpool3x3")
@@ -298,12 +296,11 @@ class NASBench101:
 
     def build(self, arch: Cell, *, num_classes: int) -> Network:
         """The macro network of the paper around a cell: stem, three stacks of N cells, classifier."""
-        with torch.device("meta"):  # drawing default weights only to overwrite them would be wasted
-            network = MacroNetwork(
+        return uninitialised(
+            lambda: MacroNetwork(
                 arch.operations, arch.edges, self.channels, self.cells_per_stack, num_classes
             )
-        network.to_empty(device="cpu")
-        return network
+        )
 
     def _position(self, text: str) -> int:
         """How many hashes are smaller than a text; found by halving, without a table of them."""

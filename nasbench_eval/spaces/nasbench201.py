@@ -12,11 +12,12 @@ import random
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nasbench_eval.spaces.base import Network
+from nasbench_eval.spaces.base import Network, uninitialised
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 # (source, target) of the six edges, in the order in which the benchmark's string lists them.
@@ -157,26 +158,59 @@ class NASBench201:
 
     def build(self, arch: Cell, *, num_classes: int) -> Network:
         """The macro network of the paper around a cell: stem, 3 x N cells, two reductions, classifier."""
-        with torch.device("meta"):  # drawing default weights only to overwrite them would be wasted
-            network = _MacroNetwork(arch, self.channels, self.cells_per_stage, num_classes)
-        network.to_empty(device="cpu")
-        return network
+        return uninitialised(lambda: _MacroNetwork(arch, self.channels, self.cells_per_stage, num_classes))
+
+
+class _Shared(torch.autograd.Function):
+    """ReLU whose output is known already: the same memory, a gradient of its own."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
+        ctx.save_for_backward(y)
+        return y.view_as(y)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (y,) = ctx.saved_tensors
+        return torch.ops.aten.threshold_backward(gradient, y, 0), None
+
+
+class _Relu(nn.ReLU):
+    """One of several ReLUs that may meet the same tensor, which is rectified once.
+
+    Args:
+        known: the outputs so far by the input's id; whoever fills it empties it, before an input dies.
+    """
+
+    def __init__(self, known: dict[int, Tensor]) -> None:
+        super().__init__()
+        self.known = known
+
+    def forward(self, x: Tensor) -> Tensor:
+        if id(x) in self.known:
+            y: Tensor = _Shared.apply(x, self.known[id(x)])  # type: ignore[no-untyped-call]
+        else:
+            y = super().forward(x)
+            self.known[id(x)] = y.detach()
+        return y
 
 
 class _ReluConvBn(nn.Sequential):
-    def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> None:
+    def __init__(
+        self, channels_in: int, channels_out: int, kernel: int, stride: int = 1, relu: nn.ReLU | None = None
+    ) -> None:
         super().__init__(
-            nn.ReLU(),
+            relu or nn.ReLU(),
             nn.Conv2d(channels_in, channels_out, kernel, stride, padding=kernel // 2, bias=False),
             nn.BatchNorm2d(channels_out),
         )
 
 
-def _operation(name: str, channels: int) -> nn.Module:
+def _operation(name: str, channels: int, rectified: dict[int, Tensor]) -> nn.Module:
     if name == "nor_conv_1x1":
-        return _ReluConvBn(channels, channels, 1)
+        return _ReluConvBn(channels, channels, 1, relu=_Relu(rectified))
     if name == "nor_conv_3x3":
-        return _ReluConvBn(channels, channels, 3)
+        return _ReluConvBn(channels, channels, 3, relu=_Relu(rectified))
     if name == "avg_pool_3x3":
         return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
     return nn.Identity()
@@ -187,9 +221,10 @@ class _CellBlock(nn.Module):
 
     def __init__(self, cell: Cell, channels: int) -> None:
         super().__init__()
+        self.rectified: dict[int, Tensor] = {}
         self.edges = nn.ModuleDict(
             {
-                f"{source}_{target}": _operation(operation, channels)
+                f"{source}_{target}": _operation(operation, channels, self.rectified)
                 for (source, target), operation in zip(EDGES, cell.operations, strict=True)
                 if operation != "none"
             }
@@ -197,13 +232,17 @@ class _CellBlock(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         nodes = [x_BCHW]
-        for target in (1, 2, 3):
-            terms = [
-                self.edges[key](nodes[source])
-                for source in range(target)
-                if (key := f"{source}_{target}") in self.edges
-            ]
-            nodes.append(torch.zeros_like(x_BCHW) if not terms else sum(terms[1:], start=terms[0]))
+        try:
+            for target in (1, 2, 3):
+                total: Tensor | None = None  # edge by edge, so that no more than two terms are alive
+                for source in range(target):
+                    if (key := f"{source}_{target}") in self.edges:
+                        term = self.edges[key](nodes[source])
+                        total = term if total is None else total + term
+                        del term
+                nodes.append(torch.zeros_like(x_BCHW) if total is None else total)
+        finally:
+            self.rectified.clear()
         return nodes[-1]
 
 
