@@ -1,31 +1,21 @@
-"""`nasbench-score`: a Hydra application with one-line errors, whose runs continue where they stopped."""
+"""`nasbench-score`: a Hydra application with one-line errors, whose runs continue where they stopped.
+
+Nothing is imported before it is needed.  Hydra reads and checks a command in a fraction of the time that
+PyTorch takes to be imported, so help, the version and most mistakes are told without it; and every worker
+process imports this module once more, to which Hydra means nothing.
+"""
 
 from __future__ import annotations
 
-import shlex
 import sys
-import textwrap
-import time
-from contextlib import closing, suppress
-from dataclasses import replace
-from datetime import datetime, timezone
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
-
-from nasbench_eval import __version__, overrides, provenance
-from nasbench_eval.config import Run, resolve
-from nasbench_eval.data.images import images_path, load_images
-from nasbench_eval.errors import UsageError, guard
+from nasbench_eval import __version__
+from nasbench_eval.errors import guard
 from nasbench_eval.paths import config_folder
-from nasbench_eval.runner import Scorer, run_job
-from nasbench_eval.store import Store
-from nasbench_eval.truth.folder import data_folder
-from nasbench_eval.worker import Task
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
 def score() -> int:
@@ -37,140 +27,33 @@ def _score() -> int:
     if "--version" in sys.argv[1:]:
         print(f"nasbench-score {__version__}")
         return 0
-    OmegaConf.register_new_resolver("choices", _listed, replace=True)
-    overrides.offer_plugins()
+    import hydra
+    from omegaconf import OmegaConf
+
+    from nasbench_eval import overrides
+
+    OmegaConf.register_new_resolver("choices", overrides.listed, replace=True)
     line = overrides.read(sys.argv[1:])
-    runs = [resolve(config) for config in overrides.jobs(line)]
-    if {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"}.isdisjoint(line.flags):
-        _check_images([_without_absent_images(run) for run in runs])
+    if line.overrides or not line.shows:  # else our own defaults are shown: there is nothing to check
+        _check(overrides.jobs(line), images=not line.shows)
     sys.argv[1:] = line.for_hydra()
     hydra.main(config_path=str(config_folder()), config_name="config", version_base="1.3")(_job)()
     return 0
 
 
-def _listed(group: str) -> str:
-    """The choices of a group, wrapped for the help text."""
-    return textwrap.fill(", ".join(overrides.choices(group)), 80).replace("\n", "\n" + " " * 15)
+def _check(configs: list[DictConfig], *, images: bool) -> None:
+    from nasbench_eval import options
 
+    for config in configs:
+        options.options_of(config)
+    from nasbench_eval import scoring  # only now: it brings PyTorch, which no option of the run needs
 
-def _check_images(runs: list[Run]) -> None:
-    """Read the images of all runs once, so that a sweep does not learn of a missing file half-way."""
-    for folder, dataset in {(_images_folder(run), task.dataset) for run in runs for task in _imaged(run)}:
-        if folder is not None:
-            load_images(folder, dataset)
-
-
-def _imaged(run: Run) -> list[Task]:
-    """The tasks that read real images."""
-    return [task for task in run.job.tasks() if run.job.reads_images(task.label)]
-
-
-def _without_absent_images(run: Run) -> Run:
-    """With missing_images=skip, the run without the tasks whose images are absent.
-
-    Raises:
-        UsageError: if nothing is left of it.
-    """
-    if run.options.missing_images == "refuse":
-        return run
-    try:
-        folder = data_folder(run.options.data)
-        absent = {d for d in run.job.datasets if not images_path(folder, d).is_file()}
-    except UsageError:
-        absent = set(run.job.datasets)
-    job = replace(run.job, imageless=frozenset(absent))
-    if not job.tasks():
-        raise UsageError("all proxies read images, and none are there: build them with nasbench-data")
-    return replace(run, job=job)
-
-
-def _images_folder(run: Run) -> Path | None:
-    imaged = _imaged(run)
-    try:
-        return data_folder(run.options.data) if imaged else None
-    except UsageError as error:
-        raise UsageError(
-            f"{imaged[0].label} reads images of {imaged[0].dataset}: {error}; "
-            "or ask for Gaussian inputs with proxy.input=gaussian"
-        ) from error
+    scoring.check(configs, images=images)
 
 
 def _job(config: DictConfig) -> None:
-    code = guard(lambda: _execute(_named(config)))
+    from nasbench_eval import scoring
+
+    code = guard(lambda: scoring.execute(config))
     if code:
         sys.exit(code)  # ends a sweep as well
-
-
-def _named(config: DictConfig) -> Run:
-    """The run; those of a sweep that is given a name share a folder of that name."""
-    run = resolve(config)
-    if HydraConfig.get().mode == RunMode.MULTIRUN and config.run is not None:
-        unnamed = resolve(OmegaConf.merge(config, {"run": None}))  # type: ignore[arg-type]
-        run = replace(run, folder=run.folder / unnamed.folder.name)
-    return run
-
-
-def _execute(run: Run) -> int:
-    started = time.perf_counter()
-    run = _without_absent_images(run)
-    scorer = Scorer(run.job, _images_folder(run), run.device, run.folder / ".training")
-    scorer.check_inputs()
-    with closing(Store(run.folder, run.job.space.name, run.identity(), _record(run))) as store:
-        _say(_headline(run))
-        skipped = [label for label in run.job.proxies if run.job.reads_images(label)]
-        for dataset in sorted(run.job.imageless if skipped else ()):
-            _say(f"no images of {dataset}: left out there are {', '.join(skipped)}")
-        counts = run_job(scorer, run.indices, store, workers=run.workers)
-        _remove_if_empty(run.folder / ".training")
-        finished = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        store.finish({"finished": finished, "seconds_last_session": round(time.perf_counter() - started, 1)})
-    scored = f"{_count(counts['cells'], 'cell')} scored now" if counts["cells"] else "nothing left to score"
-    if counts["rows"]:
-        scored += f"; {counts['failed']} of {_count(counts['rows'], 'score')} not finite or failed"
-    _say(f"{scored}; next: nasbench-report {run.folder}")
-    return 0
-
-
-def _remove_if_empty(folder: Path) -> None:
-    with suppress(OSError):  # absent, or a training in it was not finished
-        folder.rmdir()
-
-
-def _record(run: Run) -> dict[str, Any]:
-    """What run.json says beside the configuration."""
-    places = ("data=", "results=")  # folders of this machine, which say nothing to anyone else
-    given = [
-        o.replace("++options.", "proxy.", 1)
-        for o in HydraConfig.get().overrides.task
-        if not o.lstrip("+").startswith(places)
-    ]
-    return {
-        "command": shlex.join(["nasbench-score", *given]),
-        "n": len(run.indices),
-        "sample": "given" if run.options.indices else run.options.n,
-        "sample_seed": run.options.sample_seed,
-        "workers": run.workers,
-        "versions": provenance.versions(),
-        "commit": provenance.commit(),
-        **provenance.hardware(run.device),
-    }
-
-
-def _headline(run: Run) -> str:
-    labels = list(run.job.proxies)
-    proxies = ", ".join(labels) if len(labels) < 5 else f"{len(labels)} proxies"
-    cells, size = _count(len(run.indices), "cell"), len(run.job.space)
-    if run.options.n == "auto" and len(run.indices) < size:
-        cells = f"a random sample of {cells} (no GPU; n=all scores all {size:,})"
-    return (
-        f"{run.job.space.name}: {proxies} of {cells} on {', '.join(run.job.datasets)}; "
-        f"{_count(run.workers, 'worker')} on {run.device.type}; into {run.folder}"
-    )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)

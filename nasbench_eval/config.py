@@ -5,46 +5,33 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from pydantic import Field, TypeAdapter, ValidationError
+from omegaconf import DictConfig
 
 from nasbench_eval import registry, sampling
+from nasbench_eval.classes import representatives
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.errors import UsageError
+from nasbench_eval.options import RunOptions, fields_of, options_of, plain, typed
+from nasbench_eval.passes.spec import IN_HALF
 from nasbench_eval.proxies.base import Proxy
 from nasbench_eval.spaces.base import SearchSpace
-from nasbench_eval.truth import tables
 from nasbench_eval.truth.folder import data_folder
 from nasbench_eval.worker import Job
 
-T = TypeVar("T")
+# Options that decide scores or sample, and what held before they existed: the names of older runs stay.
+_LATER = {"sampling": "uniform", "dedupe": "none", "precision": "float32"}
 
-
-@dataclass(frozen=True)
-class RunOptions:
-    """Options of a run beside those of its space, data sets and proxies (see configs/config.yaml)."""
-
-    n: Annotated[int, Field(ge=1)] | Literal["all", "auto"]
-    cpu_sample: Annotated[int, Field(ge=1)]
-    sample_seed: Annotated[int, Field(ge=0)]
-    sampling: Literal["uniform", "stratified"]
-    indices: tuple[int, ...] | None
-    seed: Annotated[int, Field(ge=0, lt=2**63)]
-    device: Literal["auto", "cpu", "cuda"]
-    workers: Annotated[int, Field(ge=1)] | None
-    data: Path | None
-    missing_images: Literal["refuse", "skip"]
-    results: Path
-    run: str | int | None
+# Bytes a process may take on a GPU: 2 GiB of activations (NAS-Bench-201's largest cell at B = 64, R = 64),
+# as much again for kernels' workspaces and the driver.
+_GPU_WORKER = 4 << 30
 
 
 @dataclass(frozen=True)
@@ -56,7 +43,7 @@ class Run:
         indices: which architectures, by the benchmark's index.
         options: how and where.
         device: where the passes run.
-        workers: processes.
+        workers: processes, no more than there are architectures.
         folder: where the results go.
     """
 
@@ -69,7 +56,14 @@ class Run:
 
     def identity(self) -> dict[str, Any]:
         """What decides the scores and the sample, as plain data."""
-        return {**_identity(self.job), "sampling": self.options.sampling}
+        chosen = {name: getattr(self.options, name) for name in _LATER}
+        return {**_identity(self.job), **chosen}
+
+    def stands_in(self) -> dict[int, int]:
+        """For each architecture the one that is scored in its place: itself, or with dedupe its class's."""
+        if self.options.dedupe == "isomorphic":
+            return representatives(self.job.space, self.indices)
+        return {index: index for index in self.indices}
 
 
 def resolve(config: DictConfig) -> Run:
@@ -78,53 +72,21 @@ def resolve(config: DictConfig) -> Run:
     Raises:
         UsageError: naming the option that is unknown or of the wrong kind, and the nearest valid ones.
     """
-    try:
-        plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    except OmegaConfBaseException as error:  # a reference to nothing
-        raise UsageError(str(error).splitlines()[0]) from error
-    shared = plain.pop("options", None) or {}
-    space = _space(plain.pop("space", None))
+    options, parts = options_of(config), plain(config)
+    space = _space(parts.get("space"))
     datasets = {
-        name: typed(DataSet, {"name": name, **options}, name)
-        for name, options in _items("dataset", plain.pop("dataset", None)).items()
+        name: typed(DataSet, {"name": name, **values}, name)
+        for name, values in _items("dataset", parts.get("dataset")).items()
     }
-    proxies = _proxies(_items("proxy", plain.pop("proxy", None)), shared)
-    options = typed(RunOptions, plain, "the run")
-    job = Job(space, datasets, proxies, options.seed)
+    proxies = _proxies(_items("proxy", parts.get("proxy")), parts.get("options") or {})
+    job = Job(space, datasets, proxies, options.seed, precision=options.precision)
     device = _device(options.device)
-    workers = options.workers or (_cores() if device.type == "cpu" else 1)
+    _check_precision(job, device)
+    indices = _indices(options, job, device)
+    wished = options.workers or _workers(device)
+    workers = min(wished, len(indices))  # another would start for nothing, and a single one needs no start
     folder = options.results / (_run_name(job, options) if options.run in (None, "") else str(options.run))
-    return Run(job, _indices(options, job, device), options, device, workers, folder)
-
-
-def typed(cls: type[T], values: Mapping[str, Any], what: str) -> T:
-    """A dataclass from plain values, checked against its annotations.
-
-    Raises:
-        UsageError: on an unknown field (naming the nearest), a missing one, or a value of the wrong kind.
-    """
-    for key in values:
-        if key not in _options_of(cls):
-            raise unknown(f"option of {what}", key, _options_of(cls))
-    try:
-        # As JSON, because pydantic's strict mode then takes lists for tuples and texts for paths,
-        # but still no truth value, text or fraction for a whole number.
-        return TypeAdapter(cls).validate_json(json.dumps(dict(values), default=str), strict=True)
-    except ValidationError as error:
-        raise UsageError(f"{what}: {_explained(error)}") from error
-
-
-def _explained(error: ValidationError) -> str:
-    """The first field that is wrong, with all that it might have been."""
-    first, *rest = error.errors()
-    if not first["loc"]:
-        return first["msg"].removeprefix("Value error, ")
-    field = first["loc"][0]
-    if first["type"] == "missing":
-        return f"the option {field} has no value"
-    kinds = [e["msg"] for e in (first, *rest) if e["loc"][:1] == (field,)]
-    should = " or ".join(dict.fromkeys(kind.removeprefix("Input should be ") for kind in kinds))
-    return f"{field}={first['input']} will not do; it should be {should}"
+    return Run(job, indices, options, device, workers, folder)
 
 
 def _items(group: str, node: Any) -> dict[str, dict[str, Any]]:
@@ -155,13 +117,13 @@ def _proxies(given: Mapping[str, dict[str, Any]], shared: Mapping[str, Any]) -> 
     """
     given = {label: node for label, node in given.items() if "name" in node}
     classes = {label: registry.find("proxies", node.pop("name")) for label, node in given.items()}
-    every = {name for cls in classes.values() for name in _options_of(cls)}
+    every = {name for cls in classes.values() for name in fields_of(cls)}
     for key in shared:
         if key not in every:
-            raise unknown(f"option of {', '.join(classes)}", key, every)
+            raise registry.UnknownName(f"option of {', '.join(classes)}", key, every)
     proxies = {}
     for label, node in given.items():
-        own = {k: v for k, v in shared.items() if k in _options_of(classes[label])}
+        own = {k: v for k, v in shared.items() if k in fields_of(classes[label])}
         proxies[label] = typed(classes[label], {**node, **own}, label)
         _check_passes(label, proxies[label])
     return proxies
@@ -179,13 +141,14 @@ def _check_passes(label: str, proxy: Proxy) -> None:
                 raise UsageError(f"{label}: {option}={value} will not do; it should be at least 1")
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """The error for a name nothing goes by, with the nearest that something does."""
-    return registry.UnknownName(kind, name, known)
-
-
-def _options_of(cls: Any) -> set[str]:
-    return {f.name for f in fields(cls)}
+def _check_precision(job: Job, device: torch.device) -> None:
+    if job.precision == "tf32" and device.type == "cpu":
+        raise UsageError("precision=tf32 is a GPU's; on the CPU there are float32 and bf16")
+    if job.precision == "bf16":
+        for label, proxy in job.proxies.items():
+            unfit = sorted({spec.wrt for spec in proxy.passes()} - set(IN_HALF))
+            if unfit or any(spec.forward.training is not None for spec in proxy.passes()):
+                raise UsageError(f"precision=bf16: {label} can be computed in float32 only; leave it out")
 
 
 def _identity(job: Job) -> dict[str, Any]:
@@ -202,9 +165,18 @@ def _identity(job: Job) -> dict[str, Any]:
 
 def _run_name(job: Job, options: RunOptions) -> str:
     """A folder name that is the same for the same configuration, so that a repeated command continues."""
-    text = json.dumps(_identity(job), sort_keys=True) + options.sampling.removeprefix("uniform")
+    later = "".join(getattr(options, name).removeprefix(default) for name, default in _LATER.items())
+    text = json.dumps(_identity(job), sort_keys=True) + later
     what = "+".join(job.proxies) if len(job.proxies) < 4 else f"{len(job.proxies)}-proxies"
     return f"{job.space.name}-{'+'.join(job.datasets)}-{what}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _workers(device: torch.device) -> int:
+    """One a core: a single process leaves a GPU idle between small kernels.  No more than memory holds."""
+    if device.type == "cpu":
+        return _cores()
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(1, min(_cores(), free // _GPU_WORKER))
 
 
 def _cores() -> int:
@@ -257,5 +229,7 @@ def _accuracy(options: RunOptions, job: Job) -> NDArray[np.float64]:
         raise UsageError(
             f"sampling=stratified draws by the accuracies of one data set, not of {', '.join(job.datasets)}"
         )
+    from nasbench_eval.truth import tables  # brings SciPy's statistics, and other samples need none
+
     table = tables.load_table(job.space.name, data_folder(options.data))
     return tables.accuracy(table, next(iter(job.datasets)), "test")

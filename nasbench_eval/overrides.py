@@ -1,8 +1,12 @@
-"""The command line of `nasbench-score`, read and checked before Hydra gets it: every mistake is one line."""
+"""The command line of `nasbench-score`, read and checked before Hydra gets it: every mistake is one line.
+
+Nothing here needs PyTorch, so that a wrong name is told before it is imported.
+"""
 
 from __future__ import annotations
 
 import re
+import textwrap
 from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, dataclass, fields
@@ -20,9 +24,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nasbench_eval import registry
-from nasbench_eval.config import unknown
 from nasbench_eval.errors import UsageError
-from nasbench_eval.paths import config_folder
+from nasbench_eval.paths import config_folder, configured
+from nasbench_eval.registry import UnknownName
 
 # The groups of choices, with the word for one of them in errors; those of which a run takes several; and
 # those to which other packages add, with the registry's name for them.
@@ -41,11 +45,13 @@ class CommandLine:
         flags: `--help`, `-m` and the like, with their values.
         overrides: `option=value`, as they were given.
         multirun: whether the overrides name several runs.
+        shows: whether the flags ask for something to be shown in place of a run, such as `--help`.
     """
 
     flags: tuple[str, ...]
     overrides: tuple[str, ...]
     multirun: bool
+    shows: bool
 
     def for_hydra(self) -> list[str]:
         """Arguments as Hydra takes them: flags first, since it knows none between overrides."""
@@ -68,12 +74,11 @@ def read(arguments: Sequence[str]) -> CommandLine:
         if getattr(parsed, name) is not None:
             raise UsageError(f"--{name.replace('_', '-')} is not offered; options are given as option=value")
     if unread:
-        flags = [flag for action in parser._actions for flag in action.option_strings]
-        raise unknown("flag", unread[0], flags)
+        raise UnknownName("flag", unread[0], (f for action in parser._actions for f in action.option_strings))
     overrides = list(parsed.overrides)
-    return CommandLine(
-        tuple(a for a in arguments if a not in overrides), tuple(overrides), bool(parsed.multirun)
-    )
+    flags = tuple(argument for argument in arguments if argument not in overrides)
+    shows = bool(parsed.help or parsed.hydra_help or parsed.cfg or parsed.info)
+    return CommandLine(flags, tuple(overrides), bool(parsed.multirun), shows)
 
 
 def jobs(line: CommandLine) -> list[DictConfig]:
@@ -86,7 +91,9 @@ def jobs(line: CommandLine) -> list[DictConfig]:
         with initialize_config_dir(str(config_folder()), version_base="1.3"):
             parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
             overrides = [_parsed(parser, argument, line.multirun) for argument in line.overrides]
-            _check_names(overrides)
+            chosen = _chosen(overrides)
+            _offer_plugins()  # only now: it imports other packages, of which a misspelt name needs none
+            _check_options(overrides, chosen)
             translated = parser.parse_overrides([_shared_option(a) for a in line.overrides])
             return [
                 compose("config", overrides=list(job))
@@ -96,7 +103,7 @@ def jobs(line: CommandLine) -> list[DictConfig]:
         raise UsageError(" ".join(str(error).split())) from error
 
 
-def offer_plugins() -> None:
+def _offer_plugins() -> None:
     """Proxies and spaces of other packages have no YAML here: their fields are offered as a choice."""
     for group, kind in _PLUGGED.items():
         for name in registry.plugins(kind):
@@ -112,8 +119,12 @@ def offer_plugins() -> None:
 
 def choices(group: str) -> list[str]:
     """The names that a group of `GROUPS` offers, sorted."""
-    own = {file.stem for file in (config_folder() / group).glob("*.yaml")}
-    return sorted(own.union(registry.plugins(_PLUGGED[group]) if group in _PLUGGED else ()))
+    return sorted({*configured(group), *(registry.plugins(_PLUGGED[group]) if group in _PLUGGED else ())})
+
+
+def listed(group: str) -> str:
+    """The choices of a group, wrapped for the help text."""
+    return textwrap.fill(", ".join(choices(group)), 80).replace("\n", "\n" + " " * 15)
 
 
 def _defaults(cls: Any) -> dict[str, Any]:
@@ -143,8 +154,12 @@ def _parsed(parser: OverridesParser, argument: str, multirun: bool) -> Override:
     return override
 
 
-def _check_names(overrides: Sequence[Override]) -> None:
-    """Whatever a sweep chooses, its first choice shows which options there are."""
+def _chosen(overrides: Sequence[Override]) -> list[str]:
+    """What a command chooses from the groups; of a sweep the first choice, which shows the options there are.
+
+    Raises:
+        UsageError: on an unknown name, also in a later choice.
+    """
     chosen = []
     for override in overrides:
         group = override.key_or_group
@@ -156,16 +171,20 @@ def _check_names(overrides: Sequence[Override]) -> None:
                 _check_choice(group, name)
             first = ",".join(named[0])
             chosen.append(f"{group}={f'[{first}]' if group in _SEVERAL else first or 'null'}")
-    known = set(_options(compose("config", overrides=chosen)))
+    return chosen
+
+
+def _check_options(overrides: Sequence[Override], chosen: Sequence[str]) -> None:
+    known = set(_options(compose("config", overrides=list(chosen))))
     for override in overrides:
         key = override.key_or_group
         if not (key in known or key in GROUPS or key.startswith("hydra") or override.is_add()):
-            raise unknown("option", key, known)
+            raise UnknownName("option", key, known)
 
 
 def _check_choice(group: str, name: str) -> None:
     if name not in choices(group):
-        raise unknown(GROUPS[group], name, choices(group))
+        raise UnknownName(GROUPS[group], name, choices(group))
     if group in _PLUGGED and name in registry.plugins(_PLUGGED[group]):
         registry.find(_PLUGGED[group], name)  # tells why it cannot be loaded
 

@@ -10,3 +10,8 @@ def config_folder() -> Path:
     package = Path(__file__).resolve().parent
     installed = package / "configs"
     return installed if installed.is_dir() else package.parent / "configs"
+
+
+def configured(group: str) -> list[str]:
+    """The names of a group's YAML files, sorted."""
+    return sorted(file.stem for file in (config_folder() / group).glob("*.yaml"))

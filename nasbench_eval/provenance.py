@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
+import json
 import platform
+import re
 import subprocess
+import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +20,20 @@ import torch
 
 import nasbench_eval
 from nasbench_eval.paths import config_folder
+from nasbench_eval.proxies.base import Proxy
+from nasbench_eval.spaces.base import SearchSpace
+
+# The modules that decide scores but for those of single proxies, which `sources` tells apart.
+_SHARED = (
+    "data",
+    "passes",
+    "spaces",
+    "training",
+    "proxies/base.py",
+    "proxies/_*.py",
+    "seeding.py",
+    "worker.py",
+)
 
 
 def versions() -> dict[str, str]:
@@ -46,8 +66,57 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
+def sources(space: SearchSpace, proxies: Iterable[Proxy]) -> dict[str, str]:
+    """Digests of the code that decides scores: `shared` of what all of them need, and one by proxy name.
+
+    A class counts with the modules of its base classes; what else another package's class imports is not
+    looked at.  One without source code has no digest.
+    """
+    package = Path(__file__).resolve().parent
+    matches = [package / part for part in _SHARED]
+    files = sorted({f for m in matches for f in (m.rglob("*.py") if m.is_dir() else m.parent.glob(m.name))})
+    own = {file.relative_to(package).as_posix(): file.read_text(encoding="utf-8") for file in files}
+    texts = {"shared": _texts(type(space)), **{proxy.info.name: _texts(type(proxy)) for proxy in proxies}}
+    texts["shared"] = texts["shared"] and {**own, **texts["shared"]}
+    return {name: _digest(found) for name, found in sorted(texts.items()) if found}
+
+
+def _texts(cls: type) -> dict[str, str]:
+    """The modules of a class and of its base classes with their source code; none if it cannot be read."""
+    modules = {base.__module__ for base in cls.__mro__} - {"builtins"}
+    try:
+        return {name: inspect.getsource(sys.modules[name]) for name in modules}
+    except (OSError, TypeError):
+        return {}
+
+
+def _digest(texts: Mapping[str, str]) -> str:
+    """SHA-256 of named texts, the first 16 of its hexadecimal digits."""
+    return hashlib.sha256(json.dumps(texts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file in hexadecimal digits."""
+    total = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            total.update(chunk)
+    return total.hexdigest()
+
+
 def hardware(device: torch.device) -> dict[str, Any]:
-    """The device by kind: its name on a GPU, the instruction set the kernels use on a CPU."""
+    """The device by kind: its name on a GPU, the instruction set the kernels use on a CPU; the processor."""
     if device.type == "cuda":
-        return {"device": "cuda", "device_name": torch.cuda.get_device_name(device)}
-    return {"device": "cpu", "device_name": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"}
+        name = torch.cuda.get_device_name(device)
+    else:
+        name = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+    return {"device": device.type, "device_name": name, "processor": _processor()}
+
+
+def _processor() -> str:
+    """The processor's model as far as the system tells it."""
+    try:
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:  # not Linux
+        found = None
+    return found[1] if found else platform.processor() or platform.machine()

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from nasbench_eval.data.batches import Batches
 from nasbench_eval.errors import UsageError
-from nasbench_eval.store import Store
+from nasbench_eval.wanted import Wanted
 from nasbench_eval.worker import Job, Row, Task, configure_process, score_architecture
 
 Work = Mapping[int, Sequence[Task]]  # tasks still to do, by architecture index
@@ -38,7 +38,7 @@ class Scorer:
     def __init__(
         self, job: Job, data: Path | None, device: torch.device, checkpoints: Path | None = None
     ) -> None:
-        configure_process(device)
+        configure_process(device, job.precision)
         self.job, self.data, self.device, self.checkpoints = job, data, device, checkpoints
         self.batches = Batches(job.seed, job.datasets, data, device)
 
@@ -63,24 +63,19 @@ class Scorer:
         return score_architecture(self.job, index, tasks, self.batches, self.device, self.checkpoints)
 
 
-def run_job(scorer: Scorer, indices: Sequence[int], store: Store, *, workers: int) -> dict[str, int]:
-    """Score what the store does not hold yet.  Returns counts: cells, rows and failed rows scored now.
+def run_job(scorer: Scorer, wanted: Wanted, *, workers: int) -> dict[str, int]:
+    """Score what is wanted.  Returns counts: cells, rows and failed rows scored now, copies not counted.
 
-    What ended as `oom` or `error` is scored again, and its old row gives way.  Rows reach the disk as the
-    store sees fit, at the latest when the store is closed.
+    Rows reach the disk as the store sees fit, at the latest when the store is closed.
 
     Raises:
         UsageError: if a worker process dies or the store cannot be read or written.
     """
-    tasks = scorer.job.tasks()
-    for task in tasks:
-        store.drop_failed(task, indices)
-    done = {task: store.done(task) for task in tasks}
-    work = {i: missing for i in indices if (missing := [t for t in tasks if i not in done[t]])}
+    work = wanted.work()
     counts = {"cells": 0, "rows": 0, "failed": 0}
     bar = tqdm(
-        total=len(indices),
-        initial=len(indices) - len(work),
+        total=len(wanted.asked),
+        initial=len(wanted.asked) - wanted.incomplete(),
         unit="cell",
         smoothing=0.05,
         mininterval=0.1 if sys.stderr.isatty() else 10,  # a log file wants no line every 0.1 s
@@ -91,12 +86,12 @@ def run_job(scorer: Scorer, indices: Sequence[int], store: Store, *, workers: in
         results = _in_process(scorer, work) if workers == 1 else _in_pool(scorer, work, workers)
         with closing(results):  # ends the workers at once when this is interrupted
             for rows in results:
-                store.add(rows)
+                filled = wanted.fill(rows)
                 counts["cells"] += 1
                 counts["rows"] += len(rows)
                 counts["failed"] += sum(row["status"] != "ok" for row in rows)
                 bar.set_postfix_str(f"{counts['failed']} not finite or failed", refresh=False)
-                bar.update()
+                bar.update(len({row["index"] for row in filled}))
     return counts
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import gc
 import math
 import sys
 import time
@@ -16,6 +18,7 @@ import torch
 from nasbench_eval.data.batches import Batches
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.passes import Engine, Outcome, PassSpec, Request
+from nasbench_eval.passes.spec import Precision
 from nasbench_eval.proxies.base import Proxy
 from nasbench_eval.spaces.base import SearchSpace
 from nasbench_eval.training import Diverged
@@ -41,6 +44,7 @@ class Job:
         proxies: proxies with their options, by label.
         seed: seed of weights, inputs and labels.
         imageless: data sets whose images are absent; proxies that read images leave them out.
+        precision: of convolutions and products: `float32`, `tf32` (a GPU's short mantissa) or `bf16`.
     """
 
     space: SearchSpace
@@ -48,6 +52,7 @@ class Job:
     proxies: Mapping[str, Proxy]
     seed: int
     imageless: frozenset[str] = frozenset()
+    precision: Precision = "float32"
 
     def tasks(self) -> tuple[Task, ...]:
         """Every data set with every proxy, but those that would read images which are absent."""
@@ -55,8 +60,9 @@ class Job:
         return tuple(t for t in every if t.dataset not in self.imageless or not self.reads_images(t.label))
 
     def reads_images(self, label: str) -> bool:
-        """Whether a proxy is shown real images."""
-        return any(spec.forward.source == "images" for spec in self.proxies[label].passes())
+        """Whether a proxy is shown real images, or its networks are trained on them."""
+        forwards = [spec.forward for spec in self.proxies[label].passes()]
+        return any(f.source == "images" or f.training is not None for f in forwards)
 
     def passes(self, task: Task) -> list[tuple[PassSpec, str | None]]:
         """A task's passes with the resolution filled in, and the data set where the pass depends on it."""
@@ -141,7 +147,7 @@ def _run_network(
         network = space.build(arch, num_classes=next(iter(classes.values())))
         # No size in it: a thin network's weights begin like the wide one's, each draw being a tensor's own.
         key = (job.seed, space.format(arch))
-        engine = Engine(network, classes, batches, key, device, checkpoints)
+        engine = Engine(network, classes, batches, key, device, checkpoints, job.precision)
     except Exception as error:  # no network, hence no pass
         return [Outcome(None, time.perf_counter() - started, error)] * len(requests)
     engines.append(engine)
@@ -176,16 +182,17 @@ def _status(score: float, error: Exception | None) -> tuple[str, str | None]:
     return ("oom" if out_of_memory else "error"), text
 
 
-def configure_process(device: torch.device) -> None:
+def configure_process(device: torch.device, precision: Precision = "float32") -> None:
     """Settle what a scoring process computes with: one thread, no reduced precision, memory kept for reuse.
 
     One thread a process beats several on the small layers of these networks, and makes scores independent
     of the number of cores.
     """
     torch.set_num_threads(1)
+    atexit.register(gc.freeze)  # at its end as well, no time on a search for garbage (see `errors.guard`)
     if device.type == "cuda":
-        torch.backends.cuda.matmul.allow_tf32 = False
-        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+        torch.backends.cudnn.allow_tf32 = precision == "tf32"
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.benchmark = False
     elif sys.platform == "linux":

@@ -26,7 +26,8 @@ from nasbench_eval import __version__
 from nasbench_eval.cli import score
 from nasbench_eval.store import digest, read_scores
 
-TINY = ["space.channels=4", "space.cells_per_stage=1", "workers=1", "device=cpu"]
+# All of them compute what they score, whatever stands in the folders beside theirs.
+TINY = ["space.channels=4", "space.cells_per_stage=1", "workers=1", "device=cpu", "reuse=none"]
 SMALL = [*TINY, "proxy.batch_size=4", "proxy.resolution=8"]
 # A test run started in the background inherits a Ctrl-C that is ignored; here it has to count.
 COMMAND = [

@@ -11,6 +11,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from nasbench_eval import config
 from nasbench_eval.config import Run, resolve
 from nasbench_eval.errors import UsageError
 from nasbench_eval.overrides import choices
@@ -45,8 +46,46 @@ def test_indices_and_all_and_auto(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_of("n=all").indices == tuple(range(15625))
     assert len(run_of("n=auto", "cpu_sample=12", "device=cpu").indices) == 12
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1 << 30, 2 << 30))
     auto = run_of("n=auto", "cpu_sample=12")
     assert (len(auto.indices), auto.device.type, auto.workers) == (15625, "cuda", 1)
+
+
+@pytest.mark.parametrize(("free", "cores", "workers"), [(139, 16, 16), (24, 16, 6), (3, 16, 1), (80, 2, 2)])
+def test_a_gpu_gets_as_many_workers_as_it_holds(
+    free: int, cores: int, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free << 30, 256 << 30))
+    monkeypatch.setattr(config, "_cores", lambda: cores)
+    assert run_of("device=cuda", "n=500").workers == workers
+    assert run_of("device=cuda", "n=500", "workers=3").workers == 3
+
+
+def test_precision() -> None:
+    assert run_of().job.precision == "float32"
+    assert run_of().identity()["precision"] == "float32"
+    half = run_of("precision=bf16", "proxy=[intrain,zico,zen,jacov]")
+    assert half.job.precision == "bf16"
+    assert half.folder != run_of("proxy=[intrain,zico,zen,jacov]").folder
+    for proxy in ("grasp", "vkdnw", "gradsign", "ntk_condition", "trainability"):
+        with pytest.raises(UsageError, match=f"precision=bf16: {proxy} can be computed in float32 only"):
+            run_of("precision=bf16", f"proxy=[snip,{proxy}]")
+    with pytest.raises(UsageError, match="precision=tf32 is a GPU's"):
+        run_of("precision=tf32", "device=cpu")
+
+
+def test_no_worker_is_started_for_nothing() -> None:
+    assert run_of("indices=[4]", "device=cpu").workers == 1
+    assert run_of("n=3", "device=cpu", "workers=8").workers == 3
+    assert run_of("n=9", "device=cpu", "workers=8").workers == 8
+
+
+def test_every_experiment_computes_its_scores() -> None:
+    assert run_of().options.reuse == "results"
+    for name in choices("experiment"):
+        assert run_of(f"experiment={name}").options.reuse == "none"
+        assert run_of(f"experiment={name}", "reuse=results").options.reuse == "results"
 
 
 def test_an_experiments_options_are_for_the_chosen_proxies() -> None:
@@ -101,6 +140,8 @@ def test_the_name_of_a_run_follows_what_decides_the_scores() -> None:
         assert run_of("proxy=[intrain,snip]", *same).folder == plain.folder
     for other in (["seed=1"], ["space.channels=8"], ["proxy.intrain.layers=cell"], ["dataset=[cifar100]"]):
         assert run_of("proxy=[intrain,snip]", *other).folder != plain.folder
+    assert run_of("dedupe=isomorphic").folder != run_of("reuse=none").folder
+    assert run_of("reuse=none").folder.name == "nasbench201-cifar10-intrain-2495cbe3"  # part of the contract
     assert run_of("run=mine", "results=/r").folder == Path("/r/mine")
     assert run_of("run=7").folder == Path("results/7")
     assert run_of("run=0").folder == Path("results/0")

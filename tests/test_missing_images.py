@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from nasbench_eval import overrides
-from nasbench_eval.cli import _without_absent_images
 from nasbench_eval.config import Run, resolve
 from nasbench_eval.errors import UsageError
+from nasbench_eval.scoring import _without_absent_images
 from nasbench_eval.worker import Task
 
 

@@ -28,6 +28,7 @@ from nasbench_eval.proxies.snip import Snip
 from nasbench_eval.runner import Scorer, run_job
 from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.store import Store, digest, read_scores
+from nasbench_eval.wanted import Wanted
 from nasbench_eval.worker import Job
 
 CPU = torch.device("cpu")
@@ -68,7 +69,8 @@ JOB = job_of(intrain=InTrain(**SMALL), snip=Snip(**SMALL))
 def run(folder: Path, job: Job = JOB, cells: Sequence[int] = CELLS, workers: int = 1) -> dict[str, int]:
     identity = {"proxies": {label: {} for label in job.proxies}}
     with closing(Store(folder, job.space.name, identity, {})) as store:
-        counts = run_job(Scorer(job, None, CPU), cells, store, workers=workers)
+        wanted = Wanted(job, {cell: cell for cell in cells}, store)
+        counts = run_job(Scorer(job, None, CPU), wanted, workers=workers)
         store.finish({})
     return counts
 

@@ -81,6 +81,17 @@ def rows_of(job: Job, index: int = 7) -> dict[tuple[str, str], Row]:
     return {(row["dataset"], row["label"]): row for row in rows}
 
 
+def test_half_precision_moves_scores_a_little() -> None:
+    proxies = {"intrain": InTrain(batch_size=4, resolution=8), "synflow": Synflow(), "params": Params()}
+    single = rows_of(job_of(**proxies))
+    half = rows_of(replace(job_of(**proxies), precision="bf16"))
+    for place, row in single.items():
+        assert half[place]["status"] == "ok"
+        assert half[place]["score"] == pytest.approx(row["score"], rel=0.05)
+        # SynFlow's pass is in float64, and parameters are counted.
+        assert (half[place]["score"] == row["score"]) == (place[1] != "intrain")
+
+
 @pytest.mark.parametrize(
     ("at", "status", "error"),
     [

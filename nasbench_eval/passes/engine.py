@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from nasbench_eval.passes import jacobian, tangents
 from nasbench_eval.passes.norms import batch_norm, norms, reset_statistics
 from nasbench_eval.passes.observer import Observer, Record, parameter_names, watches
-from nasbench_eval.passes.spec import ForwardSpec, PassSpec
-from nasbench_eval.passes.tape import Seen, Tape, Watch, gradients_shown, shown
+from nasbench_eval.passes.spec import ForwardSpec, PassSpec, Precision
+from nasbench_eval.passes.tape import Seen, Tape, Watch, full, gradients_shown, shown
 from nasbench_eval.passes.weights import draw
 from nasbench_eval.seeding import generator, seed_of, signs_like
 from nasbench_eval.spaces.base import Network, uninitialised
@@ -89,6 +89,7 @@ class Engine:
         device: where to run.
         checkpoints: folder that a training continues from if it was interrupted; None keeps its epochs in
             memory alone.
+        precision: `bf16` computes convolutions and products in bfloat16, where a pass is not in float64.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Engine:
         key: tuple[object, ...],
         device: torch.device,
         checkpoints: Path | None = None,
+        precision: Precision = "float32",
     ) -> None:
         self.network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         for norm in norms(network):
@@ -111,7 +113,7 @@ class Engine:
         }
         self.inputs, self.key, self.device = inputs, key, device
         self._drawn: tuple[object, ...] = ()
-        self._checkpoints = checkpoints
+        self._checkpoints, self._half = checkpoints, precision == "bf16"
         self._trained: dict[int, Checkpoints] = {}
 
     def run(self, requests: Sequence[Request]) -> list[Outcome]:
@@ -153,10 +155,11 @@ class Engine:
         tape = Tape(self.network, wanted, forward.bn)
         with batch_norm(self.network, forward.bn), torch.set_grad_enabled(wanted != {"nothing"}):
             with self._clock(asked), shown(body, _watches(asked)), tape.running():
-                features = self.network.features(x)
+                with self._precision(forward):
+                    features = self.network.features(x)
                 with torch.no_grad():
                     for a in asked:
-                        a.watch.observer.on_features(features.detach())
+                        a.watch.observer.on_features(full(features))
             self._differentiate_blocks(tape.blocks, asked)
             for dataset in datasets:
                 mine = [a for a in headed if a.request.dataset == dataset]
@@ -168,7 +171,9 @@ class Engine:
         self._use_head(asked[0].request)
         labels_B = self._labels(asked)
         with self._clock(asked), shown({self.network.classifier}, _watches(asked)), tape.closing() as head:
-            logits = self.network.head(features)
+            with self._precision(asked[0].request.spec.forward):
+                logits = self.network.head(features)
+            logits = logits.float() if self._half and logits.dtype == torch.bfloat16 else logits
         self._differentiate_outputs(logits, head, asked)
         self._differentiate_samples(logits, labels_B, [*tape.owners, *head], asked)
         scalars = [a for a in asked if a.request.spec.wrt in ("parameters", "input", "curvature")]
@@ -291,6 +296,10 @@ class Engine:
         names = parameter_names(self.network, "weights")
         weights = [parameter for name, parameter in self.network.named_parameters() if name in names]
         return jacobian.curvature(self.network, x, weights, loss)
+
+    def _precision(self, forward: ForwardSpec) -> torch.autocast:
+        half = self._half and not forward.float64
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=half)
 
     def _use_head(self, request: Request) -> str:
         """Put the classifier of the request's data set onto the body."""

@@ -12,6 +12,9 @@ Source = Literal["images", "gaussian", "uniform", "ones", "perturbed_ones"]
 BatchNorm = Literal["train", "eval", "alone", "skip"]
 Objective = Literal["features", "logits", "sum", "cross_entropy"]
 Wrt = Literal["nothing", "parameters", "input", "curvature", "samples", "outputs", "blocks"]
+Precision = Literal["float32", "tf32", "bf16"]
+# What can be had of a forward pass in bfloat16; other derivatives are made of float32 tensors.
+IN_HALF: tuple[Wrt, ...] = ("nothing", "parameters", "input")
 
 _SCALARS: tuple[Objective, ...] = ("sum", "cross_entropy")
 OBJECTIVES: dict[Wrt, tuple[Objective, ...]] = {

@@ -132,10 +132,15 @@ def _on_the_graph(block: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, .
     return args if args[0].requires_grad else (args[0].detach().requires_grad_(), *args[1:])
 
 
+def full(tensor: Tensor) -> Tensor:
+    """The tensor off the graph, for an observer: what was computed in half precision is reduced in single."""
+    return tensor.detach().float() if tensor.dtype == torch.bfloat16 else tensor.detach()
+
+
 def _forward_hook(w: Watch, name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
     def hook(module: nn.Module, args: tuple[Tensor, ...], y: Tensor) -> None:
         with torch.no_grad():
-            w.observer.on_layer(name, module, args[0].detach(), y.detach())
+            w.observer.on_layer(name, module, full(args[0]), full(y))
         if w.keeps:
             w.seen.append(Seen(name, module, args[0], y))
 
@@ -146,7 +151,7 @@ def _forward_hook(w: Watch, name: str) -> Callable[[nn.Module, tuple[Tensor, ...
 def gradients_shown(watching: Sequence[Watch]) -> Iterator[None]:
     """Show the gradients of the layer outputs that were kept, as a backward pass meets them."""
     handles = [
-        seen.y.register_hook(_gradient_hook(w.observer, seen.name, seen.module, seen.y.detach()))  # type: ignore[no-untyped-call]
+        seen.y.register_hook(_gradient_hook(w.observer, seen.name, seen.module, full(seen.y)))  # type: ignore[no-untyped-call]
         for w in watching
         if watches(w.observer, "on_layer_gradient")
         for seen in w.seen
@@ -162,7 +167,7 @@ def gradients_shown(watching: Sequence[Watch]) -> Iterator[None]:
 def _gradient_hook(observer: Observer, name: str, module: nn.Module, y: Tensor) -> Callable[[Tensor], None]:
     def hook(gradient: Tensor) -> None:
         with torch.no_grad():
-            observer.on_layer_gradient(name, module, y, gradient.detach())
+            observer.on_layer_gradient(name, module, y, full(gradient))
 
     return hook
 

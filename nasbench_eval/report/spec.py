@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from omegaconf import OmegaConf
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.paths import config_folder
+from nasbench_eval.paths import config_folder, configured
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.report.aggregate import AGGREGATES
 
@@ -124,16 +124,6 @@ class TableSpec:
     others: bool = False
 
 
-def table_names() -> list[str]:
-    """The tables that come with the package."""
-    return _names("table")
-
-
-def aggregate_names() -> list[str]:
-    """The aggregates that come with the package."""
-    return _names("aggregate")
-
-
 def load_table_spec(name: str) -> tuple[str, TableSpec]:
     """A table's name and definition, from its name or from the path of a YAML file.
 
@@ -167,18 +157,14 @@ def load_aggregate(name: str, folder: Path = Path()) -> tuple[str, AggregateSpec
     return path.stem, spec
 
 
-def _names(kind: str) -> list[str]:
-    return sorted(path.stem for path in (config_folder() / kind).glob("*.yaml"))
-
-
 def _find(kind: str, name: str, folder: Path = Path()) -> Path:
     if name.endswith((".yaml", ".yml")):
         path = folder / name
         if not path.is_file():
             raise UsageError(f"there is no {kind} definition {path}")
         return path
-    if name not in _names(kind):
-        raise UnknownName(kind, name, _names(kind))
+    if name not in configured(kind):
+        raise UnknownName(kind, name, configured(kind))
     return config_folder() / kind / f"{name}.yaml"
 
 

@@ -148,6 +148,27 @@ class Reporter:
         return Table(name, spec, self.settings, chosen, rows, tuple(notes), ceilings)
 
     def _sample_notes(self, space: str) -> list[str]:
+        return [*self._copy_notes(space), *self._strata_notes(space)]
+
+    def _copy_notes(self, space: str) -> list[str]:
+        """Of each run with copied scores how many these are, and how many networks were scored for all."""
+        notes = []
+        for run in self.scores.runs:
+            frames = [
+                frame.assign(copied_from=frame.get("copied_from", np.nan))  # older runs copied none
+                for part, frame in self.scores.frames.items()
+                if part.space == space and self.scores.origin[part] is run
+            ]
+            copied = sum(int(frame["copied_from"].notna().sum()) for frame in frames)
+            if copied:
+                scored = sum(frame["copied_from"].fillna(frame["index"]).nunique() for frame in frames)
+                notes.append(
+                    f"{run.name}: {sum(map(len, frames)):,} scores, of which {copied:,} copied from an "
+                    f"isomorphic architecture; {scored:,} were computed"
+                )
+        return notes
+
+    def _strata_notes(self, space: str) -> list[str]:
         return [
             f"{run.name}: architectures drawn in turn from {BANDS} bands of accuracy, not at "
             "random; correlations over such a sample are not the space's"

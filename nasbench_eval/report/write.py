@@ -18,7 +18,18 @@ from nasbench_eval.report.scores import Run, Scores
 from nasbench_eval.report.tables import Table, Truth
 
 # What a run's record is expected to say about itself; folders of the machine it ran on stay out.
-RECORDED = ("space", "datasets", "proxies", "seed", "sampling", "cells", "versions", "commit", "device")
+RECORDED = (
+    "space",
+    "datasets",
+    "proxies",
+    "seed",
+    "sampling",
+    "dedupe",
+    "cells",
+    "versions",
+    "commit",
+    "device",
+)
 
 NO_PLOTLY = "the HTML page needs Plotly; pip install 'nasbench_eval[html]'"
 STATISTICS, FIGURES, PAGE = "statistics", "figures", "report.html"

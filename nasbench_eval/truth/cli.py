@@ -1,13 +1,15 @@
-"""The command `nasbench-data`: builds or checks the folder of ground truth and images."""
+"""The command `nasbench-data`: builds or checks the folder of ground truth and images.
+
+What builds it is imported only when it is to be built: the help need not wait for pandas and SciPy.
+"""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from nasbench_eval.data.images import FORMATS
+from nasbench_eval import __version__
 from nasbench_eval.errors import UsageError, guard
-from nasbench_eval.truth.build import build_images, build_nasbench101, build_table, check_folder
 from nasbench_eval.truth.folder import VARIABLE, output_folder
 
 # Stands for no file being named after --nasbench101.
@@ -24,6 +26,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="nasbench-data",
         description="Build the folder of ground-truth tables and images from public or official files.",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help=f"the data folder (default: ${VARIABLE}, else ./data)"
     )
@@ -53,19 +56,22 @@ def _run() -> int:
     args = _parser().parse_args()
     if args.nasbench101 is not None and (args.check or args.nats or args.imagenet16):
         raise UsageError("--nasbench101 builds that table alone; leave out --check, --nats and --imagenet16")
+    from nasbench_eval.data.images import FORMATS
+    from nasbench_eval.truth import build
+
     folder = output_folder(args.out)
     say(f"data folder {folder}")
     if args.check:
-        return check_folder(folder, say)
+        return build.check_folder(folder, say)
     if args.nasbench101 is not None:
-        build_nasbench101(folder, None if args.nasbench101 is _DOWNLOAD else args.nasbench101, say)
+        build.build_nasbench101(folder, None if args.nasbench101 is _DOWNLOAD else args.nasbench101, say)
         return 0
     if not args.images_only:
-        build_table(folder, args.nats, say)
+        build.build_table(folder, args.nats, say)
     if not args.tables_only:
         # What needs no network comes first, so that a failing one leaves as much as possible.
         for dataset in sorted(FORMATS, key=lambda name: name != "imagenet16_120"):
-            build_images(folder, dataset, args.imagenet16, say)
+            build.build_images(folder, dataset, args.imagenet16, say)
     return 0
 
 

@@ -16,14 +16,14 @@ from made_up import N, WriteRun
 from scipy import stats
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.report import cli, write
+from nasbench_eval.paths import configured
+from nasbench_eval.report import cli, command, write
 from nasbench_eval.report.aggregate import AGGREGATES, log_rank_sum, product, rank_sum
 from nasbench_eval.report.scores import Scores, read_runs
 from nasbench_eval.report.spec import (
     AggregateSpec,
     RowSpec,
     TableSpec,
-    aggregate_names,
     load_aggregate,
     load_table_spec,
 )
@@ -120,8 +120,9 @@ def test_equal_weights_are_no_weights(kind: str, rows: Any) -> None:
 
 
 def test_the_packages_own_definitions_load() -> None:
-    assert {"te_nas", "teg", "az_nas", "vkdnw_agg"} <= set(aggregate_names())
-    assert [load_aggregate(name)[0] for name in aggregate_names()] == aggregate_names()
+    names = configured("aggregate")
+    assert {"te_nas", "teg", "az_nas", "vkdnw_agg"} <= set(names)
+    assert [load_aggregate(name)[0] for name in names] == names
     assert load_aggregate("te_nas")[1] == AggregateSpec("rank_sum", ["ntk_condition_thin", "linear_regions"])
 
 
@@ -296,7 +297,7 @@ def run(write_run: WriteRun) -> Path:
 
 
 def call(monkeypatch: pytest.MonkeyPatch, truth: Truth, run: Path, *arguments: object) -> int:
-    monkeypatch.setattr(cli, "load_truth", lambda space, folder, live: truth)
+    monkeypatch.setattr(command, "load_truth", lambda space, folder, live: truth)
     given = [run, "--resamples", 0, "--table", "table1", *arguments]
     monkeypatch.setattr(sys, "argv", ["nasbench-report", *map(str, given)])
     return cli.main()
@@ -317,7 +318,7 @@ def test_a_row_without_writing_a_table(
     assert list(record["tables"]["table1"]["aggregates"]) == ["mine", "yours"]
 
     scores = read_runs([run])
-    spec = cli.with_aggregate([load_table_spec("table1")], str(run / "mine.yaml"), scores)[0][1]
+    spec = command.with_aggregate([load_table_spec("table1")], str(run / "mine.yaml"), scores)[0][1]
     rows = Reporter(scores, {"nasbench201": truth}, Settings(resamples=0)).table("table1", spec).rows
     row = rows.set_index(["proxy", "dataset", "split"]).loc[("mine", "cifar10", "test")]
     snip, zen = rng(0).normal(size=N), rng(1 + 9).normal(size=N)
@@ -360,7 +361,7 @@ def test_tables_that_have_the_row_or_lack_the_members_stay(write_run: WriteRun) 
     scores = read_runs([write_run(parts)])
     specs = [load_table_spec("table1"), load_table_spec("table3")]
     elsewhere = ("far", TableSpec("t", "nasbench101", "made up", ["cifar10"], rows=[RowSpec("a")]))
-    first, third, far = cli.with_aggregate([*specs, elsewhere], "te_nas", scores)
+    first, third, far = command.with_aggregate([*specs, elsewhere], "te_nas", scores)
     assert first == specs[0]
     assert third[1].ours == [*specs[1][1].ours, RowSpec("te_nas", aggregate=load_aggregate("te_nas")[1])]
     assert far == elsewhere

@@ -12,14 +12,14 @@ import pytest
 from made_up import N, WriteRun
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.report import cli
+from nasbench_eval.report import cli, command
 from nasbench_eval.report.scores import read_runs
 from nasbench_eval.report.tables import CSV_COLUMNS, Truth
 from nasbench_eval.spaces.nasbench201 import NASBench201
 
 
 def call(monkeypatch: pytest.MonkeyPatch, truth: Truth, *arguments: object) -> int:
-    monkeypatch.setattr(cli, "load_truth", lambda space, folder, live: truth)
+    monkeypatch.setattr(command, "load_truth", lambda space, folder, live: truth)
     monkeypatch.setattr(sys, "argv", ["nasbench-report", *map(str, arguments)])
     return cli.main()
 
@@ -90,7 +90,7 @@ def test_a_page(run: Path, truth: Truth, monkeypatch: pytest.MonkeyPatch, wish: 
 def test_a_page_without_plotly_is_refused_at_once(
     run: Path, truth: Truth, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "find_spec", lambda name: None)
+    monkeypatch.setattr(command, "find_spec", lambda name: None)
     assert call(monkeypatch, truth, run, "format=html") == 2
     assert "pip install 'nasbench_eval[html]'" in capsys.readouterr().err
     assert not (run / "tables").exists()
@@ -179,7 +179,7 @@ def test_an_interrupt_promises_no_continuation(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "read_runs", interrupted)
+    monkeypatch.setattr(command, "read_runs", interrupted)
     assert call(monkeypatch, truth, run) == 130
     assert capsys.readouterr().err == "\ninterrupted; run the same command again for the tables\n"
 
@@ -213,7 +213,7 @@ def test_the_papers_tables_are_those_about_the_runs_space(write_run: WriteRun) -
 
     def tables(space: str, *splits: str) -> list[str]:
         scores = read_runs([write_run(parts, name=f"{space}{len(splits)}", space=space)])
-        return [name for name, _ in cli.wished_tables(None, scores, splits)]
+        return [name for name, _ in command.wished_tables(None, scores, splits)]
 
     assert tables("nasbench201", "test") == ["table1", "table3"]
     assert tables("nasbench101", "test", "val") == ["figure2"]
@@ -221,7 +221,7 @@ def test_the_papers_tables_are_those_about_the_runs_space(write_run: WriteRun) -
         tables("elsewhere", "test")
     run = read_runs([write_run(parts, name="val", space="nasbench101")])
     with pytest.raises(UsageError, match="no table about nasbench101 has the split val"):
-        cli.wished_tables(None, run, ["val"])
+        command.wished_tables(None, run, ["val"])
 
 
 def test_a_missing_run_exits_two(
@@ -235,9 +235,9 @@ def test_accuracies_come_from_the_data_folder(tmp_path: Path, monkeypatch: pytes
     frame = pd.DataFrame({"cifar10_val": [1.0, 2.0], "cifar10_test": [3.0, 4.0]})
     asked: list[tuple[str, Path]] = []
     monkeypatch.setattr(
-        cli.truth_tables, "load_table", lambda space, folder: asked.append((space, folder)) or frame
+        command.truth_tables, "load_table", lambda space, folder: asked.append((space, folder)) or frame
     )
-    found = cli.load_truth("nasbench201", tmp_path)
+    found = command.load_truth("nasbench201", tmp_path)
     assert asked == [("nasbench201", tmp_path)]
     assert found.archs is not None
     assert found.archs[1462] == NASBench201().format(NASBench201().arch(1462))

@@ -13,7 +13,7 @@ import pytest
 from made_up import N, WriteRun
 from made_up_figures import assert_legends_cover_no_panel, assert_nothing_is_cut_off, computed, texts
 
-from nasbench_eval.report.cli import load_truth
+from nasbench_eval.report.command import load_truth
 from nasbench_eval.report.draw import caption, draw_markdown
 from nasbench_eval.report.figure import draw_figure, write_figure
 from nasbench_eval.report.figure.style import COLUMN, PAGE, lines, number, short
@@ -224,6 +224,6 @@ def test_a_sweep_makes_its_rows(tmp_path: Path) -> None:
     assert [row.name for row in own.sweep.rows()] == ["lga_0", "lga_3"]
 
 
-def test_help_does_not_wait_for_matplotlib() -> None:
-    code = "import sys, nasbench_eval.report.cli; sys.exit('matplotlib' in sys.modules)"
+def test_a_mistake_does_not_wait_for_matplotlib() -> None:
+    code = "import sys, nasbench_eval.report.command; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

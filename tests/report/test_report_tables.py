@@ -9,9 +9,10 @@ from made_up import N, WriteRun
 from scipy import stats
 
 from nasbench_eval.errors import UsageError
+from nasbench_eval.paths import configured
 from nasbench_eval.report.published import load_published, published_correlation
 from nasbench_eval.report.scores import Part, read_runs
-from nasbench_eval.report.spec import AggregateSpec, RowSpec, TableSpec, load_table_spec, table_names
+from nasbench_eval.report.spec import AggregateSpec, RowSpec, TableSpec, load_table_spec
 from nasbench_eval.report.tables import CSV_COLUMNS, Reporter, Settings, Table, Truth
 from nasbench_eval.report.values import row_values
 
@@ -140,7 +141,7 @@ def test_definitions_are_checked(tmp_path: Path) -> None:
         (tmp_path / "mine.yaml").write_text(text)
         with pytest.raises(UsageError, match=message):
             load_table_spec(str(tmp_path / "mine.yaml"))
-    assert {"table1", "table3"} <= set(table_names())
+    assert {"table1", "table3"} <= set(configured("table"))
 
 
 # Computing ---------------------------------------------------------------------------------------------

@@ -72,12 +72,18 @@ def median_seconds(scores: Scores, space: str, row: RowSpec, dataset: str) -> fl
     frames = [scores.frames[Part(space, dataset, name)] for name in row_labels(scores, space, row, dataset)]
     if not frames or any("seconds" not in frame.columns for frame in frames):
         return float("nan")
-    # A score that ran out of memory or crashed did not take the time that it takes.
-    took = [
-        frame.loc[~frame["status"].isin(["oom", "error"])].set_index("index")["seconds"] for frame in frames
-    ]
+    took = [frame.loc[_took_its_time(frame)].set_index("index")["seconds"] for frame in frames]
     together = pd.concat(took, axis="columns", join="inner").astype("float64")
     return float(together.sum(axis="columns", skipna=False).median())
+
+
+def _took_its_time(frame: pd.DataFrame) -> pd.Series[bool]:
+    """Whether the seconds of a row are those that its score takes."""
+    crashed = frame["status"].isin(["oom", "error"])
+    if "copied_from" not in frame.columns:
+        return ~crashed
+    free = frame["copied_from"].notna() & (frame["seconds"] == 0)
+    return ~(crashed | free)
 
 
 def draw_cost(rows: pd.DataFrame, table: Table, dataset: str) -> Figure | None:

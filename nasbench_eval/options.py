@@ -1,0 +1,101 @@
+"""The options of a run as typed values, with errors that name what was held wrong.
+
+Nothing here needs PyTorch, so that a wrong value is told before it is imported.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import Field, TypeAdapter, ValidationError
+
+from nasbench_eval.errors import UsageError
+from nasbench_eval.registry import UnknownName
+
+T = TypeVar("T")
+# The parts of a configuration that are no options of the run.
+_PARTS = {"space", "dataset", "proxy", "options"}
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of a run beside those of its space, data sets and proxies (see configs/config.yaml)."""
+
+    n: Annotated[int, Field(ge=1)] | Literal["all", "auto"]
+    cpu_sample: Annotated[int, Field(ge=1)]
+    sample_seed: Annotated[int, Field(ge=0)]
+    sampling: Literal["uniform", "stratified"]
+    dedupe: Literal["none", "isomorphic"]
+    precision: Literal["float32", "tf32", "bf16"]
+    indices: tuple[int, ...] | None
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    device: Literal["auto", "cpu", "cuda"]
+    workers: Annotated[int, Field(ge=1)] | None
+    data: Path | None
+    missing_images: Literal["refuse", "skip"]
+    reuse: Literal["none", "results"]
+    results: Path
+    run: str | int | None
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """A composed configuration as plain data.
+
+    Raises:
+        UsageError: if an option refers to nothing.
+    """
+    try:
+        values: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    except OmegaConfBaseException as error:
+        raise UsageError(str(error).splitlines()[0]) from error
+    return values
+
+
+def options_of(config: DictConfig) -> RunOptions:
+    """The options of the run that a composed configuration names.
+
+    Raises:
+        UsageError: on an option that is unknown or of the wrong kind.
+    """
+    return typed(RunOptions, {k: v for k, v in plain(config).items() if k not in _PARTS}, "the run")
+
+
+def typed(cls: type[T], values: Mapping[str, Any], what: str) -> T:
+    """A dataclass from plain values, checked against its annotations.
+
+    Raises:
+        UsageError: on an unknown field (naming the nearest), a missing one, or a value of the wrong kind.
+    """
+    for key in values:
+        if key not in fields_of(cls):
+            raise UnknownName(f"option of {what}", key, fields_of(cls))
+    try:
+        # As JSON, because pydantic's strict mode then takes lists for tuples and texts for paths,
+        # but still no truth value, text or fraction for a whole number.
+        return TypeAdapter(cls).validate_json(json.dumps(dict(values), default=str), strict=True)
+    except ValidationError as error:
+        raise UsageError(f"{what}: {_explained(error)}") from error
+
+
+def _explained(error: ValidationError) -> str:
+    """The first field that is wrong, with all that it might have been."""
+    first, *rest = error.errors()
+    if not first["loc"]:
+        return first["msg"].removeprefix("Value error, ")
+    field = first["loc"][0]
+    if first["type"] == "missing":
+        return f"the option {field} has no value"
+    kinds = [e["msg"] for e in (first, *rest) if e["loc"][:1] == (field,)]
+    should = " or ".join(dict.fromkeys(kind.removeprefix("Input should be ") for kind in kinds))
+    return f"{field}={first['input']} will not do; it should be {should}"
+
+
+def fields_of(cls: Any) -> set[str]:
+    """The names of a dataclass's fields, which are its options."""
+    return {f.name for f in fields(cls)}

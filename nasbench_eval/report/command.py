@@ -1,0 +1,157 @@
+"""What `nasbench-report` does: correlates a run's scores with accuracies and writes tables."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from nasbench_eval import registry
+from nasbench_eval.errors import UsageError
+from nasbench_eval.registry import UnknownName
+from nasbench_eval.report.analysis import analyse, over_seeds, seeds_of
+from nasbench_eval.report.cli import TABLES
+from nasbench_eval.report.draw import draw_seeds, draw_text
+from nasbench_eval.report.scores import Scores, read_runs
+from nasbench_eval.report.spec import RowSpec, TableSpec, load_aggregate, load_table_spec
+from nasbench_eval.report.tables import Reporter, Settings, Truth
+from nasbench_eval.report.values import require_members
+from nasbench_eval.report.write import NO_PLOTLY, Report, write_report
+from nasbench_eval.spaces.base import Names
+from nasbench_eval.truth import tables as truth_tables
+from nasbench_eval.truth.ceiling import Ceiling, noise_ceiling
+from nasbench_eval.truth.folder import data_folder
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """Compute, print and write."""
+    if arguments.resamples < 0:
+        raise UsageError("--resamples must be 0 or more")
+    scores = read_runs(arguments.run)
+    splits = ("test", "val") if arguments.split == "both" else (arguments.split,)
+    specs = wished_tables(arguments.table, scores, splits)
+    for aggregate in dict.fromkeys(arguments.aggregate):
+        specs = with_aggregate(specs, aggregate, scores)
+    others = [read_runs([run]) for run in arguments.seeds]
+    if others:
+        seeds_of([scores, *others])
+    if arguments.format == "html" and find_spec("plotly") is None:
+        raise UsageError(NO_PLOTLY)
+    if arguments.cells == "live":
+        scores, others = scores.live(), [other.live() for other in others]
+    found = compute(arguments, scores, specs, splits, others)
+    for table in found.tables:
+        print(draw_text(table, table.splits[0]))
+    if found.seeds is not None:
+        print(draw_seeds(found.seeds))
+    default = arguments.run[0] / "tables"
+    folder = arguments.out or (default if arguments.cells == "all" else default / arguments.cells)
+    try:
+        written = write_report(found, folder, html=arguments.format == "html", command=arguments.command)
+    except OSError as error:
+        where = error.filename or folder
+        raise UsageError(
+            f"cannot write {where}: {error.strerror or error}; choose a folder with --out"
+        ) from error
+    print(f"written to {folder}: {', '.join(written)}")
+    return 0
+
+
+def compute(
+    arguments: argparse.Namespace,
+    scores: Scores,
+    specs: Sequence[tuple[str, TableSpec]],
+    splits: Sequence[str],
+    others: Sequence[Scores],
+) -> Report:
+    """The tables and statistics of the scores; `others` are those of other seeds."""
+    settings = Settings(arguments.failures, arguments.resamples, arguments.seed, arguments.cells)
+    wanted = {spec.space for _, spec in specs} & set(scores.spaces())
+    live = arguments.cells == "live"
+    truths = {space: load_truth(space, arguments.data, live) for space in sorted(wanted)}
+    reporter = Reporter(scores, truths, settings)
+    tables = [reporter.table(name, spec, splits) for name, spec in specs]
+    analysis = analyse(tables, scores, truths, settings) if arguments.statistics else None
+    seeds = over_seeds(tables, [scores, *others], truths, settings) if others else None
+    return Report(tables, scores, truths, analysis, seeds, others)
+
+
+def wished_tables(
+    wish: Sequence[str] | None, scores: Scores, splits: Sequence[str]
+) -> list[tuple[str, TableSpec]]:
+    """The tables that are named, comma-separated; without a wish the papers' on the spaces of the scores.
+
+    Raises:
+        UsageError: if a table is not defined, or none of the papers' has the spaces and one of the splits.
+    """
+    if wish:
+        return [load_table_spec(name) for name in dict.fromkeys(",".join(wish).split(","))]
+    every = [load_table_spec(name) for name in TABLES]
+    about = [(name, spec) for name, spec in every if spec.space in scores.spaces()]
+    fitting = [(name, spec) for name, spec in about if set(spec.splits) & set(splits)]
+    if not about:
+        spaces = ", ".join(scores.spaces())
+        raise UsageError(f"no table of the package is about {spaces}; define one and name it with --table")
+    if not fitting:
+        raise UsageError(f"no table about {', '.join(scores.spaces())} has the split {', '.join(splits)}")
+    return fitting
+
+
+def with_aggregate(
+    specs: Sequence[tuple[str, TableSpec]], wish: str, scores: Scores
+) -> list[tuple[str, TableSpec]]:
+    """The tables with an aggregate's row, named by its file's stem, at the end of ours.
+
+    A table whose space has no scores of some member stays as it is, and so does one that has the row already.
+
+    Raises:
+        UsageError: if the aggregate is not defined, if no table's space has scores of all members, or if the
+            name is taken by another row or by a label of the run.
+    """
+    name, aggregate = load_aggregate(wish)
+    spaces = dict.fromkeys(spec.space for _, spec in specs)
+    lacking: dict[str, UnknownName] = {}
+    for space in spaces:
+        try:
+            require_members(scores, space, name, aggregate)
+        except UnknownName as error:
+            lacking[space] = error
+    if len(lacking) == len(spaces):
+        raise next(iter(lacking.values()))
+    extended = []
+    for table, spec in specs:
+        taken = {row.name: row.aggregate for row in spec.rows + spec.ours}
+        if spec.space not in lacking and taken.get(name) != aggregate:
+            if name in taken:
+                raise UsageError(f"table '{table}' has another row named '{name}'; rename {wish}")
+            if name in scores.labels(spec.space):
+                raise UsageError(f"the run has a proxy labelled '{name}' already; rename {wish}")
+            spec = replace(spec, ours=[*spec.ours, RowSpec(name, aggregate=aggregate)])
+        extended.append((table, spec))
+    return extended
+
+
+def load_truth(space: str, folder: Path | None, live: bool = False) -> Truth:
+    """The accuracies of a space from the data folder; noise ceilings of all cells or of the live ones."""
+    frame = truth_tables.load_table(space, data_folder(folder))
+    cells = registry.find("spaces", space)()
+
+    def accuracy(dataset: str, split: str) -> npt.NDArray[np.float64]:
+        return truth_tables.accuracy(frame, dataset, split)
+
+    @cache
+    def alive() -> npt.NDArray[np.bool_]:
+        return np.array([cells.live(cells.arch(index)) for index in range(len(frame))])
+
+    @cache
+    def ceiling(dataset: str, split: str) -> Ceiling | None:
+        runs = truth_tables.runs(frame, dataset, split)
+        return noise_ceiling(runs[alive()] if live and runs.shape[1] > 1 else runs)
+
+    return Truth(Names(cells), accuracy, ceiling)

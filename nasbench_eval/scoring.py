@@ -1,0 +1,183 @@
+"""What `nasbench-score` does once its command line is read: checks what is asked for and scores it."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from nasbench_eval import provenance
+from nasbench_eval.config import Run, resolve
+from nasbench_eval.data.images import images_path, load_images
+from nasbench_eval.errors import UsageError
+from nasbench_eval.reuse import Taken, take_over
+from nasbench_eval.runner import Scorer, run_job
+from nasbench_eval.store import Store
+from nasbench_eval.truth.folder import data_folder
+from nasbench_eval.wanted import Wanted
+from nasbench_eval.worker import Task
+
+
+def check(configs: Sequence[DictConfig], *, images: bool) -> None:
+    """Check the configurations of all jobs, and if asked to their images, before the first one begins.
+
+    Raises:
+        UsageError: naming what is wrong.
+    """
+    runs = [resolve(config) for config in configs]
+    if images and len(runs) > 1:  # a single one reads them at once anyway
+        _check_images([_without_absent_images(run) for run in runs])
+
+
+def _check_images(runs: list[Run]) -> None:
+    """Read the images of all runs once, so that a sweep does not learn of a missing file half-way."""
+    for folder, dataset in {(_images_folder(run), task.dataset) for run in runs for task in _imaged(run)}:
+        if folder is not None:
+            load_images(folder, dataset)
+
+
+def _imaged(run: Run) -> list[Task]:
+    """The tasks that read real images."""
+    return [task for task in run.job.tasks() if run.job.reads_images(task.label)]
+
+
+def _without_absent_images(run: Run) -> Run:
+    """With missing_images=skip, the run without the tasks whose images are absent.
+
+    Raises:
+        UsageError: if nothing is left of it.
+    """
+    if run.options.missing_images == "refuse":
+        return run
+    try:
+        folder = data_folder(run.options.data)
+        absent = {d for d in run.job.datasets if not images_path(folder, d).is_file()}
+    except UsageError:
+        absent = set(run.job.datasets)
+    job = replace(run.job, imageless=frozenset(absent))
+    if not job.tasks():
+        raise UsageError("all proxies read images, and none are there: build them with nasbench-data")
+    return replace(run, job=job)
+
+
+def _images_folder(run: Run) -> Path | None:
+    imaged = _imaged(run)
+    try:
+        return data_folder(run.options.data) if imaged else None
+    except UsageError as error:
+        raise UsageError(
+            f"{imaged[0].label} reads images of {imaged[0].dataset}: {error}; "
+            "or ask for Gaussian inputs with proxy.input=gaussian"
+        ) from error
+
+
+def _named(config: DictConfig) -> Run:
+    """The run; those of a sweep that is given a name share a folder of that name."""
+    run = resolve(config)
+    if HydraConfig.get().mode == RunMode.MULTIRUN and config.run is not None:
+        unnamed = resolve(OmegaConf.merge(config, {"run": None}))  # type: ignore[arg-type]
+        run = replace(run, folder=run.folder / unnamed.folder.name)
+    return run
+
+
+def execute(config: DictConfig) -> int:
+    """Score what a job's configuration asks for, as far as its folder does not hold it yet."""
+    started = time.perf_counter()
+    run = _without_absent_images(_named(config))
+    scorer = Scorer(run.job, _images_folder(run), run.device, run.folder / ".training")
+    scorer.check_inputs()
+    with closing(Store(run.folder, run.job.space.name, run.identity(), _record(run))) as store:
+        stands_in = run.stands_in()
+        _say(_headline(run, len(set(stands_in.values()))))
+        skipped = [label for label in run.job.proxies if run.job.reads_images(label)]
+        for dataset in sorted(run.job.imageless if skipped else ()):
+            _say(f"no images of {dataset}: left out there are {', '.join(skipped)}")
+        wanted = Wanted(run.job, stands_in, store)
+        if run.options.reuse == "results":
+            _say_taken(take_over(wanted, run.options.results))
+        counts = run_job(scorer, wanted, workers=run.workers)
+        _remove_if_empty(run.folder / ".training")
+        finished = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        store.finish({"finished": finished, "seconds_last_session": round(time.perf_counter() - started, 1)})
+    scored = f"{_count(counts['cells'], 'cell')} scored now" if counts["cells"] else "nothing left to score"
+    if counts["rows"]:
+        scored += f"; {counts['failed']} of {_count(counts['rows'], 'score')} not finite or failed"
+    if wanted.copied:
+        scored += f"; {_count(wanted.copied, 'score')} copied from an isomorphic cell"
+    _say(f"{scored}; next: nasbench-report {run.folder}")
+    return 0
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):  # absent, or a training in it was not finished
+        folder.rmdir()
+
+
+def _record(run: Run) -> dict[str, Any]:
+    """What run.json says beside the configuration."""
+    places = ("data=", "results=")  # folders of this machine, which say nothing to anyone else
+    given = [
+        o.replace("++options.", "proxy.", 1)
+        for o in HydraConfig.get().overrides.task
+        if not o.lstrip("+").startswith(places)
+    ]
+    return {
+        "command": shlex.join(["nasbench-score", *given]),
+        "n": len(run.indices),
+        "sample": "given" if run.options.indices else run.options.n,
+        "sample_seed": run.options.sample_seed,
+        "workers": run.workers,
+        "versions": provenance.versions(),
+        "commit": provenance.commit(),
+        **provenance.hardware(run.device),
+        "sources": provenance.sources(run.job.space, run.job.proxies.values()),
+        "images": _image_digests(run),
+    }
+
+
+def _image_digests(run: Run) -> dict[str, str]:
+    """SHA-256 of the files of images that are read, by data set."""
+    folder = _images_folder(run)
+    datasets = sorted({task.dataset for task in _imaged(run)})
+    return {} if folder is None else {d: provenance.file_digest(images_path(folder, d)) for d in datasets}
+
+
+def _say_taken(taken: Taken) -> None:
+    for line in taken.passed_over:
+        _say(f"passed over: {line}")
+    if taken.rows:
+        several = len(taken.rows) > 1
+        runs = ", ".join(f"{name} ({number})" if several else name for name, number in taken.rows.items())
+        _say(f"{_count(taken.rows.total(), 'score')} taken over from {runs}; reuse=none computes them anew")
+
+
+def _headline(run: Run, classes: int) -> str:
+    labels = list(run.job.proxies)
+    proxies = ", ".join(labels) if len(labels) < 5 else f"{len(labels)} proxies"
+    cells, size = _count(len(run.indices), "cell"), len(run.job.space)
+    if run.options.n == "auto" and len(run.indices) < size:
+        cells = f"a random sample of {cells} (no GPU; n=all scores all {size:,})"
+    if run.options.dedupe == "isomorphic":
+        cells += f" in {classes} {'class' if classes == 1 else 'classes'} of isomorphic ones"
+    return (
+        f"{run.job.space.name}: {proxies} of {cells} on {', '.join(run.job.datasets)}; "
+        f"{_count(run.workers, 'worker')} on {run.device.type}; into {run.folder}"
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)

@@ -1,0 +1,188 @@
+"""Parquet shards of score rows: `part-00000.parquet` and so on in the folder of a data set and a proxy.
+
+Names with a leading dot are not yet, or no longer, part of it, and readers pass them over.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from nasbench_eval.errors import UsageError
+from nasbench_eval.files import write_whole
+from nasbench_eval.worker import Row
+
+_METADATA = b"nasbench_eval"
+_REPLACES = b"replaces"
+_FIRST = [("index", pa.int32()), ("arch", pa.string()), ("seed", pa.int64())]
+_LAST = [
+    ("score", pa.float64()),
+    ("seconds", pa.float64()),
+    ("status", pa.string()),
+    ("error", pa.string()),
+    ("proxy_version", pa.int32()),
+]
+# Where a row's scores come from if it was not scored itself: the architecture, and the run.  Shards that are
+# older than a mark lack its column.
+MARKS = {"copied_from": pa.int32(), "reused_from": pa.string()}
+_FIXED = {name for name, _ in _FIRST + _LAST} | MARKS.keys()
+# What may come out otherwise next time: memory was short, or something broke.  A NaN stays one.
+_FAILED = ("oom", "error")
+
+
+def parts(partition: Path) -> list[Path]:
+    """The shards of a partition, in the order in which they were begun."""
+    return sorted(partition.glob("part-*.parquet"))
+
+
+def next_part(partition: Path) -> Path:
+    """The path of a partition's next shard."""
+    numbers = [int(f.stem.split("-")[1]) for f in parts(partition)]
+    return partition / f"part-{max(numbers, default=-1) + 1:05d}.parquet"
+
+
+def read(file: Path, columns: Collection[str] | None = None) -> pa.Table:
+    """A shard, or those of the columns that it has.
+
+    Raises:
+        UsageError: if it cannot be read.
+    """
+    try:
+        with pq.ParquetFile(file) as shard:
+            known = shard.schema_arrow.names
+            return shard.read(None if columns is None else [name for name in columns if name in known])
+    except (OSError, pa.ArrowException) as error:
+        raise UsageError(
+            f"{file} is damaged ({str(error).splitlines()[0]}); delete it to have its cells scored again"
+        ) from error
+
+
+def write(file: Path, rows: Sequence[Row], run: Mapping[str, Any]) -> None:
+    """Write rows in index order, with the run's record as metadata.
+
+    Raises:
+        UsageError: if they cannot be written.
+    """
+    components = [k for k in rows[0] if k not in _FIXED | {"dataset", "label"}]
+    schema = pa.schema(
+        [*_FIRST, *((name, pa.float64()) for name in components), *_LAST, *MARKS.items()],
+        metadata={_METADATA: json.dumps(run, sort_keys=True).encode()},
+    )
+    unmarked = dict.fromkeys(MARKS)
+    kept = [{**unmarked, **row} for row in sorted(rows, key=lambda row: row["index"])]
+    table = pa.Table.from_pylist([{name: row[name] for name in schema.names} for row in kept], schema=schema)
+    write_whole(file, _parquet(table))
+
+
+def done(partition: Path) -> set[int]:
+    """Indices of the architectures whose row is on disk and no `oom` or `error`.
+
+    Raises:
+        UsageError: if a shard is damaged.
+    """
+    tables = (read(f, ["index", "status"]) for f in parts(partition))
+    return {i for t in tables for i in t.filter(pc.invert(_failed(t)))["index"].to_pylist()}
+
+
+def scores_of(partition: Path, cells: Iterable[int]) -> list[Row]:
+    """A row for each of these architectures that a partition has the scores of, and they are no failure.
+
+    A copy says what the architecture it was copied from scores as well as that one's own row: of several the
+    row that has most seconds is taken.  `index` is that of the architecture which was scored; `arch` may be
+    that of a copy.
+
+    Raises:
+        UsageError: if a shard is damaged.
+    """
+    wanted = pa.array(cells, pa.int32())
+    found: dict[int, Row] = {}
+    for file in parts(partition):
+        brief = read(file, ["index", "status", "copied_from"])
+        hits = pc.and_(pc.is_in(_scored(brief), value_set=wanted), pc.invert(_failed(brief)))
+        if not pc.any(hits).as_py():  # most shards of other runs: the other columns need not be read
+            continue
+        table = read(file).filter(hits)
+        for cell, row in zip(_scored(table).to_pylist(), table.to_pylist(), strict=True):
+            if cell not in found or row["seconds"] > found[cell]["seconds"]:
+                found[cell] = {**row, "index": cell, "copied_from": None}
+    return list(found.values())
+
+
+def drop_failed(partition: Path, indices: Collection[int]) -> None:
+    """Take the `oom` and `error` rows of these architectures off the disk.
+
+    A crash leaves each shard as it was, or without such rows.
+
+    Raises:
+        UsageError: if a shard is damaged or cannot be written.
+    """
+    wanted = pa.array(indices, pa.int32())
+    for file in parts(partition):
+        if not pc.any(_failed(read(file, ["status"]))).as_py():
+            continue
+        table = read(file)
+        dropped = pc.and_(_failed(table), pc.is_in(table["index"], value_set=wanted))
+        kept = table.filter(pc.invert(dropped))
+        if not kept.num_rows:
+            _remove(file)
+        elif kept.num_rows < table.num_rows:
+            write_whole(file, _parquet(kept))
+
+
+def compact(partition: Path) -> None:
+    """Merge a partition's shards into one, in index order.  A crash leaves every row on disk once.
+
+    Raises:
+        UsageError: if a shard is damaged or cannot be written.
+    """
+    shards = parts(partition)
+    if len(shards) < 2:
+        return
+    # Columns that older shards lack are null there.
+    merged = pa.concat_tables([read(f) for f in shards], promote_options="default").sort_by("index")
+    metadata = {**merged.schema.metadata, _REPLACES: json.dumps([f.name for f in shards]).encode()}
+    write_whole(partition / ".merged.parquet", _parquet(merged.replace_schema_metadata(metadata)))
+    finish_compaction(partition)
+
+
+def finish_compaction(partition: Path) -> None:
+    """Swap a complete merged shard in for those it replaces; also after a crash half-way through."""
+    merged = partition / ".merged.parquet"
+    if not merged.exists():
+        return
+    replaced = json.loads(read(merged, ["index"]).schema.metadata[_REPLACES])
+    for name in replaced:
+        (partition / name).unlink(missing_ok=True)
+    os.replace(merged, partition / replaced[0])
+
+
+def _scored(table: pa.Table) -> Any:
+    """Which architecture was scored for each row."""
+    own = table["index"]
+    return pc.coalesce(table["copied_from"], own) if "copied_from" in table.column_names else own
+
+
+def _failed(table: pa.Table) -> Any:
+    """Whether each row is one to be scored again."""
+    return pc.is_in(table["status"], value_set=pa.array(_FAILED))
+
+
+def _parquet(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink()
+    except OSError as error:
+        raise UsageError(f"cannot delete {path}: {error.strerror or error}") from error

@@ -1,0 +1,91 @@
+"""The rows a run still lacks, and the architectures whose scores fill them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from nasbench_eval.spaces.base import Names
+from nasbench_eval.store import Store
+from nasbench_eval.worker import Job, Row, Task
+
+
+class Wanted:
+    """What is left to do: one scored architecture fills the rows of all that it stands for.
+
+    What ended as `oom` or `error` is wanted again, and its row leaves the disk at once.
+
+    Args:
+        job: what to score.
+        stands_in: for each architecture asked for the one that is scored in its place: itself, or the
+            representative of its class.  By index.
+        store: where the rows go.  Representatives that it has the scores of are copied at once.
+
+    Attributes:
+        asked: the architectures asked for.
+        copied: rows that were filled with another architecture's scores.
+
+    Raises:
+        UsageError: if the store cannot be read or written.
+    """
+
+    def __init__(self, job: Job, stands_in: Mapping[int, int], store: Store) -> None:
+        self.job, self.store = job, store
+        self.asked = tuple(stands_in)
+        self.copied = 0
+        self._stands_in, self._names = stands_in, Names(job.space)
+        self._members: dict[int, list[int]] = {}
+        for member, cell in stands_in.items():
+            self._members.setdefault(cell, []).append(member)
+        for task in job.tasks():
+            store.drop_failed(task, self.asked)
+        self._lacking = {task: set(self.asked) - store.done(task) for task in job.tasks()}
+        if any(member != cell for member, cell in stands_in.items()):
+            for task in job.tasks():
+                held = store.scores_of(task, self.cells(task))
+                self.fill({**row, "seconds": 0.0} for row in held)  # spent already, for another row
+
+    def cells(self, task: Task) -> set[int]:
+        """The architectures whose scores a task lacks."""
+        return {self._stands_in[member] for member in self._lacking[task]}
+
+    def work(self) -> dict[int, list[Task]]:
+        """The architectures to score, each with the tasks that lack its scores, in the order asked for."""
+        return {
+            cell: tasks
+            for cell, members in self._members.items()
+            if (tasks := [t for t, lacking in self._lacking.items() if not lacking.isdisjoint(members)])
+        }
+
+    def incomplete(self) -> int:
+        """How many of the architectures asked for lack a row."""
+        return len(set().union(*self._lacking.values()))
+
+    def fill(self, rows: Iterable[Row], *, reused_from: str | None = None) -> list[Row]:
+        """Hand the rows of scored architectures to the store, for each architecture that lacks them.
+
+        `seconds` stay with one row, that of the architecture itself if it is asked for; the others have 0, so
+        that their sum is what was spent.
+
+        Args:
+            rows: with `dataset` and `label`; `index` is that of the architecture which was scored.
+            reused_from: the run that they are taken over from.
+
+        Returns:
+            The rows that were filled.
+        """
+        filled: list[Row] = []
+        for row in rows:
+            task, cell = Task(row["dataset"], row["label"]), row["index"]
+            members = [m for m in self._members.get(cell, ()) if m in self._lacking[task]]
+            self._lacking[task].difference_update(members)
+            if reused_from is not None:
+                row = {**row, "reused_from": reused_from}
+            for member in sorted(members, key=lambda m: m != cell):
+                copied_from = None if member == cell else cell
+                filled.append(
+                    {**row, "index": member, "arch": self._names[member], "copied_from": copied_from}
+                )
+                row = {**row, "seconds": 0.0}
+        self.copied += sum(row["copied_from"] is not None for row in filled)
+        self.store.add(filled)
+        return filled
