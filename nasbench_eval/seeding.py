@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 import torch
 
@@ -20,7 +21,13 @@ def generator(*parts: object) -> torch.Generator:
 
 def signs_like(tensor: torch.Tensor, coins: torch.Generator) -> torch.Tensor:
     """Random ±1 of a tensor's shape, type, device and layout; eight entries a drawn byte."""
-    bytes_N = torch.randint(0, 256, (-(-tensor.numel() // 8),), generator=coins, dtype=torch.uint8)
-    bits_N8 = (bytes_N[:, None] >> torch.arange(8, dtype=torch.uint8)).bitwise_and_(1)
-    heads = bits_N8.flatten()[: tensor.numel()].view(tensor.shape)
-    return torch.empty_like(tensor).copy_(heads).mul_(2).sub_(1)
+    bytes_N = torch.randint(0, 256, (-(-tensor.numel() // 8),), generator=coins)
+    signs = _signs_of_bytes().index_select(0, bytes_N).flatten()[: tensor.numel()]
+    return torch.empty_like(tensor).copy_(signs.view(tensor.shape))
+
+
+@lru_cache(maxsize=1)
+def _signs_of_bytes() -> torch.Tensor:
+    """Row n are the bits of n, the lowest first, as ±1."""
+    bits = (torch.arange(256)[:, None] >> torch.arange(8)) & 1
+    return 2.0 * bits - 1.0

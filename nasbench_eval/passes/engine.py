@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from nasbench_eval.passes import jacobian, tangents
 from nasbench_eval.passes.norms import batch_norm, norms, reset_statistics
-from nasbench_eval.passes.observer import Observer, Record, parameter_names, watches
+from nasbench_eval.passes.observer import Observer, Record, modules, parameter_names, watches
+from nasbench_eval.passes.observer import parameters as parameters_of
 from nasbench_eval.passes.spec import ForwardSpec, PassSpec, Precision
 from nasbench_eval.passes.tape import Seen, Tape, Watch, full, gradients_shown, shown
 from nasbench_eval.passes.weights import draw
@@ -151,7 +152,7 @@ class Engine:
             x = x.detach().requires_grad_()
         headed = [a for a in asked if a.request.spec.objective != "features"]
         datasets = list(dict.fromkeys(a.request.dataset for a in headed))
-        body = set(self.network.modules()) - {self.network.classifier}
+        body = set(modules(self.network).values()) - {self.network.classifier}
         tape = Tape(self.network, wanted, forward.bn)
         with batch_norm(self.network, forward.bn), torch.set_grad_enabled(wanted != {"nothing"}):
             with self._clock(asked), shown(body, _watches(asked)), tape.running():
@@ -241,7 +242,7 @@ class Engine:
                     objective_B = objective_B.flatten(1).mean(1) if objective_B.ndim > 1 else objective_B
                 kinds = {a.watch.observer.samples_of for a in mine}
                 names = parameter_names(self.network, "all" if "all" in kinds else "weights")
-                parameters = {n: p for n, p in self.network.named_parameters() if n in names}
+                parameters = {n: p for n, p in parameters_of(self.network).items() if n in names}
                 if mine[0].request.spec.forward.bn == "train":
                     jacobian.coupled_samples(objective_B, parameters, show)
                 else:
@@ -271,7 +272,7 @@ class Engine:
     ) -> None:
         wanted = {a.request.spec.wrt for a in asked}
         curved = [a for a in asked if a.request.spec.wrt == "curvature"]
-        parameters = dict(self.network.named_parameters()) if wanted & {"parameters", "curvature"} else {}
+        parameters = parameters_of(self.network) if wanted & {"parameters", "curvature"} else {}
         leaves = [*parameters.values(), *([x] if "input" in wanted else [])]
         with self._clock(asked), gradients_shown(_watches(asked)), tape.adjoints_kept(bool(curved)):
             gradients = jacobian.gradients(loss(logits), leaves, keep_graph=keep_graph)
@@ -294,7 +295,7 @@ class Engine:
             with suppress(tangents.Unseen):
                 return tangents.curvature(self.network, x, tape.layers, gradients, loss)
         names = parameter_names(self.network, "weights")
-        weights = [parameter for name, parameter in self.network.named_parameters() if name in names]
+        weights = [parameter for name, parameter in parameters_of(self.network).items() if name in names]
         return jacobian.curvature(self.network, x, weights, loss)
 
     def _precision(self, forward: ForwardSpec) -> torch.autocast:
@@ -336,7 +337,7 @@ class Engine:
         if self.network.classifier.weight.dtype != dtype:
             for owner in owners:
                 owner.to(dtype=dtype)
-        draw({n: m for n, m in self.network.named_modules() if n != "classifier"}, forward.init, *key)
+        draw({n: m for n, m in modules(self.network).items() if n != "classifier"}, forward.init, *key)
         for head in self.heads.values():
             draw({"classifier": head}, forward.init, *key)
         if forward.absolute:

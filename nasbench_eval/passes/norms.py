@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nasbench_eval.passes.observer import modules
 from nasbench_eval.passes.spec import BatchNorm
 from nasbench_eval.spaces.base import Network
 
 
 def norms(network: Network) -> list[nn.BatchNorm2d]:
-    return [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    return [m for m in modules(network).values() if isinstance(m, nn.BatchNorm2d)]
 
 
 def reset_statistics(network: Network) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -22,17 +23,38 @@ _TYPES: dict[str, tuple[type[nn.Module], ...]] = {
 }
 
 
+_known: WeakKeyDictionary[nn.Module, dict[str, nn.Module]] = WeakKeyDictionary()
+
+
+def modules(net: Network) -> dict[str, nn.Module]:
+    """All modules of a network by name, walked through once: only its classifier may change."""
+    if net not in _known:
+        _known[net] = dict(net.named_modules())
+    return {**_known[net], "classifier": net.classifier}
+
+
 def layers(net: Network, kind: LayerKind) -> dict[str, nn.Module]:
     """Modules of a kind by name; `cell` is every cell and reduction block."""
     if kind == "cell":
         return {f"cells.{i}": block for i, block in enumerate(net.cells)}
-    return {name: module for name, module in net.named_modules() if isinstance(module, _TYPES[kind])}
+    return {name: module for name, module in modules(net).items() if isinstance(module, _TYPES[kind])}
+
+
+def parameters(net: Network) -> dict[str, nn.Parameter]:
+    """All parameters of a network by name, one that several layers share by the first of them."""
+    found = {
+        f"{name}.{kind}": parameter
+        for name, module in modules(net).items()
+        for kind, parameter in module.named_parameters(recurse=False)
+    }
+    first = {id(parameter): name for name, parameter in reversed(found.items())}
+    return {name: parameter for name, parameter in found.items() if first[id(parameter)] == name}
 
 
 def parameter_names(net: Network, kind: Parameters) -> frozenset[str]:
     """Names of the `weights` (the weight tensors of convolution and linear layers) or of `all` parameters."""
     if kind == "all":
-        return frozenset(name for name, _ in net.named_parameters())
+        return frozenset(parameters(net))
     return frozenset(f"{name}.weight" for name in layers(net, "conv_linear"))
 
 

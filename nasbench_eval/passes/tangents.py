@@ -61,6 +61,7 @@ class Layer:
         module: the layer.
         watched: the tensor of the pass whose gradient `adjoint` is.
         adjoint: the gradient of the loss by `watched`; None where no path leads from it.
+        idle: whether the layer's tangents do not matter, since its output has no bearing on the loss.
         g: the gradient of the loss by the layer's weight, if it has one.
         term: the layer's part of D²L, in float64.
     """
@@ -70,6 +71,10 @@ class Layer:
         self.adjoint: Tensor | None = None
         self.g: Tensor | None = None
         self.term = torch.zeros((), dtype=torch.float64, device=watched.device)
+
+    @property
+    def idle(self) -> bool:
+        return self.adjoint is None
 
     def along_weights(self, x_u: Tensor) -> Tensor:
         """The tangent of the output from that of the input, all weights moving by themselves."""
@@ -102,14 +107,13 @@ class _Product(Layer):
 
     def along_gradient(self, x_v: Tensor) -> Tensor:
         assert self.g is not None
+        assert self.adjoint is not None
         g_x = self._times(self.g, self.x)
         if self.first:
             return g_x
         w_x_v = self._times(self.module.weight, x_v)
-        if self.adjoint is not None:
-            self.term = (
-                inner(self.adjoint, w_x_v) + inner(self.adjoint, self._times(self.g, self.x_u))
-            ).sum()
+        g_x_u = self._times(self.g, self.x_u)
+        self.term = (inner(self.adjoint, w_x_v) + inner(self.adjoint, g_x_u)).sum()
         del self.x_u
         return w_x_v.add_(g_x)
 
@@ -137,18 +141,20 @@ class _BatchNorm(Layer):
         return y_u
 
     def along_gradient(self, x_v: Tensor) -> Tensor:
+        assert self.g is not None
+        assert self.adjoint is not None
         y_v, b_v = self._tangent(x_v)
-        if self.adjoint is not None:
-            assert self.g is not None
-            b_λ = self.g / self.n
-            μ_x_u, μ_x_v = inner(self.adjoint, self.x_u), inner(self.adjoint, x_v)
-            self.term = -(self.r_C * (b_v * μ_x_u + self.b_u * μ_x_v + b_λ * inner(self.x_u, y_v))).sum()
+        b_λ = self.g / self.n
+        μ_x_u, μ_x_v = inner(self.adjoint, self.x_u), inner(self.adjoint, x_v)
+        self.term = -(self.r_C * (b_v * μ_x_u + self.b_u * μ_x_v + b_λ * inner(self.x_u, y_v))).sum()
         del self.x_u
         return y_v
 
 
 class _Pointwise(Layer):
     """A layer whose tangent is one and the same linear map along any direction."""
+
+    idle = False
 
     def along_gradient(self, x_v: Tensor) -> Tensor:
         return self.along_weights(x_v)
@@ -275,7 +281,7 @@ def _walk(network: Network, x: Tensor, steps: Sequence[tuple[Layer, Callable[[Te
     def forward(module: nn.Module, x_t: Tensor) -> Tensor:
         layer, step = next(waiting)
         assert layer.module is module, "a forward pass meets its layers in the same order every time"
-        return step(x_t)
+        return torch.zeros_like(layer.watched) if layer.idle else step(x_t)
 
     for layer, _ in steps:
         layer.module.forward = partial(forward, layer.module)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nasbench_eval.passes import tangents
-from nasbench_eval.passes.observer import Observer, layers, watches
+from nasbench_eval.passes.observer import Observer, layers, modules, watches
 from nasbench_eval.passes.spec import BatchNorm, Wrt
 from nasbench_eval.spaces.base import Network
 
@@ -100,13 +100,13 @@ class Tape:
     @contextmanager
     def running(self) -> Iterator[None]:
         """While the body runs."""
-        modules = dict(self.network.named_modules()) if self._curved else {}
+        watched = modules(self.network) if self._curved else {}
         handles = [block.register_forward_pre_hook(_on_the_graph) for block in self._block_layers.values()]
         try:
             with (
                 recorded(self._block_layers, self.blocks),
                 recorded(self._owner_layers, self.owners),
-                tangents.recorded(modules, self._body),
+                tangents.recorded(watched, self._body),
             ):
                 yield
         finally:
@@ -172,10 +172,10 @@ def _gradient_hook(observer: Observer, name: str, module: nn.Module, y: Tensor) 
     return hook
 
 
-def parameter_layers(network: nn.Module) -> dict[str, nn.Module]:
+def parameter_layers(network: Network) -> dict[str, nn.Module]:
     """Layers that own parameters, by name."""
     return {
         name: module
-        for name, module in network.named_modules()
+        for name, module in modules(network).items()
         if next(module.parameters(recurse=False), None) is not None
     }

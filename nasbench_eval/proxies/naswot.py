@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import lru_cache
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -47,15 +48,30 @@ class _CodeObserver(Observer):
 
     def on_layer(self, name: str, module: nn.Module, x: Tensor, y: Tensor) -> None:
         # Units in the order in which channels-last memory holds them: it does not matter, and spares a copy.
-        z_BU = x.movedim(1, -1).flatten(1)
-        z_BU = torch.gt(z_BU, 0, out=torch.empty_like(z_BU))
-        active_B = z_BU.sum(1)
-        # z zᵀ + (1 − z)(1 − z)ᵀ, multiplied out; counts are exact in float32 up to 2²⁴.
-        agreement_BB = 2 * (z_BU @ z_BU.T) - active_B - active_B[:, None] + z_BU.shape[1]
+        active_BB = jointly_active(x.movedim(1, -1).flatten(1))
+        active_B, units = active_BB.diagonal(), x[0].numel()
+        # z zᵀ + (1 − z)(1 − z)ᵀ, multiplied out.
+        agreement_BB = 2 * active_BB - active_B - active_B[:, None] + units
         self.kernel_BB = self.kernel_BB.to(x.device) + agreement_BB
 
     def record(self) -> Record:
         return {"kernel": self.kernel_BB.cpu()}
+
+
+def jointly_active(x_BU: Tensor) -> Tensor:
+    """z zᵀ in float64, how many units two samples both activate: exact, counts being below 2²⁴."""
+    z_BU = torch.gt(x_BU, 0, out=torch.empty_like(x_BU))  # as numbers at once: truth values take longer
+    if x_BU.device.type == "cpu" and _multiplies_bytes():
+        z_BU = z_BU.to(torch.int8)
+        return torch._int_mm(z_BU, z_BU.T).double()
+    return (z_BU @ z_BU.T).double()
+
+
+@lru_cache(maxsize=1)
+def _multiplies_bytes() -> bool:
+    """Whether this processor has instructions for products of bytes, four times as fast as floats'."""
+    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return hasattr(torch, "_int_mm") and bool(capabilities.get("avx512_vnni"))
 
 
 PROXY = Naswot
