@@ -76,8 +76,8 @@ check: lint test ## style, types and tests
 golden: $(READY) ## write the golden records anew, after a change that is meant to move scores
 	$(BIN)/python scripts/golden.py
 
-bench: $(READY) ## what each proxy costs, in units of a bare forward-backward pass
-	$(BIN)/python scripts/bench.py
+bench: $(READY) ## what scoring costs, into results/bench (12 minutes on an idle machine; OPTIONS=--quick: one)
+	$(BIN)/python scripts/bench.py $(OPTIONS)
 
 report: $(READY) ## the tables of a run again, on all cells and on the live ones (RUN=results/table1)
 	$(BIN)/nasbench-report $(RUN)

@@ -13,55 +13,42 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
+from benchmark.costs import score
+from benchmark.readings import compose
+from benchmark.unit import SPACE, Size, bare_pass, network_and_batch
 
-from nasbench_eval.passes.twice import twice_differentiable
-from nasbench_eval.passes.weights import draw
+from nasbench_eval.runner import Scorer
 from nasbench_eval.sampling import uniform
-from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.worker import configure_process
 
 ROUNDS = 5
 
 
-def network_and_batch(index: int, memory_format: torch.memory_format, resolution: int = 32):  # type: ignore[no-untyped-def]
-    space = NASBench201()
-    network = space.build(space.arch(index), num_classes=10)
-    draw(dict(network.named_modules()), "kaiming", "bench")
-    network.to(memory_format=memory_format)  # type: ignore[call-overload]
-    x = torch.randn(64, 3, resolution, resolution).to(memory_format=memory_format)
-    return network, x, torch.randint(10, (64,))
-
-
-def forward_backward(
-    index: int, memory_format: torch.memory_format, resolution: int = 32
-) -> Callable[[], object]:
-    network, x, labels = network_and_batch(index, memory_format, resolution)
-    parameters = list(network.parameters())
-    return lambda: torch.autograd.grad(F.cross_entropy(network(x), labels), parameters, allow_unused=True)
-
-
-def hessian_product(index: int, *, own: bool) -> Callable[[], object]:
-    """H·g at B = 64, R = 32, by the framework's second derivatives or by passes/twice.py."""
-    network, x, labels = network_and_batch(index, torch.channels_last)
+def hessian_product(index: int) -> Callable[[], object]:
+    """H·g at B = 64, R = 32, by the framework's second derivatives."""
+    network, x, labels = network_and_batch(index)
     parameters = [p for p in network.parameters() if p.ndim > 1]
 
     def run() -> object:
-        with twice_differentiable(network) if own else nullcontext():
-            loss = F.cross_entropy(network(x), labels)
-            g = torch.autograd.grad(loss, parameters, create_graph=True, materialize_grads=True)
-            product = torch.stack([(a.detach() * a).sum() for a in g]).sum()
-            return torch.autograd.grad(product, parameters, allow_unused=True)
+        loss = F.cross_entropy(network(x), labels)
+        g = torch.autograd.grad(loss, parameters, create_graph=True, materialize_grads=True)
+        product = torch.stack([(a.detach() * a).sum() for a in g]).sum()
+        return torch.autograd.grad(product, parameters, allow_unused=True)
 
     return run
 
 
+def grasp(scorer: Scorer, index: int) -> Callable[[], object]:
+    """Scoring a cell with GraSP, which wants no more of H·g than its product with the weights."""
+    return lambda: score(scorer, index)
+
+
 def sample_gradients(index: int, *, batched: bool) -> Callable[[], object]:
     """Gradients of 8 samples' logits through a batch of 64: by one batched backward pass, or one by one."""
-    network, x, _ = network_and_batch(index, torch.channels_last)
+    network, x, _ = network_and_batch(index)
     parameters = list(network.parameters())
     objective_B, cotangents = network(x).sum(1), torch.eye(64)[:8]
 
@@ -98,7 +85,7 @@ def time_allocator(cells: Sequence[int], *, kept: bool) -> float:
     torch.set_num_threads(1)
     if kept:
         configure_process(torch.device("cpu"))
-    runs = [forward_backward(i, torch.channels_last, 64) for i in cells]
+    runs = [bare_pass(i, Size(resolution=64)) for i in cells]
     start = 0.0
     for round_ in range(5):
         start = time.perf_counter() if round_ == 2 else start
@@ -112,7 +99,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=3, help="cells to take the median over (3)")
     parser.add_argument("--allocator", choices=["kept", "default"], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    cells = uniform(len(NASBench201()), arguments.cells, 1)
+    cells = uniform(len(SPACE), arguments.cells, 1)
     if arguments.allocator:
         print(time_allocator(cells, kept=arguments.allocator == "kept"))
         return
@@ -120,14 +107,11 @@ def main() -> None:
     kept = [allocator_seconds(len(cells), kept=True) for _ in range(2)]
     print(f"freed memory handed back / kept, forward-backward at R = 64: {min(default) / min(kept):.2f}")
     configure_process(torch.device("cpu"))
-    formats = [
-        tuple(forward_backward(i, f) for f in (torch.contiguous_format, torch.channels_last)) for i in cells
-    ]
-    print(f"contiguous / channels-last, forward-backward at R = 32: {ratio(formats):.2f}")  # type: ignore[arg-type]
-    seconds = [(hessian_product(i, own=False), hessian_product(i, own=True)) for i in cells]
-    print(f"the framework's second derivatives / our own, H·g at R = 32: {ratio(seconds):.2f}")
-    bare = [(hessian_product(i, own=True), forward_backward(i, torch.channels_last)) for i in cells]
-    print(f"H·g with our own / a bare forward-backward pass: {ratio(bare):.2f}")
+    formats = [(bare_pass(i, memory_format=torch.contiguous_format), bare_pass(i)) for i in cells]
+    print(f"contiguous / channels-last, forward-backward at R = 32: {ratio(formats):.2f}")
+    scorer = Scorer(compose("proxy=grasp").job, None, torch.device("cpu"))
+    derivatives = [(hessian_product(i), grasp(scorer, i)) for i in cells]
+    print(f"H·g by the framework's second derivatives / all of GraSP, at R = 32: {ratio(derivatives):.2f}")
     samples = [(sample_gradients(i, batched=True), sample_gradients(i, batched=False)) for i in cells]
     print(f"batched backward pass / one by one, 8 samples of 64 at R = 32: {ratio(samples):.2f}")
 

@@ -27,9 +27,10 @@ _known: WeakKeyDictionary[nn.Module, dict[str, nn.Module]] = WeakKeyDictionary()
 
 
 def modules(net: Network) -> dict[str, nn.Module]:
-    """All modules of a network by name, walked through once: only its classifier may change."""
+    """All modules inside a network by name, walked through once: only its classifier may change."""
     if net not in _known:
-        _known[net] = dict(net.named_modules())
+        # Without the network itself: what is known of it must not keep it alive.
+        _known[net] = {name: module for name, module in net.named_modules() if module is not net}
     return {**_known[net], "classifier": net.classifier}
 
 
@@ -42,11 +43,9 @@ def layers(net: Network, kind: LayerKind) -> dict[str, nn.Module]:
 
 def parameters(net: Network) -> dict[str, nn.Parameter]:
     """All parameters of a network by name, one that several layers share by the first of them."""
-    found = {
-        f"{name}.{kind}": parameter
-        for name, module in modules(net).items()
-        for kind, parameter in module.named_parameters(recurse=False)
-    }
+    found = dict(net.named_parameters(recurse=False))
+    for name, module in modules(net).items():
+        found |= {f"{name}.{kind}": p for kind, p in module.named_parameters(recurse=False)}
     first = {id(parameter): name for name, parameter in reversed(found.items())}
     return {name: parameter for name, parameter in found.items() if first[id(parameter)] == name}
 

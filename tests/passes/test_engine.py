@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
@@ -25,6 +27,7 @@ from nasbench_eval.passes import (
     layers,
     parameter_names,
 )
+from nasbench_eval.passes.observer import parameters
 from nasbench_eval.proxies.base import ProxyInfo
 from nasbench_eval.spaces.base import Network
 from nasbench_eval.spaces.nasbench201 import NASBench201
@@ -569,3 +572,23 @@ def test_layer_and_gradient_observers() -> None:
         weights["tensors"].tolist(), [float((p * g).sum()) for n, (p, g) in pairs.items() if n in names]
     )
     torch.testing.assert_close(everything["tensors"].tolist(), [float(g.norm()) for _, g in pairs.values()])
+
+
+def test_what_is_known_of_a_network_does_not_keep_it_alive() -> None:
+    network = build()
+    (outcome,) = run(Request(LOSS, "few", Everything), network=network)
+    gone = weakref.ref(network)
+    del network
+    gc.collect()
+    assert outcome.error is None
+    assert gone() is None
+
+
+def test_parameters_by_name_are_those_of_pytorch() -> None:
+    network = build()
+    network.own = nn.Parameter(torch.zeros(2))
+    network.cells.append(network.stem)
+    expected = dict(network.named_parameters())
+    found = parameters(network)
+    assert list(found) == list(expected)
+    assert all(found[name] is expected[name] for name in expected)
