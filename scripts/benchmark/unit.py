@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from nasbench_eval.passes.weights import draw
 from nasbench_eval.spaces.base import Network, SearchSpace
@@ -106,9 +108,21 @@ def counted(action: Callable[[], object]) -> float:
     forward pass, less what nobody asks for: the gradient by the image, and those of layers without a way to
     the output.
     """
-    with FlopCounterMode(display=False) as counter:
+    with _Operations() as operations:
         action()
-    return float(counter.get_total_flops())
+    return operations.total
+
+
+class _Operations(TorchDispatchMode):
+    """Counts as `FlopCounterMode` does, but not by module: that fails where the input has a gradient."""
+
+    total = 0.0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if (count := flop_registry.get(func.overloadpacket)) is not None:
+            self.total += count(*args, **(kwargs or {}), out_val=out)
+        return out
 
 
 @lru_cache(maxsize=1)
