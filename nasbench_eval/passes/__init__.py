@@ -1,6 +1,6 @@
 """Passes: the computations proxies watch, each run once for all of them."""
 
-from nasbench_eval.passes.engine import Engine, Inputs, Outcome, Request
+from nasbench_eval.passes.engine import Engine
 from nasbench_eval.passes.observer import (
     GradientObserver,
     LayerKind,
@@ -12,6 +12,7 @@ from nasbench_eval.passes.observer import (
     parameter_names,
     stack,
 )
+from nasbench_eval.passes.request import Inputs, Outcome, Request
 from nasbench_eval.passes.spec import BatchNorm, ForwardSpec, Init, Objective, PassSpec, Source, Wrt
 
 __all__ = [

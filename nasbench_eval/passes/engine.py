@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,56 +21,17 @@ from torch import Tensor, nn
 
 from nasbench_eval.passes import jacobian, tangents
 from nasbench_eval.passes.norms import batch_norm, norms, reset_statistics
-from nasbench_eval.passes.observer import Observer, Record, modules, parameter_names, watches
+from nasbench_eval.passes.observer import modules, parameter_names, watches
 from nasbench_eval.passes.observer import parameters as parameters_of
-from nasbench_eval.passes.spec import ForwardSpec, PassSpec, Precision
+from nasbench_eval.passes.request import Inputs, Outcome, Request
+from nasbench_eval.passes.spec import ForwardSpec, Precision
 from nasbench_eval.passes.tape import Seen, Tape, Watch, full, gradients_shown, shown
 from nasbench_eval.passes.weights import draw
 from nasbench_eval.seeding import generator, seed_of, signs_like
 from nasbench_eval.spaces.base import Network, uninitialised
 from nasbench_eval.training import Checkpoints, Diverged, Folder, Memory, Training, train
 
-Observe = Callable[[Network, PassSpec], Observer]
 Loss = Callable[[Tensor], Tensor]
-
-
-class Inputs(Protocol):
-    """Where the engine takes its batches from: the same for every architecture."""
-
-    def input(self, forward: ForwardSpec, dataset: str | None) -> Tensor:
-        """Images (B, 3, R, R) in float32 on the engine's device."""
-        ...
-
-    def labels(self, forward: ForwardSpec, dataset: str) -> Tensor:
-        """Class labels (B,) for that input, int64."""
-        ...
-
-    def training_set(self, dataset: str, images: int, resolution: int) -> tuple[Tensor, Tensor]:
-        """Images (N, 3, R, R) to train on, normalised, float32, and their labels (N,), on the device."""
-        ...
-
-
-class Request(NamedTuple):
-    """A pass asked for and the maker of its observer.
-
-    `spec.forward.resolution` is set.  `dataset` is None where neither input nor head depends on it.
-    """
-
-    spec: PassSpec
-    dataset: str | None
-    observe: Observe
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a request came to: a record or the exception that prevented it, and the seconds of its pass.
-
-    A pass that several requests share counts in full for each of them.
-    """
-
-    record: Record | None
-    seconds: float
-    error: Exception | None = None
 
 
 class _Asked(NamedTuple):
@@ -123,8 +85,11 @@ class Engine:
         for i, (spec, dataset, _) in enumerate(requests):
             key = (spec.forward, dataset if spec.forward.source == "images" else None)
             groups.setdefault(key, []).append(i)
-        outcomes: dict[int, Outcome] = {}
+        by_draw: dict[object, list[list[int]]] = {}  # one after the other, so that weights are drawn once
         for members in groups.values():
+            by_draw.setdefault(_draw(requests[members[0]].spec.forward), []).append(members)
+        outcomes: dict[int, Outcome] = {}
+        for members in chain.from_iterable(by_draw.values()):
             outcomes.update(zip(members, self._run_group([requests[i] for i in members]), strict=True))
         return [outcomes[i] for i in range(len(requests))]
 
@@ -144,7 +109,9 @@ class Engine:
     def _run_together(self, requests: Sequence[Request]) -> list[Outcome]:
         forward = requests[0].spec.forward
         trained = self._prepare(forward, requests[0].dataset)
-        asked = [self._ask(request) for request in requests]
+        shared: dict[object, _Asked] = {}
+        answers = [shared.setdefault(_what(a), a) for a in map(self._ask, requests)]
+        asked = list(shared.values())
         x = self.inputs.input(forward, requests[0].dataset).to(memory_format=torch.channels_last)
         x = x.double() if forward.float64 else x
         wanted = {request.spec.wrt for request in requests}
@@ -165,7 +132,8 @@ class Engine:
             for dataset in datasets:
                 mine = [a for a in headed if a.request.dataset == dataset]
                 self._run_head(features, x, tape, mine, more=dataset != datasets[-1])
-        return [Outcome(a.watch.observer.record(), a.watch.seconds + trained) for a in asked]
+        outcomes = {id(a): Outcome(a.watch.observer.record(), a.watch.seconds + trained) for a in asked}
+        return [outcomes[id(a)] for a in answers]
 
     def _run_head(self, features: Tensor, x: Tensor, tape: Tape, asked: list[_Asked], *, more: bool) -> None:
         """One data set's head and the backward passes behind it; `more` heads follow on the same graph."""
@@ -316,7 +284,7 @@ class Engine:
 
     def _prepare(self, forward: ForwardSpec, dataset: str | None) -> float:
         """Draw the weights of a pass, unless they are those of the pass before; train them if asked to."""
-        drawn = (forward.init, forward.repeat, forward.float64, forward.absolute)
+        drawn = _draw(forward)
         if drawn == self._drawn:
             reset_statistics(self.network)
         else:
@@ -379,6 +347,18 @@ class Engine:
         elapsed = time.perf_counter() - start
         for a in asked:
             a.watch.seconds += elapsed
+
+
+def _draw(forward: ForwardSpec) -> tuple[object, ...]:
+    """Which weights a pass has, before any training."""
+    return forward.init, forward.repeat, forward.float64, forward.absolute
+
+
+def _what(asked: _Asked) -> object:
+    """What comes of an observer: the same for those that one may stand in for."""
+    request, observer = asked.request, asked.watch.observer
+    alike = id(observer) if observer.options is None else (type(observer), *observer.options)
+    return request.spec, request.dataset, alike
 
 
 def _watches(asked: Sequence[_Asked]) -> list[Watch]:

@@ -64,9 +64,12 @@ class Observer:
 
     Attributes:
         samples_of: the parameters whose `on_sample_gradient` it waits for; it may be shown others.
+        options: what its record depends on beside its class and the pass.  Of observers of one class with
+            equal options one sees the pass, for all who asked; None shares with nobody.
     """
 
     samples_of: Parameters = "all"
+    options: tuple[object, ...] | None = None
 
     def layers(self, net: Network) -> Mapping[str, nn.Module]:
         """Modules whose inputs and outputs to see."""

@@ -74,7 +74,7 @@ def raw_entropy(covariance_CC: Tensor) -> float:
 
 class _EntropyObserver(Observer):
     def __init__(self, eigenvalues: Eigenvalues) -> None:
-        self.raw = eigenvalues == "raw"
+        self.raw, self.options = eigenvalues == "raw", (eigenvalues,)
         self.covariances: list[Tensor] = []
 
     def layers(self, net: Network) -> Mapping[str, nn.Module]:

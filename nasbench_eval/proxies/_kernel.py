@@ -83,6 +83,7 @@ class Kernel(Sized):
 class _KernelObserver(Observer):
     """Θ as a sum over parameter tensors, so that only one tensor's Jacobian is needed at a time."""
 
+    options = ()
     kernel_BB: Tensor | float = 0.0
 
     def on_labels(self, labels_B: Tensor) -> None:

@@ -83,6 +83,7 @@ class _FisherObserver(Observer):
     """
 
     def __init__(self, net: Network, tensors: int) -> None:
+        self.options = (tensors,)
         names = [name for name, _ in net.named_parameters()]
         self.row = {name: t for t, name in enumerate(names[:tensors])}
         # The size of the network, for vkdnw_single.

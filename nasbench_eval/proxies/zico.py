@@ -18,6 +18,8 @@ from nasbench_eval.passes.spec import Init
 from nasbench_eval.proxies.base import Batch, ProxyInfo
 from nasbench_eval.spaces.base import Network
 
+# Tensor legend: b mini-batches, E entries of all weights.
+
 
 @dataclass(frozen=True)
 class Zico(Batch):
@@ -46,14 +48,18 @@ class Zico(Batch):
         return _KeepGradients(parameter_names(net, "weights"))
 
     def score(self, records: Sequence[Record]) -> dict[str, float]:
+        g_bE = torch.stack([record["gradients"] for record in records])
+        if not g_bE.isfinite().all():
+            return {"score": math.nan}
+        sigma_E = deviation(g_bE)
+        quotient_E = (g_bE.abs().mean(dim=0) / sigma_E).double()
+        layers = zip(
+            *(torch.split(each, records[0]["entries"]) for each in (quotient_E, sigma_E)), strict=True
+        )
+        quotients = torch.stack([quotient[sigma > 0].sum() for quotient, sigma in layers])
         total = 0.0
-        for name in records[0]["gradients"]:
-            g_b = torch.stack([record["gradients"][name] for record in records])
-            if not g_b.isfinite().all():
-                return {"score": math.nan}
-            sigma = deviation(g_b)
-            quotient = (g_b.abs().mean(dim=0) / sigma)[sigma > 0].double().sum()
-            total += float(quotient.log()) if quotient > 0 else 0.0
+        for logarithm in quotients[quotients > 0].log().tolist():
+            total += logarithm
         return {"score": total}
 
 
@@ -76,14 +82,14 @@ class _KeepGradients(Observer):
 
     def __init__(self, names: frozenset[str]) -> None:
         self.names = names
-        self.gradients: dict[str, Tensor] = {}
+        self.gradients: list[Tensor] = []
 
     def on_parameter(self, name: str, parameter: Tensor, gradient: Tensor) -> None:
         if name in self.names:
-            self.gradients[name] = gradient.clone()
+            self.gradients.append(gradient.flatten())
 
     def record(self) -> Record:
-        return {"gradients": self.gradients}
+        return {"gradients": torch.cat(self.gradients), "entries": [len(g) for g in self.gradients]}
 
 
 PROXY = Zico

@@ -14,7 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
+from numbers import Number
 
+import numpy as np
+
+from nasbench_eval.errors import shown
 from nasbench_eval.spaces import _nasbench101_order as order
 from nasbench_eval.spaces._nasbench101_network import MacroNetwork
 from nasbench_eval.spaces.base import Network, uninitialised
@@ -22,6 +26,8 @@ from nasbench_eval.spaces.base import Network, uninitialised
 # In the order in which the benchmark's hash numbers them.
 OPERATIONS = ("conv3x3", "conv1x1", "maxpool3x3")
 MAX_VERTICES, MAX_EDGES = 7, 9
+# Twice as long as the text of any cell.
+_LONGEST = 200
 _HASH = re.compile(r"[0-9a-f]{32}")
 _TEXT = re.compile(r"\|(?:[^|~]*(?:~[0-9]+)+\|)+", re.ASCII)
 
@@ -37,7 +43,7 @@ class MalformedCell(ValueError):
 
 
 def _malformed(graph: str, rule: str) -> MalformedCell:
-    return MalformedCell(f"'{graph}' is no cell of NAS-Bench-101: {rule}")
+    return MalformedCell(f"{shown(graph, 150)} is no cell of NAS-Bench-101: {rule}")
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ def _broken_rule(operations: Sequence[str], edges: Sequence[Edge]) -> str | None
         return f"it has {vertices} vertices, at most {MAX_VERTICES} are allowed"
     for operation in operations:
         if operation not in OPERATIONS:
-            return f"'{operation}' is none of the operations {', '.join(OPERATIONS)}"
+            return f"{shown(operation, 30)} is none of the operations {', '.join(OPERATIONS)}"
     for source, target in edges:
         if not (0 <= source <= last and 0 <= target <= last):
             return f"the edge {source} to {target} leaves its vertices 0 to {last}"
@@ -133,12 +139,19 @@ def from_matrix(matrix: Sequence[Sequence[int]], operations: Sequence[str]) -> C
         MalformedCell: if the matrix is not square, has other entries or an edge that goes back, or does not
             fit the operations; and as `prune`.
     """
-    named = f"{' '.join(''.join(map(str, row)) for row in matrix)} with {', '.join(operations)}"
+    try:
+        matrix, operations = [list(row) for row in matrix], list(operations)
+    except TypeError as error:
+        named = f"{shown(matrix)} with {shown(operations)}"
+        raise _malformed(named, "it takes a matrix of rows and a list of operations") from error
     size = len(matrix)
+    named = f"{' '.join(''.join(map(str, row)) for row in matrix)} with {', '.join(map(str, operations))}"
     if size < 2 or size != len(operations) or any(len(row) != size for row in matrix):
         raise _malformed(named, "it takes a square matrix and as many operations as rows, two or more")
-    if any(entry not in (0, 1) for row in matrix for entry in row):
+    if not all(isinstance(entry, (Number, np.bool_)) and entry in (0, 1) for row in matrix for entry in row):
         raise _malformed(named, "the entries of its matrix are 0 and 1")
+    if not all(isinstance(name, str) for name in operations):
+        raise _malformed(named, "its operations are texts")
     if operations[0] != "input" or operations[-1] != "output":
         raise _malformed(named, "its first operation is `input` and its last `output`")
     edges = [(s, t) for s in range(size) for t in range(size) if matrix[s][t]]
@@ -233,9 +246,9 @@ class NASBench101:
             if index == len(self) or module_hash(self.arch(index)) != text:
                 raise MalformedCell(f"'{text}' is the hash of no cell of NAS-Bench-101")
             return self.arch(index)
-        if not _TEXT.fullmatch(text):
+        if len(text) > _LONGEST or not _TEXT.fullmatch(text):
             raise MalformedCell(
-                f"'{text}' is neither a hash nor of the form |conv3x3~0|maxpool3x3~0~1|output~1~2|"
+                f"{shown(text, 150)} is neither a hash nor of the form |conv3x3~0|maxpool3x3~0~1|output~1~2|"
             )
         names: list[str] = []
         edges: list[Edge] = []

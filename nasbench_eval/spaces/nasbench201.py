@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nasbench_eval.errors import shown
 from nasbench_eval.spaces.base import Network, uninitialised
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -34,7 +35,8 @@ class Cell:
 
     def __post_init__(self) -> None:
         if len(self.operations) != len(EDGES) or not set(self.operations) <= set(OPERATIONS):
-            raise ValueError(f"a cell has {len(EDGES)} operations out of {OPERATIONS}; got {self.operations}")
+            got = shown(self.operations, 150)
+            raise ValueError(f"a cell has {len(EDGES)} operations out of {OPERATIONS}; got {got}")
 
 
 @lru_cache(maxsize=1)
@@ -125,9 +127,10 @@ class NASBench201:
         operations = tuple(token.split("~")[0] for token in tokens)
         for operation in operations:
             if operation not in OPERATIONS:
-                raise ValueError(f"'{operation}' in '{text}' is no operation of NAS-Bench-201: {OPERATIONS}")
+                place = f"{shown(operation, 30)} in {shown(text, 110)}"
+                raise ValueError(f"{place} is no operation of NAS-Bench-201: {', '.join(OPERATIONS)}")
         if len(operations) != len(EDGES) or self.format(Cell(operations)) != text.strip():
-            raise ValueError(f"'{text}' is not of the form |op~0|+|op~0|op~1|+|op~0|op~1|op~2|")
+            raise ValueError(f"{shown(text, 150)} is not of the form |op~0|+|op~0|op~1|+|op~0|op~1|op~2|")
         return Cell(operations)
 
     def format(self, arch: Cell) -> str:
@@ -216,8 +219,23 @@ def _operation(name: str, channels: int, rectified: dict[int, Tensor]) -> nn.Mod
     return nn.Identity()
 
 
+def _computed(cell: Cell) -> dict[tuple[int, int], str]:
+    """The operations that are computed: those that lead to the output or to a layer, and all layers.
+
+    `none` adds zero, and what a skip or a pooling brings to a node that nobody reads changes nothing; the
+    layers that lead nowhere are there to be observed.
+    """
+    used: dict[tuple[int, int], str] = {}
+    read = {3}
+    for (source, target), operation in reversed(list(zip(EDGES, cell.operations, strict=True))):
+        if operation.startswith("nor_conv") or (operation != "none" and target in read):
+            used[source, target] = operation
+            read.add(source)
+    return {edge: used[edge] for edge in EDGES if edge in used}
+
+
 class _CellBlock(nn.Module):
-    """One cell.  An edge with `none` has no module: it adds zero, so it is not computed at all."""
+    """One cell."""
 
     def __init__(self, cell: Cell, channels: int) -> None:
         super().__init__()
@@ -225,8 +243,7 @@ class _CellBlock(nn.Module):
         self.edges = nn.ModuleDict(
             {
                 f"{source}_{target}": _operation(operation, channels, self.rectified)
-                for (source, target), operation in zip(EDGES, cell.operations, strict=True)
-                if operation != "none"
+                for (source, target), operation in _computed(cell).items()
             }
         )
 

@@ -592,3 +592,42 @@ def test_parameters_by_name_are_those_of_pytorch() -> None:
     found = parameters(network)
     assert list(found) == list(expected)
     assert all(found[name] is expected[name] for name in expected)
+
+
+@dataclass
+class Shared(Observer):
+    """Says how often it was made, and how often it saw the features."""
+
+    options: tuple[object, ...] | None
+    seen: int = 0
+    made: ClassVar[list[Shared]] = []
+
+    def __post_init__(self) -> None:
+        self.made.append(self)
+
+    def on_features(self, features_BChw: Tensor) -> None:
+        self.seen += 1
+
+    def record(self) -> Record:
+        return {"self": self}
+
+
+def test_observers_that_reduce_alike_see_the_pass_once() -> None:
+    def request(options: tuple[object, ...] | None, spec: PassSpec = FEATURES) -> Request:
+        return Request(spec, None, lambda net, spec: Shared(options))
+
+    other = PassSpec(replace(FORWARD, batch=1))
+    outcomes = run(request(("a",)), request(("a",)), request(("b",)), request(None), request(("a",), other))
+    found = [record(outcome)["self"] for outcome in outcomes]
+    assert [one.seen for one in found] == [1] * 5
+    assert found[0] is found[1]
+    assert len({id(one) for one in found}) == 4
+
+
+def test_weights_are_drawn_once_for_all_passes_that_have_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+    monkeypatch.setattr(Engine, "_draw", lambda self, forward: drawn.append(forward.init))
+    specs = [FORWARD, replace(FORWARD, init="gaussian"), replace(FORWARD, batch=1)]
+    outcomes = run(*[Request(PassSpec(spec), None, Everything) for spec in [*specs, *reversed(specs)]])
+    assert drawn == ["kaiming", "gaussian"]
+    assert len(outcomes) == 6

@@ -372,3 +372,20 @@ def test_cost_by_hand(
 def test_no_such_width(options: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         NASBench201(**options)
+
+
+@pytest.mark.parametrize(
+    ("text", "edges"),
+    [
+        # A pooling or skip into a node that nobody reads is not computed; a layer is, to be observed.
+        ("|none~0|+|avg_pool_3x3~0|skip_connect~1|+|nor_conv_3x3~0|nor_conv_1x1~1|none~2|", "0_3 1_3"),
+        ("|skip_connect~0|+|none~0|nor_conv_1x1~1|+|none~0|skip_connect~1|none~2|", "0_1 1_2 1_3"),
+        ("|avg_pool_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|", "0_1 1_2 2_3"),
+        ("|avg_pool_3x3~0|+|avg_pool_3x3~0|none~1|+|skip_connect~0|none~1|none~2|", "0_3"),
+        ("|avg_pool_3x3~0|+|none~0|nor_conv_3x3~1|+|none~0|none~1|none~2|", "0_1 1_2"),
+    ],
+)
+def test_edges_that_change_nothing_are_not_computed(text: str, edges: str) -> None:
+    space = NASBench201(channels=4, cells_per_stage=1)
+    network = space.build(space.parse(text), num_classes=3)
+    assert " ".join(network.cells[0].edges) == edges  # type: ignore[arg-type]
