@@ -73,7 +73,7 @@ def everything() -> dict[str, Any]:
             "flat": {
                 "labels": ["snip"],
                 "cells": [100, 2000],
-                "resident_bytes": [600_000_000, 640_000_000],
+                "peak_bytes": [600_000_000, 640_000_000],
                 "growth_bytes": 40_000_000,
                 "seconds": 200.0,
             },
@@ -154,7 +154,7 @@ def test_the_page_shows_every_section() -> None:
     assert rows["thin (C = 3, N = 1)"][:2] == ["1000", "4"]
     assert rows["snip"][-4:] == ["60", "75%", "90", "1.23"]
     assert rows["`aten::add`"] == ["25.0%", "1,234"]
-    assert rows["after 2,000 different cells, small batches of snip"] == ["0.64"]
+    assert rows["up to 2,000 different cells, small batches of snip"] == ["0.64"]
     assert "What the targets are judged by" not in page, "the other table has them"
 
 
@@ -445,7 +445,7 @@ def test_real_figures_of_a_small_proxy() -> None:
     assert figures["matmul_gflops"] > 0
     assert figures["peak_bytes"] > 1e8
     assert flat["cells"] == [1, 2]
-    assert flat["growth_bytes"] == flat["resident_bytes"][1] - flat["resident_bytes"][0]
+    assert flat["growth_bytes"] == flat["peak_bytes"][1] - flat["peak_bytes"][0] >= 0
     assert peak["peak_bytes"] >= figures["peak_bytes"]
     assert 0 < sum(o["share"] for o in found) <= 1.000001
     shares = [o["share"] for o in found]

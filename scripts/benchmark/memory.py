@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from benchmark.costs import score
-from benchmark.processes import peak_bytes, resident_bytes
+from benchmark.processes import peak_bytes
 from benchmark.readings import compose
 from benchmark.unit import SPACE
 from nasbench_eval.runner import Scorer
@@ -30,18 +30,21 @@ def small_job() -> Job:
 
 
 def flatness(job: Job, first: int, last: int) -> dict[str, Any]:
-    """Resident set in bytes of this process after as many different cells; `growth_bytes` is between them."""
+    """The largest resident set in bytes of this process up to as many different cells, and its growth.
+
+    The largest, because the system may take pages back from a process that has not touched them for a while.
+    """
     scorer = Scorer(job, None, torch.device("cpu"))
-    start, resident = time.perf_counter(), {}
+    start, peaks = time.perf_counter(), {}
     for done, index in enumerate(uniform(len(SPACE), last, _SEED), start=1):
         score(scorer, index)
         if done in (first, last):
-            resident[done] = resident_bytes()
+            peaks[done] = peak_bytes()
     return {
         "labels": list(job.proxies),
         "cells": [first, last],
-        "resident_bytes": [resident[first], resident[last]],
-        "growth_bytes": resident[last] - resident[first],
+        "peak_bytes": [peaks[first], peaks[last]],
+        "growth_bytes": peaks[last] - peaks[first],
         "seconds": time.perf_counter() - start,
     }
 

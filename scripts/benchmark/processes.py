@@ -12,8 +12,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
-from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from nasbench_eval.errors import UsageError
@@ -75,17 +73,6 @@ def _ignore_interrupts() -> None:
 def peak_bytes() -> int:
     """The largest resident set this process has had, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def resident_bytes() -> int:
-    """The resident set of this process now, in bytes.
-
-    Raises:
-        UsageError: where there is no /proc to read it from.
-    """
-    with suppress(OSError):
-        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-    raise UsageError("the resident set of a process is read from /proc/self/statm, which is not there")
 
 
 def command_seconds(*arguments: str) -> float:

@@ -122,16 +122,16 @@ def startup(f: Mapping[str, Any]) -> str:
 
 
 def memory(f: Mapping[str, Any]) -> str:
-    """The resident set along a run, and its peak on the largest cell."""
+    """The largest resident set along a run, and on the largest cell."""
     flat, peak = f["flat"], f["peak"]
     what = f"small batches of {', '.join(flat['labels'])}"
     rows = [
-        (f"after {done:,} different cells, {what}", _number(size / 1e9))
-        for done, size in zip(flat["cells"], flat["resident_bytes"], strict=True)
+        (f"up to {done:,} different cells, {what}", _number(size / 1e9))
+        for done, size in zip(flat["cells"], flat["peak_bytes"], strict=True)
     ]
-    largest = f"peak on the largest cell ({peak['cell']}), {', '.join(peak['labels'])} at its defaults"
+    largest = f"on the largest cell ({peak['cell']}), {', '.join(peak['labels'])} at its defaults"
     rows.append((largest, _number(peak["peak_bytes"] / 1e9)))
-    return table(("resident set of a worker", "GB"), rows)
+    return table(("largest resident set of a worker", "GB"), rows)
 
 
 def operators(figures: Mapping[str, Any]) -> str:
