@@ -17,7 +17,7 @@ RUN ?= results/table1
 FILE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga data data-nasbench101 test check lint golden bench report clean
+.PHONY: help reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga data data-nasbench101 test test-long check lint golden bench report clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ data-nasbench101: $(READY) ## fetch and convert NAS-Bench-101's table, 523 MB (F
 
 test: $(READY) ## the tests, on the CPU
 	$(BIN)/pytest -n 2 --dist worksteal
+
+test-long: $(READY) ## fuzz everything that is read from outside, with new cases each time (15 minutes)
+	FUZZING=long $(BIN)/pytest tests/fuzz
 
 lint: $(READY) ## style and types
 	$(BIN)/ruff check .

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -18,16 +16,14 @@ from omegaconf import DictConfig
 from nasbench_eval import registry, sampling
 from nasbench_eval.classes import representatives
 from nasbench_eval.data.datasets import DataSet
-from nasbench_eval.errors import UsageError
+from nasbench_eval.errors import UsageError, shown
 from nasbench_eval.options import RunOptions, fields_of, options_of, plain, typed
 from nasbench_eval.passes.spec import IN_HALF
 from nasbench_eval.proxies.base import Proxy
+from nasbench_eval.record import LATER, fingerprint
 from nasbench_eval.spaces.base import SearchSpace
 from nasbench_eval.truth.folder import data_folder
 from nasbench_eval.worker import Job
-
-# Options that decide scores or sample, and what held before they existed: the names of older runs stay.
-_LATER = {"sampling": "uniform", "dedupe": "none", "precision": "float32"}
 
 # Bytes a process may take on a GPU: 2 GiB of activations (NAS-Bench-201's largest cell at B = 64, R = 64),
 # as much again for kernels' workspaces and the driver.
@@ -56,7 +52,7 @@ class Run:
 
     def identity(self) -> dict[str, Any]:
         """What decides the scores and the sample, as plain data."""
-        chosen = {name: getattr(self.options, name) for name in _LATER}
+        chosen = {name: getattr(self.options, name) for name in LATER}
         return {**_identity(self.job), **chosen}
 
     def stands_in(self) -> dict[int, int]:
@@ -78,27 +74,35 @@ def resolve(config: DictConfig) -> Run:
         name: typed(DataSet, {"name": name, **values}, name)
         for name, values in _items("dataset", parts.get("dataset")).items()
     }
-    proxies = _proxies(_items("proxy", parts.get("proxy")), parts.get("options") or {})
+    proxies = _proxies(_items("proxy", parts.get("proxy")), _shared(parts.get("options")))
     job = Job(space, datasets, proxies, options.seed, precision=options.precision)
     device = _device(options.device)
     _check_precision(job, device)
     indices = _indices(options, job, device)
     wished = options.workers or _workers(device)
     workers = min(wished, len(indices))  # another would start for nothing, and a single one needs no start
-    folder = options.results / (_run_name(job, options) if options.run in (None, "") else str(options.run))
-    return Run(job, indices, options, device, workers, folder)
+    name = _run_name(job, options) if options.run in (None, "") else _safe(str(options.run))
+    return Run(job, indices, options, device, workers, options.results / name)
 
 
 def _items(group: str, node: Any) -> dict[str, dict[str, Any]]:
     """The chosen items of a group: their options by name."""
     if not node:
         raise UsageError(f"no {group} is chosen; choose one with {group}=NAME")
+    if not isinstance(node, dict):
+        raise UsageError(f"{group}={shown(node)} is no {group}; choose one with {group}=NAME")
     items = {}
     for name, options in node.items():
         if not isinstance(options, dict):
-            raise UsageError(f"{group}.{name}={options} is no {group} with options")
-        items[name] = dict(options)
+            raise UsageError(f"{group}.{name}={shown(options)} is no {group} with options")
+        items[str(name)] = dict(options)
     return items
+
+
+def _shared(node: Any) -> dict[str, Any]:
+    if node and not isinstance(node, dict):
+        raise UsageError(f"options={shown(node)} will not do; options of proxies are set with proxy.X=VALUE")
+    return node or {}
 
 
 def _space(node: Any) -> SearchSpace:
@@ -165,10 +169,17 @@ def _identity(job: Job) -> dict[str, Any]:
 
 def _run_name(job: Job, options: RunOptions) -> str:
     """A folder name that is the same for the same configuration, so that a repeated command continues."""
-    later = "".join(getattr(options, name).removeprefix(default) for name, default in _LATER.items())
-    text = json.dumps(_identity(job), sort_keys=True) + later
+    digits = fingerprint({**_identity(job), **{name: getattr(options, name) for name in LATER}})
     what = "+".join(job.proxies) if len(job.proxies) < 4 else f"{len(job.proxies)}-proxies"
-    return f"{job.space.name}-{'+'.join(job.datasets)}-{what}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return f"{job.space.name}-{'+'.join(job.datasets)}-{what}-{digits}"
+
+
+def _safe(name: str) -> str:
+    """A run's name, which leads to a folder in that of the results and to no other."""
+    path = Path(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise UsageError(f"run={name} will not do; it names a folder in results=, which may be elsewhere")
+    return name
 
 
 def _workers(device: torch.device) -> int:

@@ -2,14 +2,51 @@
 
 from __future__ import annotations
 
+import argparse
 import atexit
 import gc
 import sys
 from collections.abc import Callable
+from typing import NoReturn
+
+# Characters of a message: room for a list of all proxies.
+_LONGEST = 600
 
 
 class UsageError(ValueError):
-    """A request that cannot be met as it stands; the message says what is wrong and what to do."""
+    """A request that cannot be met as it stands; the message says what is wrong and what to do.
+
+    Whatever it quotes, the message is kept to one line of printable characters: a name or a cell out of a
+    foreign file neither breaks the line nor speaks to the terminal.
+    """
+
+    def __init__(self, message: str) -> None:
+        line = " ".join(part.strip() for part in message.splitlines())
+        printable = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+        super().__init__(_shortened("".join(printable), _LONGEST))
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells a mistake in the arguments as all others are told, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see --help")
+
+
+def shown(value: object, most: int = 100) -> str:
+    """A value as messages quote it: its text in Python, on one line, without its middle where it is long."""
+    return _shortened(repr(value), most)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of a library comes down to: the first line of what it says, or else its kind."""
+    return str(error).strip().partition("\n")[0].rstrip() or type(error).__name__
+
+
+def _shortened(text: str, most: int) -> str:
+    # The end stays as well: it is there that messages say what to do.
+    half = (most - 3) // 2
+    return text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
 
 
 def guard(main: Callable[[], int], interrupted: str = "the same command continues where it stopped") -> int:

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import Field, TypeAdapter, ValidationError
 
-from nasbench_eval.errors import UsageError
+from nasbench_eval.errors import UsageError, first_line, shown
 from nasbench_eval.registry import UnknownName
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
     try:
         values: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
-        raise UsageError(str(error).splitlines()[0]) from error
+        raise UsageError(first_line(error)) from error
     return values
 
 
@@ -93,7 +93,13 @@ def _explained(error: ValidationError) -> str:
         return f"the option {field} has no value"
     kinds = [e["msg"] for e in (first, *rest) if e["loc"][:1] == (field,)]
     should = " or ".join(dict.fromkeys(kind.removeprefix("Input should be ") for kind in kinds))
-    return f"{field}={first['input']} will not do; it should be {should}"
+    value = first["input"]
+    return f"{field}={_written(value)} will not do; it should be {should}"
+
+
+def _written(value: object) -> str:
+    """A value as it is written on the command line, short."""
+    return shown(value)[1:-1] if isinstance(value, str) else shown(value)
 
 
 def fields_of(cls: Any) -> set[str]:

@@ -5,12 +5,13 @@ Nothing here needs PyTorch, so that a wrong name is told before it is imported.
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
 from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, dataclass, fields
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -18,13 +19,13 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, QuotedString
+from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString, RangeSweep
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nasbench_eval import registry
-from nasbench_eval.errors import UsageError
+from nasbench_eval.errors import UsageError, first_line, shown
 from nasbench_eval.paths import config_folder, configured
 from nasbench_eval.registry import UnknownName
 
@@ -33,6 +34,8 @@ from nasbench_eval.registry import UnknownName
 GROUPS = {"space": "search space", "dataset": "data set", "proxy": "proxy", "experiment": "experiment"}
 _SEVERAL = {"dataset", "proxy"}
 _PLUGGED = {"space": "spaces", "proxy": "proxies"}
+# Runs that a command may name: each is composed before the first begins.
+_MOST_RUNS = 10_000
 # Hydra's flags that would swap the configuration which this command checks.
 _REFUSED = ("config_name", "config_path", "config_dir", "experimental_rerun")
 
@@ -66,6 +69,8 @@ def read(arguments: Sequence[str]) -> CommandLine:
     """
     parser = get_args_parser()
     parser.exit_on_error = False
+    # Some mistakes, such as a flag cut too short, end the process all the same before Python 3.12.
+    parser.error = _refuse  # type: ignore[method-assign]
     try:
         parsed, unread = parser.parse_known_intermixed_args(list(arguments))
     except ArgumentError as error:
@@ -81,6 +86,10 @@ def read(arguments: Sequence[str]) -> CommandLine:
     return CommandLine(flags, tuple(overrides), bool(parsed.multirun), shows)
 
 
+def _refuse(message: str) -> NoReturn:
+    raise UsageError(message)
+
+
 def jobs(line: CommandLine) -> list[DictConfig]:
     """The configuration of every run that the command names.
 
@@ -91,6 +100,7 @@ def jobs(line: CommandLine) -> list[DictConfig]:
         with initialize_config_dir(str(config_folder()), version_base="1.3"):
             parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
             overrides = [_parsed(parser, argument, line.multirun) for argument in line.overrides]
+            _check_number(overrides)
             chosen = _chosen(overrides)
             _offer_plugins()  # only now: it imports other packages, of which a misspelt name needs none
             _check_options(overrides, chosen)
@@ -99,8 +109,10 @@ def jobs(line: CommandLine) -> list[DictConfig]:
                 compose("config", overrides=list(job))
                 for job in BasicSweeper.split_arguments(translated, None)[0]
             ]
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UsageError(" ".join(str(error).split())) from error
+    except UsageError:
+        raise
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # Hydra raises bare ones as well
+        raise UsageError(" ".join(str(error).split()) or type(error).__name__) from error
 
 
 def _offer_plugins() -> None:
@@ -142,16 +154,30 @@ def _parsed(parser: OverridesParser, argument: str, multirun: bool) -> Override:
     try:
         [override] = parser.parse_overrides([argument])
     except OverrideParseException as error:
-        reason = f" ({str(error.__cause__).splitlines()[0]})" if equals and error.__cause__ else ""
-        raise UsageError(f"cannot read '{argument}': write option=value{reason}") from error
+        reason = f" ({first_line(error.__cause__)})" if equals and error.__cause__ else ""
+        raise UsageError(f"cannot read {shown(argument)}: write option=value{reason}") from error
     if not override.key_or_group:
-        raise UsageError(f"cannot read '{argument}': write option=value")
+        raise UsageError(f"cannot read {shown(argument)}: write option=value")
     if override.is_sweep_override() and not multirun:
         raise UsageError(
-            f"'{argument}' names several values: add -m for a run of each, or write "
-            f"'{key}=[{value}]' where one run takes several"
+            f"{shown(argument)} names several values: add -m for a run of each, or write "
+            f"{shown(f'{key}=[{value}]')} where one run takes several"
         )
     return override
+
+
+def _check_number(overrides: Sequence[Override]) -> None:
+    """Refuse a sweep of so many runs that to list them would take the machine's memory."""
+    runs = 1.0
+    for override in overrides:
+        value = override.value() if override.is_sweep_override() else None
+        if isinstance(value, ChoiceSweep):
+            runs *= max(len(value.list), 1)
+        elif isinstance(value, RangeSweep):
+            steps = ((value.stop or 0) - (value.start or 0)) / value.step if value.step else math.inf
+            runs *= abs(steps)
+        if not runs <= _MOST_RUNS:
+            raise UsageError(f"{shown(override.input_line)} names more than {_MOST_RUNS} runs; name fewer")
 
 
 def _chosen(overrides: Sequence[Override]) -> list[str]:
@@ -170,7 +196,8 @@ def _chosen(overrides: Sequence[Override]) -> list[str]:
             for name in {name for several in named for name in several}:
                 _check_choice(group, name)
             first = ",".join(named[0])
-            chosen.append(f"{group}={f'[{first}]' if group in _SEVERAL else first or 'null'}")
+            if first:  # an experiment may be left out
+                chosen.append(f"{group}={f'[{first}]' if group in _SEVERAL else first}")
     return chosen
 
 

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from nasbench_eval.errors import UsageError
+from nasbench_eval.errors import UsageError, first_line, shown
 
 
 class PickleRefused(UsageError):
@@ -23,7 +23,9 @@ class PickleRefused(UsageError):
 def _encode(text: str, encoding: str) -> bytes:
     # Pickles of protocol 2 write bytes as latin1 text.  The real `_codecs.encode` would look up any codec.
     if encoding not in ("latin1", "latin-1"):
-        raise PickleRefused(f"the pickle asks for the codec '{encoding}', which plain data does not need")
+        raise PickleRefused(
+            f"the pickle asks for the codec {shown(encoding)}, which plain data does not need"
+        )
     return text.encode("latin1")
 
 
@@ -62,8 +64,8 @@ class _Restricted(pickle.Unpickler):
             return PLAIN_DATA[(module, name)]
         except KeyError:
             raise PickleRefused(
-                f"{self._name} asks for '{module}.{name}', which plain data does not need; nothing of it was "
-                "run. Get the file again from its official source"
+                f"{self._name} asks for {shown(f'{module}.{name}')}, which plain data does not need; nothing "
+                "of it was run. Get the file again from its official source"
             ) from None
 
 
@@ -83,8 +85,7 @@ def load(file: IO[bytes], name: str, *, encoding: str = "ASCII") -> Any:
         return _Restricted(file, name, encoding).load()
     except UsageError:
         raise
-    # A damaged pickle fails wherever its garbage leads: any of these, by the standard library's own account.
-    except (pickle.UnpicklingError, EOFError, OSError, ValueError, TypeError, KeyError, IndexError,
-            AttributeError, AssertionError, OverflowError, MemoryError) as error:  # fmt: skip
-        reason = str(error) or type(error).__name__
-        raise PickleRefused(f"{name} is damaged or no pickle ({reason}); get the file again") from error
+    except Exception as error:  # a damaged pickle fails wherever its garbage leads
+        raise PickleRefused(
+            f"{name} is damaged or no pickle ({first_line(error)}); get the file again"
+        ) from error

@@ -14,7 +14,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from nasbench_eval.errors import UsageError
+from nasbench_eval.errors import UsageError, shown
 
 # The name under which a module of this package offers its class, and the word for such a class in errors.
 _ATTRIBUTES = {"proxies": "PROXY", "spaces": "SPACE"}
@@ -24,12 +24,13 @@ _WORDS = {"proxies": "proxy", "spaces": "search space"}
 class UnknownName(UsageError):
     """A name that nothing goes by; the message offers the nearest ones."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
         known = sorted(known)
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        # A name out of a configuration may be a number; and to compare a long text takes long.
+        near = difflib.get_close_matches(str(name)[:100], known, n=3, cutoff=0.5)
         every = f"there are: {', '.join(known)}" if known else "there are none"
         hint = f"did you mean {' or '.join(near)}?" if near else every
-        super().__init__(f"unknown {kind} '{name}'; {hint}")
+        super().__init__(f"unknown {kind} {shown(str(name))}; {hint}")
 
 
 def names(kind: str) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ def take_over(wanted: Wanted, results: Path) -> Taken:
             continue
         try:
             theirs = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             taken.passed_over.append(f"{folder / 'run.json'} cannot be read ({error})")
             continue
         name = folder.relative_to(results).as_posix()

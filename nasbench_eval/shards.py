@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from nasbench_eval.errors import UsageError
+from nasbench_eval.errors import UsageError, first_line
 from nasbench_eval.files import write_whole
 from nasbench_eval.worker import Row
 
@@ -34,6 +35,11 @@ _LAST = [
 # older than a mark lack its column.
 MARKS = {"copied_from": pa.int32(), "reused_from": pa.string()}
 _FIXED = {name for name, _ in _FIRST + _LAST} | MARKS.keys()
+_KINDS = dict(_FIRST + _LAST) | MARKS
+# Columns without which nothing can be made of a row.
+_WHOLE = ("index", "arch", "status", "seconds")
+_PART = re.compile(r"part-([0-9]+)\.parquet")
+_AGAIN = "delete it to have its cells scored again"
 # What may come out otherwise next time: memory was short, or something broke.  A NaN stays one.
 _FAILED = ("oom", "error")
 
@@ -45,7 +51,7 @@ def parts(partition: Path) -> list[Path]:
 
 def next_part(partition: Path) -> Path:
     """The path of a partition's next shard."""
-    numbers = [int(f.stem.split("-")[1]) for f in parts(partition)]
+    numbers = [int(name[1]) for f in parts(partition) if (name := _PART.fullmatch(f.name))]
     return partition / f"part-{max(numbers, default=-1) + 1:05d}.parquet"
 
 
@@ -53,16 +59,46 @@ def read(file: Path, columns: Collection[str] | None = None) -> pa.Table:
     """A shard, or those of the columns that it has.
 
     Raises:
-        UsageError: if it cannot be read.
+        UsageError: if it cannot be read, or the columns are not those of scores.
     """
     try:
         with pq.ParquetFile(file) as shard:
+            fault = _fault(shard.schema_arrow, columns)
             known = shard.schema_arrow.names
-            return shard.read(None if columns is None else [name for name in columns if name in known])
-    except (OSError, pa.ArrowException) as error:
-        raise UsageError(
-            f"{file} is damaged ({str(error).splitlines()[0]}); delete it to have its cells scored again"
-        ) from error
+            table = shard.read(None if columns is None else [name for name in columns if name in known])
+            table.validate(full=True)  # the texts too: what is no UTF-8 would be found at the first use
+    except Exception as error:  # Arrow's own, and whatever a damaged schema leads to
+        raise UsageError(f"{file} is damaged ({first_line(error)}); {_AGAIN}") from error
+    holes = [name for name in _WHOLE if not fault and name in table.column_names and table[name].null_count]
+    if fault or holes:
+        raise UsageError(f"{file} {fault or f'has holes in {holes[0]}'}; {_AGAIN}")
+    return table
+
+
+def _fault(found: pa.Schema, columns: Collection[str] | None) -> str:
+    """What is wrong with a shard's columns, or with those asked for; empty if nothing is."""
+    names = [name for name in found.names if columns is None or name in columns]
+    if len(set(names)) < len(names):
+        return "has a column twice"
+    wanted = _FIXED - MARKS.keys()
+    if lacking := sorted((wanted if columns is None else wanted & set(columns)) - set(names)):
+        return f"has no column {', '.join(lacking)}"
+    wrong = [name for name in names if found.field(name).type != _KINDS.get(name, pa.float64())]
+    return f"has {wrong[0]} as {found.field(wrong[0]).type}" if wrong else ""
+
+
+def schema(components: Iterable[str]) -> pa.Schema:
+    """The columns of a shard whose score is made of these components."""
+    return pa.schema([*_FIRST, *((name, pa.float64()) for name in components), *_LAST, *MARKS.items()])
+
+
+def record_of(shard: pa.Table) -> dict[str, Any]:
+    """The record of the run that wrote a shard, as it was then; empty if the shard bears none."""
+    try:
+        record = json.loads((shard.schema.metadata or {}).get(_METADATA, b"{}"))
+    except (ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def write(file: Path, rows: Sequence[Row], run: Mapping[str, Any]) -> None:
@@ -72,13 +108,12 @@ def write(file: Path, rows: Sequence[Row], run: Mapping[str, Any]) -> None:
         UsageError: if they cannot be written.
     """
     components = [k for k in rows[0] if k not in _FIXED | {"dataset", "label"}]
-    schema = pa.schema(
-        [*_FIRST, *((name, pa.float64()) for name in components), *_LAST, *MARKS.items()],
-        metadata={_METADATA: json.dumps(run, sort_keys=True).encode()},
-    )
+    columns = schema(components).with_metadata({_METADATA: json.dumps(run, sort_keys=True).encode()})
     unmarked = dict.fromkeys(MARKS)
     kept = [{**unmarked, **row} for row in sorted(rows, key=lambda row: row["index"])]
-    table = pa.Table.from_pylist([{name: row[name] for name in schema.names} for row in kept], schema=schema)
+    table = pa.Table.from_pylist(
+        [{name: row[name] for name in columns.names} for row in kept], schema=columns
+    )
     write_whole(file, _parquet(table))
 
 
@@ -158,10 +193,28 @@ def finish_compaction(partition: Path) -> None:
     merged = partition / ".merged.parquet"
     if not merged.exists():
         return
-    replaced = json.loads(read(merged, ["index"]).schema.metadata[_REPLACES])
+    replaced = _replaced(merged)
     for name in replaced:
         (partition / name).unlink(missing_ok=True)
     os.replace(merged, partition / replaced[0])
+
+
+def _replaced(merged: Path) -> list[str]:
+    """The shards that a merged one says it replaces.
+
+    They are deleted, so that only shards' own names are believed: any other might lead out of the folder.
+
+    Raises:
+        UsageError: if it says nothing of the kind.
+    """
+    metadata = read(merged, ["index"]).schema.metadata or {}
+    try:
+        names = json.loads(metadata[_REPLACES])
+    except (KeyError, ValueError, RecursionError):
+        names = None
+    if isinstance(names, list) and names and all(isinstance(n, str) and _PART.fullmatch(n) for n in names):
+        return names
+    raise UsageError(f"{merged} does not say which shards it replaces; delete it")
 
 
 def _scored(table: pa.Table) -> Any:

@@ -19,15 +19,14 @@ from typing import IO, Any
 import pandas as pd
 
 from nasbench_eval import registry, shards
-from nasbench_eval.errors import UsageError
+from nasbench_eval.errors import UsageError, first_line
 from nasbench_eval.files import write_whole
+from nasbench_eval.record import LATER
 from nasbench_eval.worker import Row, Task
 
 # What run.json says of a finished run, and what it says of the machinery of its last session.
 _OUTCOME = ("finished", "seconds_last_session", "scores_sha256", "cells", "rows", "copied", "reused")
 MACHINERY = ("versions", "commit", "device", "device_name", "processor", "sources", "images")
-# What held before there was the option.
-_FORMERLY = {"sampling": "uniform", "dedupe": "none", "precision": "float32"}
 
 
 @dataclass
@@ -215,15 +214,29 @@ def _frames(
 def _read_run(folder: Path, file: Path) -> dict[str, Any]:
     try:
         known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return known
     except FileNotFoundError:
         if any((folder / "scores").glob("*/*/*/part-*.parquet")):
             raise UsageError(
                 f"{folder} holds scores, but no run.json says of what; choose another folder with run=NAME"
             ) from None
         return {}
-    except ValueError as error:
-        raise UsageError(f"{file} is damaged ({error}); choose another folder with run=NAME") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"{file} is damaged ({first_line(error)}); choose another folder with run=NAME"
+        ) from error
+    if not _is_record(known):
+        raise UsageError(f"{file} is no record of a run; choose another folder with run=NAME")
+    return known
+
+
+def _is_record(known: Any) -> bool:
+    """Whether what stands in a run.json has the parts that are read here, each of its kind."""
+    if not isinstance(known, dict):
+        return False
+    named, earlier = [known.get(key, {}) for key in ("datasets", "proxies")], known.get("earlier", [])
+    if not (all(isinstance(part, dict) for part in named) and isinstance(earlier, list)):
+        return False
+    return all(isinstance(item, dict) for item in (*earlier, *(i for part in named for i in part.values())))
 
 
 def _earlier(known: Mapping[str, Any], record: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -238,7 +251,7 @@ def _joined(folder: Path, known: Mapping[str, Any], identity: Mapping[str, Any])
     """The identity with the folder's own data sets and proxies added; refuses a contradiction."""
     joined = dict(identity)
     if known:
-        known = {**_FORMERLY, **known}
+        known = {**LATER, **known}
     for key, value in identity.items():
         if key not in known:
             continue

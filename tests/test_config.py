@@ -195,6 +195,18 @@ def test_a_proxy_goes_under_a_second_label_with_other_options() -> None:
         (["+dataset.mine.num_classes=3"], "mine: the option resolution has no value"),
         (["proxy=[]"], "no proxy is chosen"),
         (["dataset=[]"], "no dataset is chosen"),
+        (["dataset.cifar10.num_classes=0"], "num_classes=0 will not do; it should be greater than"),
+        (["dataset.cifar10.resolution=-1"], "resolution=-1 will not do"),
+        (["dataset.cifar10.std=[1,0,1]"], "should be greater than 0"),
+        (["dataset.cifar10.mean=[nan,0,1]"], "should be a finite number"),
+        (["options=3"], "options=3 will not do; options of proxies are set with proxy.X=VALUE"),
+        (["+options.5=3"], "unknown option of intrain '5'"),
+        (["proxy.intrain.name=5"], "unknown proxy '5'"),
+        (["space.name=[5]"], "unknown search space"),
+        (["run=../elsewhere"], "run=../elsewhere will not do; it names a folder in results="),
+        (["run=/elsewhere"], "run=/elsewhere will not do"),
+        (["run=."], "run=. will not do"),
+        (["n='" + "9" * 5000 + "'"], r"n=9+\.\.\.9+ will not do; it should be a valid integer"),
     ],
 )
 def test_what_is_wrong_is_named(overrides: list[str], said: str) -> None:

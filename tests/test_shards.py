@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import nasbench_eval
 from nasbench_eval import shards
+from nasbench_eval.errors import UsageError
 from nasbench_eval.store import Store, digest, read_scores
 from nasbench_eval.worker import Row, Task
 
@@ -115,3 +118,55 @@ def test_only_shards_with_something_wanted_are_read_in_full(
     monkeypatch.setattr(shards, "read", watched)
     assert [r["index"] for r in shards.scores_of(tmp_path / PARTITION, {1})] == [1]
     assert [name for name, full in read if full] == ["part-00000.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t.drop_columns(["status"]), "has no column status"),
+        (lambda t: t.append_column("index", t["index"]), "has a column twice"),
+        (lambda t: t.set_column(0, "index", pa.array(["a", "b"])), "has index as string"),
+        (lambda t: t.set_column(0, "index", pa.array([0, None], pa.int32())), "has holes in index"),
+        (lambda t: t.append_column("gamma", pa.array(["a", "b"])), "has gamma as string"),
+    ],
+)
+def test_a_shard_of_other_columns_is_refused_by_name(
+    tmp_path: Path, change: Callable[[pa.Table], pa.Table], said: str
+) -> None:
+    [file] = written(tmp_path, row(0), row(1)).rglob("part-*.parquet")
+    pq.write_table(change(pq.ParquetFile(file).read()), file)
+    with pytest.raises(UsageError, match=rf"part-00000\.parquet {said}; delete it"):
+        shards.read(file)
+
+
+@pytest.mark.parametrize(
+    "said", [None, "null", "3", "[]", '["../../../../kept"]', '["part-00000.parquet", 3]', "["]
+)
+def test_a_merged_shard_replaces_shards_alone(tmp_path: Path, said: str | None) -> None:
+    [file] = written(tmp_path, row(0)).rglob("part-*.parquet")
+    (tmp_path / "kept").touch()
+    metadata = {} if said is None else {"replaces": said}
+    merged = pq.ParquetFile(file).read().replace_schema_metadata(metadata)
+    pq.write_table(merged, file.with_name(".merged.parquet"))
+    with pytest.raises(
+        UsageError, match=r"\.merged\.parquet does not say which shards it replaces; delete it"
+    ):
+        Store(tmp_path, "toy", IDENTITY, {})
+    assert (tmp_path / "kept").exists()
+    assert file.exists()
+
+
+def test_other_files_do_not_number_shards(tmp_path: Path) -> None:
+    partition = written(tmp_path, row(0)) / PARTITION
+    (partition / "part-mine.parquet").touch()
+    assert shards.next_part(partition).name == "part-00001.parquet"
+
+
+def test_texts_that_are_none_are_refused(tmp_path: Path) -> None:
+    [file] = written(tmp_path, row(0)).rglob("part-*.parquet")
+    shard = pq.ParquetFile(file).read()
+    spoiled = pa.array([b"\x80\xff"]).view(pa.string())
+    place = shard.column_names.index("arch")
+    pq.write_table(shard.set_column(place, "arch", spoiled), file)
+    with pytest.raises(UsageError, match=r"damaged .*UTF"):
+        shards.read(file)

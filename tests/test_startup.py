@@ -16,6 +16,7 @@ ENTRIES = {
     "nasbench-score": "nasbench_eval.cli:score",
     "nasbench-report": "nasbench_eval.report.cli:main",
     "nasbench-data": "nasbench_eval.truth.cli:main",
+    "nasbench-verify": "nasbench_eval.verify.cli:main",
 }
 # Runs a command in a process of its own, which then says what it has imported of the modules in question.
 CODE = """

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -18,7 +24,7 @@ class DataSet:
     """
 
     name: str
-    num_classes: int
-    resolution: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    num_classes: Annotated[int, Field(ge=1)]
+    resolution: Annotated[int, Field(ge=1)]
+    mean: tuple[Finite, Finite, Finite]
+    std: tuple[Positive, Positive, Positive]

@@ -10,7 +10,9 @@ Tensor legend: N images, H height, W width, 3 the colours red, green and blue.
 from __future__ import annotations
 
 import hashlib
+import os
 import tarfile
+import warnings
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -22,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_eval import pickles
-from nasbench_eval.errors import UsageError
+from nasbench_eval.errors import UsageError, first_line
 from nasbench_eval.registry import UnknownName
 
 Arrays = dict[str, NDArray[Any]]
@@ -41,6 +43,10 @@ FORMATS = {
     "cifar100": Format(32, 100),
     "imagenet16_120": Format(16, 120),
 }
+
+# Bytes that a file's arrays may take when unpacked: ten times those of all of CIFAR's or ImageNet16-120's
+# images.  A small file may claim to hold any number.
+_MOST = 2 << 30
 
 # The files of the official ImageNet16 folder, `train_data_batch_1` to `train_data_batch_10`.
 IMAGENET16_MD5 = (
@@ -100,31 +106,49 @@ def load_images(folder: Path, dataset: str) -> Images:
         DamagedImages: if the file is truncated or holds something else.
     """
     path = images_path(folder, dataset)
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path's, no error on what cannot be a name
         raise MissingImages(
             f"no images of {dataset} at {path}: build them with `nasbench-data` (make data), or ask for "
             "Gaussian inputs with proxy.input=gaussian"
         )
     try:
-        # numpy leaves a file it opened itself open if the archive is damaged.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            x, y, classes = archive["x_train"], archive["y_train"], archive["classes"]
-    # A bare array instead of an archive is a TypeError or, on Python 3.10, an AttributeError.
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _damaged(path, f"cannot be read ({error})") from error
+        x, y, classes = _read(path)
     except (zipfile.BadZipFile, zlib.error) as error:
-        raise _damaged(path, f"is truncated ({error})") from error
+        raise _damaged(path, f"is truncated ({first_line(error)})") from error
+    except Exception as error:  # a damaged file fails wherever its garbage leads
+        raise _damaged(path, f"cannot be read ({first_line(error)})") from error
     expected = FORMATS[dataset]
     image = (expected.side, expected.side, 3)
     if x.dtype != np.uint8 or x.ndim != 4 or x.shape[1:] != image:
         raise _damaged(path, f"holds {x.dtype} of shape {x.shape}, not uint8 images of shape {image}")
     if classes.shape != (expected.num_classes,):
         raise _damaged(path, f"names {classes.size} classes; {dataset} has {expected.num_classes}")
-    if y.shape != (len(x),) or y.dtype.kind not in "iu" or not len(y):
+    if classes.dtype.kind != "U":
+        raise _damaged(path, f"names its classes by {classes.dtype}, not by texts")
+    if y.dtype.kind not in "iu":
+        raise _damaged(path, f"has labels of {y.dtype}, not whole numbers")
+    if y.shape != (len(x),) or not len(y):
         raise _damaged(path, f"has {y.size} labels for {len(x)} images")
     if y.min() < 0 or y.max() >= expected.num_classes:
         raise _damaged(path, f"has labels from {y.min()} to {y.max()} for {expected.num_classes} classes")
     return Images(x, y.astype(np.int64), tuple(str(name) for name in classes))
+
+
+def _read(path: Path) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numpy's on files of Python 2, which are as good as any
+        # numpy leaves a file it opened itself open if the archive is damaged.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile) or archive.zip is None:
+                raise ValueError("it holds one array, not an archive of several")
+            size = sum(int(member.file_size) for member in archive.zip.infolist())
+            if size > _MOST:
+                raise ValueError(f"it unpacks to {size} bytes, more than {_MOST}")
+            arrays = archive["x_train"], archive["y_train"], archive["classes"]
+    for array in arrays:
+        if not isinstance(array, np.ndarray):  # a member that is no array comes as its bytes
+            raise ValueError("not all of its members are arrays")
+    return arrays
 
 
 def _damaged(path: Path, what: str) -> DamagedImages:
@@ -164,8 +188,10 @@ def from_cifar_archive(archive: Path, dataset: str, *, train: int = 5000, test: 
             arrays["classes"] = np.array([str(name) for name in _member(tar, f"{root}/{meta}")[names]])
     except UsageError:
         raise
-    except (tarfile.TarError, OSError, EOFError, zlib.error, KeyError, ValueError, TypeError) as error:
-        raise UsageError(f"{archive} is no official {dataset} archive ({error}); fetch it again") from error
+    except Exception as error:  # a damaged archive fails wherever its garbage leads
+        raise UsageError(
+            f"{archive} is no official {dataset} archive ({first_line(error)}); fetch it again"
+        ) from error
     return arrays
 
 
@@ -212,7 +238,7 @@ def from_imagenet16(folder: Path, *, per_class: int = 100) -> Arrays:
 
 
 def _imagenet16_batch(path: Path, md5: str) -> Any:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UsageError(
             f"no file {path}; the official ImageNet16 folder has train_data_batch_1 to train_data_batch_10"
         )

@@ -6,6 +6,7 @@ What the command does is imported only when it does it: its help need not wait f
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shlex
 import sys
@@ -14,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from nasbench_eval import __version__
-from nasbench_eval.errors import guard
+from nasbench_eval.errors import Parser, guard
 from nasbench_eval.paths import configured
 
 OPTION = re.compile(r"[a-z]+=")
@@ -36,7 +37,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="nasbench-report",
         description="Correlate a run's scores with the benchmark's accuracies; write tables and figures.",
     )
@@ -101,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _arguments() -> argparse.Namespace:
     # Options may be given as to the other commands: format=html.
-    words = [f"--{w}" if OPTION.match(w) and not Path(w).exists() else w for w in sys.argv[1:]]
+    words = [f"--{w}" if OPTION.match(w) and not os.path.exists(w) else w for w in sys.argv[1:]]
     return _parser().parse_args(words, argparse.Namespace(command=_shown(words)))
 
 

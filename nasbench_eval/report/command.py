@@ -32,7 +32,9 @@ from nasbench_eval.truth.folder import data_folder
 def report(arguments: argparse.Namespace) -> int:
     """Compute, print and write."""
     if arguments.resamples < 0:
-        raise UsageError("--resamples must be 0 or more")
+        raise UsageError(f"--resamples must be 0 or more; got {arguments.resamples}")
+    if arguments.seed < 0:
+        raise UsageError(f"--seed must be 0 or more; got {arguments.seed}")
     scores = read_runs(arguments.run)
     splits = ("test", "val") if arguments.split == "both" else (arguments.split,)
     specs = wished_tables(arguments.table, scores, splits)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
 import pandas as pd
 
 from nasbench_eval import registry
-from nasbench_eval.errors import UsageError
+from nasbench_eval.errors import UsageError, first_line
+
+if TYPE_CHECKING:
+    from nasbench_eval.spaces.base import SearchSpace
 
 
 class Part(NamedTuple):
@@ -62,7 +66,7 @@ class Scores:
         frames = {}
         for part, frame in self.frames.items():
             space = registry.find("spaces", part.space)()
-            kept = frame[[space.live(space.parse(arch)) for arch in frame["arch"]]]
+            kept = frame[_live(space, part, frame)]
             if len(kept):
                 frames[part] = kept.reset_index(drop=True)
         if not frames:
@@ -76,6 +80,13 @@ class Scores:
     def options(self, part: Part) -> dict[str, Any]:
         """The options a part's proxy was run with, as far as its run recorded them."""
         return _recorded(self.origin[part], part.label)
+
+
+def _live(space: SearchSpace, part: Part, frame: pd.DataFrame) -> list[bool]:
+    try:
+        return [space.live(space.parse(arch)) for arch in frame["arch"]]
+    except (KeyError, ValueError, AttributeError) as error:
+        raise UsageError(f"the scores of '{part.label}' on {part.dataset} name no cells: {error}") from error
 
 
 def read_runs(folders: Sequence[Path]) -> Scores:
@@ -126,15 +137,15 @@ def _recorded(run: Run, label: str) -> dict[str, Any]:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # unlike Path's, no error on what cannot be a name
         raise UsageError(f"there is no run folder {folder}")
     path = folder / "run.json"
     if not path.is_file():
         return {}
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UsageError(f"{path} is not valid JSON: {error}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not valid JSON: {first_line(error)}") from None
     return config if isinstance(config, dict) else {}
 
 
@@ -151,11 +162,17 @@ def _frame(part: Part, path: Path) -> pd.DataFrame:
     # with NaN that look like failures. The folder names are known already, hence no partitioning.
     try:
         frame = pd.read_parquet(path, partitioning=None)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read the scores in {path}: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # Arrow's own, and whatever a damaged schema leads to
+        raise UsageError(f"cannot read the scores in {path}: {first_line(error)}") from None
     missing = {"index", "status"} - set(frame.columns)
     if missing:
         raise UsageError(f"the scores in {path} have no column {' and '.join(sorted(missing))}")
+    if not frame.columns.is_unique:
+        raise UsageError(f"the scores in {path} have a column twice")
+    for name, kinds, what in (("index", "iu", "whole numbers"), ("status", "O", "texts")):
+        if frame[name].dtype.kind not in kinds or frame[name].isna().any():
+            found = f"{frame[name].dtype} for {name}, or holes"
+            raise UsageError(f"the scores in {path} have {found}: not {what}")
     repeated = frame["index"][frame["index"].duplicated()]
     if len(repeated):
         raise UsageError(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from omegaconf import OmegaConf
 
-from nasbench_eval.errors import UsageError
+from nasbench_eval.errors import UsageError, first_line
 from nasbench_eval.paths import config_folder, configured
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.report.aggregate import AGGREGATES
@@ -160,7 +161,7 @@ def load_aggregate(name: str, folder: Path = Path()) -> tuple[str, AggregateSpec
 def _find(kind: str, name: str, folder: Path = Path()) -> Path:
     if name.endswith((".yaml", ".yml")):
         path = folder / name
-        if not path.is_file():
+        if not os.path.isfile(path):  # unlike Path's, no error on what cannot be a name
             raise UsageError(f"there is no {kind} definition {path}")
         return path
     if name not in configured(kind):
@@ -172,7 +173,7 @@ def _read(kind: str, path: Path) -> dict[str, Any]:
     try:
         content = OmegaConf.to_container(OmegaConf.load(path))
     except Exception as error:  # OmegaConf, its YAML parser and the file system each raise their own
-        raise _undefined(kind, path, str(error)) from None
+        raise _undefined(kind, path, first_line(error)) from None
     if not isinstance(content, dict):
         raise _undefined(kind, path, "it holds no mapping")
     return {str(key): value for key, value in content.items()}
@@ -182,14 +183,14 @@ def _fill(schema: type[T], content: dict[str, Any], kind: str, path: Path) -> T:
     try:
         spec = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), content))
     except Exception as error:  # OmegaConf raises several unrelated kinds
-        raise _undefined(kind, path, str(error)) from None
+        raise _undefined(kind, path, first_line(error)) from None
     assert isinstance(spec, schema)
     return spec
 
 
 def _undefined(kind: str, path: Path, reason: str) -> UsageError:
     article = "an" if kind[0] in "aeiou" else "a"
-    return UsageError(f"{path} does not define {article} {kind}: {reason.splitlines()[0]}")
+    return UsageError(f"{path} does not define {article} {kind}: {reason}")
 
 
 def _check(spec: TableSpec, path: Path) -> None:

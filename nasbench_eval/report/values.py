@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nasbench_eval.errors import UsageError
+from nasbench_eval.errors import UsageError, shown
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.report.aggregate import AGGREGATES
+from nasbench_eval.report.expression import MissingColumn, evaluate
 from nasbench_eval.report.scores import Part, Scores
 from nasbench_eval.report.spec import AggregateSpec, RowSpec
 
@@ -119,13 +120,11 @@ def _evaluate(frame: pd.DataFrame, expression: str) -> pd.Series[float] | None:
         value: Any = numbers[expression]
     else:
         try:
-            value = numbers.eval(expression, engine="python")
-        except NameError:
+            value = evaluate(expression, numbers)
+        except MissingColumn:
             return None
-        except (SyntaxError, TypeError, ValueError, KeyError, NotImplementedError, AttributeError) as error:
-            raise UsageError(f"cannot evaluate '{expression}': {str(error).splitlines()[0]}") from None
     if not isinstance(value, pd.Series):
-        raise UsageError(f"'{expression}' gives one number, not one an architecture")
+        raise UsageError(f"{shown(expression)} gives one number, not one an architecture")
     return _without_failures(frame, expression, value)
 
 

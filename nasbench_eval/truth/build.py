@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,18 +71,29 @@ def build_table(folder: Path, nats: Path | None, say: Say) -> None:
         pass
     except UsageError as error:
         say(f"replacing a wrong table: {error}")
-    downloads: list[Path] = []
     if nats is not None:
         say(f"reading {nats}")
-        table = convert.from_nats(nats)
+        nasbench201.save(convert.from_nats(nats), folder)
     else:
-        for source in TABLE_SOURCES.values():
-            say(f"fetching {source.url}")
-            downloads.append(fetch(source, _downloads(folder)))
-        table = convert.from_csvs(**dict(zip(TABLE_SOURCES, downloads, strict=True)))
-    nasbench201.save(table, folder)
-    _discard(downloads)
+        _build_from_public(folder, say)
     say(f"built {describe_table(folder)}")
+
+
+def _build_from_public(folder: Path, say: Say) -> None:
+    place = _downloads(folder)
+    put_there = {source.name for source in TABLE_SOURCES.values() if (place / source.name).exists()}
+    downloads: list[Path] = []
+    for source in TABLE_SOURCES.values():
+        say(f"fetching {source.url}")
+        downloads.append(fetch(source, place))
+    try:
+        nasbench201.save(convert.from_csvs(**dict(zip(TABLE_SOURCES, downloads, strict=True))), folder)
+    except UsageError as error:
+        # Their numbers are pinned, not their bytes, so that they are refused only here.  Left behind, a wrong
+        # one would be met again; what somebody put there is theirs.
+        _discard([path for path in downloads if path.name not in put_there])
+        raise UsageError(f"{error}; what was downloaded was deleted") from error
+    _discard(downloads)
 
 
 def build_nasbench101(folder: Path, file: Path | None, say: Say) -> None:
@@ -109,7 +121,7 @@ def build_nasbench101(folder: Path, file: Path | None, say: Say) -> None:
         say(f"fetching {NASBENCH101_SOURCE.url}")
         file = download(NASBENCH101_SOURCE, _downloads(folder), say)
         downloads.append(file)
-    elif file.is_file() and sha256_of(file) not in (
+    elif os.path.isfile(file) and sha256_of(file) not in (
         NASBENCH101_SOURCE.sha256,
         NASBENCH101_FULL_SOURCE.sha256,
     ):

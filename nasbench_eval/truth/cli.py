@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from nasbench_eval import __version__
-from nasbench_eval.errors import UsageError, guard
+from nasbench_eval.errors import Parser, UsageError, guard
 from nasbench_eval.truth.folder import VARIABLE, output_folder
 
 # Stands for no file being named after --nasbench101.
@@ -22,7 +22,7 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="nasbench-data",
         description="Build the folder of ground-truth tables and images from public or official files.",
     )

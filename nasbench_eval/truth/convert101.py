@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import os
 import re
 from array import array
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from nasbench_eval.errors import UsageError
+from nasbench_eval.errors import UsageError, first_line, shown
 from nasbench_eval.truth.errors import TruthError
 from nasbench_eval.truth.model_metrics import ModelMetrics
 from nasbench_eval.truth.nasbench101 import (
@@ -77,7 +78,7 @@ def from_tfrecord(path: Path, say: Callable[[str], None]) -> pd.DataFrame:
         TruthError: at the first record that is damaged, no record of the benchmark or contradicts another of
             its cell, and for a cell without three runs; the record's number and byte, and the rule it breaks.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path's, no error on what cannot be a name
         raise UsageError(f"--nasbench101 names {path}, which is no file; {OFFICIAL}")
     cells, others = _Cells(), 0
     with tqdm(total=path.stat().st_size, unit="B", unit_scale=True, desc=path.name, disable=None) as bar:
@@ -104,7 +105,7 @@ def _run(data: bytes) -> _Run | None:
     try:
         entry = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise _Fault(f"holds no JSON ({error})") from error
+        raise _Fault(f"holds no JSON ({first_line(error)})") from error
     kinds = [type(value) for value in entry] if isinstance(entry, list) else None
     if kinds != [str, int, str, str, str]:
         raise _Fault("is not of the form [hash, epochs, adjacency, operations, metrics]")
@@ -112,7 +113,7 @@ def _run(data: bytes) -> _Run | None:
     if epochs != EPOCHS:
         return None
     if not _HASH.fullmatch(hash_):
-        raise _Fault(f"has '{hash_[:50]}' for a hash, not 32 hexadecimal digits")
+        raise _Fault(f"has {shown(hash_, 50)} for a hash, not 32 hexadecimal digits")
     return _Run(hash_, adjacency, operations, *_metrics(metrics))
 
 

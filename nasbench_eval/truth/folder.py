@@ -20,12 +20,12 @@ def data_folder(explicit: Path | None = None) -> Path:
         UsageError: if the one that is asked for does not exist, or there is none at all.
     """
     if explicit is not None:
-        if not explicit.is_dir():
+        if not os.path.isdir(explicit):  # unlike Path's, no error on what cannot be a name
             raise UsageError(f"there is no data folder {explicit}; build it with `nasbench-data` (make data)")
         return explicit
     named = os.environ.get(VARIABLE)
     if named:
-        if not Path(named).is_dir():
+        if not os.path.isdir(named):
             raise UsageError(
                 f"{VARIABLE} names {named}, which is no folder; correct it, or build the folder with "
                 "`nasbench-data` (make data)"

@@ -11,6 +11,7 @@ order of the cells' hashes.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,9 +25,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from nasbench_eval.errors import first_line, shown
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.spaces.nasbench101 import MAX_EDGES, MAX_VERTICES, OPERATIONS
-from nasbench_eval.truth.columns import percent_fault
+from nasbench_eval.truth.columns import KINDS, percent_fault
 from nasbench_eval.truth.errors import MissingTruth, TruthError
 from nasbench_eval.truth.folder import whole_file
 
@@ -112,7 +114,7 @@ def load(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
         UnknownName: if the table lacks a column that is wanted.
     """
     path = folder / FILE
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path's, no error on what cannot be a name
         raise MissingTruth(
             f"no NAS-Bench-101 table at {path}; build it with `nasbench-data --nasbench101` (make "
             "data-nasbench101), or set NASBENCH_EVAL_DATA to a folder that has one"
@@ -127,7 +129,7 @@ def load(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
             if name not in names:
                 raise UnknownName(f"column of {path}", name, names)
         with _readable():
-            stored = pq.read_table(path, columns=list(dict.fromkeys([*wanted, *chosen])))
+            stored = pq.read_table(path, columns=list(dict.fromkeys([*wanted, *chosen])), partitioning=None)
             # What pandas wrote beside the columns is not needed, and may be damaged as well.
             table: pd.DataFrame = stored.to_pandas(ignore_metadata=True)
         check(table)
@@ -140,8 +142,8 @@ def load(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
 def _readable() -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+    except Exception as error:  # Arrow's own, and whatever a damaged schema leads to
+        reason = first_line(error).rstrip(".")
         raise _refuse(f"the file is truncated or no parquet file ({reason})") from error
 
 
@@ -177,7 +179,7 @@ def adjacency_fault(text: str) -> str | None:
     """The rule that the bits of a graph break, in words; None if they keep all rules."""
     vertices = isqrt(len(text))
     if not (2 <= vertices <= MAX_VERTICES and vertices**2 == len(text) and set(text) <= {"0", "1"}):
-        return f"the adjacency '{text[:50]}' is no square of 2 to {MAX_VERTICES} rows of zeros and ones"
+        return f"the adjacency {shown(text, 60)} is no square of 2 to {MAX_VERTICES} rows of zeros and ones"
     if any("1" in text[row * vertices : row * (vertices + 1) + 1] for row in range(vertices)):
         return f"the adjacency '{text}' has an edge that goes back: it is not upper triangular"
     if text.count("1") > MAX_EDGES:
@@ -189,12 +191,11 @@ def operations_fault(text: str) -> str | None:
     """The rule that the operations of a cell break, in words; None if they keep all rules."""
     names = text.split(",")
     if len(names) > MAX_VERTICES or len(names) < 2 or (names[0], names[-1]) != ("input", "output"):
-        return (
-            f"the operations '{text[:200]}' do not lead from input to output in 2 to {MAX_VERTICES} vertices"
-        )
+        named = shown(text, 200)
+        return f"the operations {named} do not lead from input to output in 2 to {MAX_VERTICES} vertices"
     for name in names[1:-1]:
         if name not in _INTERIOR:
-            return f"the operation '{name[:50]}' is unknown; there are {', '.join(_INTERIOR)}"
+            return f"the operation {shown(name, 50)} is unknown; there are {', '.join(_INTERIOR)}"
     return None
 
 
@@ -221,7 +222,8 @@ def _check_rows(table: pd.DataFrame) -> None:
         raise _refuse("the rows are shuffled: they are not in the order of the hashes")
     if hashlib.sha256(hashes.tobytes()).hexdigest() != FACTS.digests["hash"]:
         raise _refuse("the hashes are not those of NAS-Bench-101's cells")
-    if not np.array_equal(table["index"].to_numpy(), np.arange(rows)):
+    counts = table["index"].dtype.kind in "iu"
+    if not counts or not np.array_equal(table["index"].to_numpy(), np.arange(rows)):
         raise _refuse(f"the column index is shuffled: it does not count from 0 to {rows - 1}")
 
 
@@ -232,7 +234,7 @@ def _hashes(column: pd.Series) -> NDArray[np.bytes_]:
         fixed = pa.concat_arrays(chunks).cast(pa.binary(32))
     except pa.ArrowException as error:
         raise _refuse(
-            f"the column hash holds something other than 32 hexadecimal digits ({error})"
+            f"the column hash holds something other than 32 hexadecimal digits ({first_line(error)})"
         ) from error
     if fixed.null_count:
         raise _refuse(f"the column hash has {fixed.null_count} holes")
@@ -257,7 +259,10 @@ def _check_texts(
     table: pd.DataFrame, name: str, fault: Callable[[str], str | None], vertices: Callable[[str], int]
 ) -> None:
     # There are 2,494 graphs and 364 lists of operations: far fewer than cells.
-    codes, texts = pd.factorize(table[name])
+    try:
+        codes, texts = pd.factorize(table[name])
+    except TypeError as error:
+        raise _refuse(f"the column {name} holds something other than texts") from error
     if (codes < 0).any():
         raise _refuse(f"the column {name} has {int((codes < 0).sum())} holes")
     for code, text in enumerate(map(str, texts)):
@@ -273,7 +278,7 @@ def _check_texts(
 
 def _check_values(table: pd.DataFrame) -> None:
     for name in (name for name in ACCURACIES if name in table):
-        if table[name].dtype.kind != "f":
+        if str(table[name].dtype) not in KINDS:
             raise _refuse(f"the column {name} holds {table[name].dtype}, not accuracies in percent")
         values = table[name].to_numpy()
         holes = np.isnan(values)

@@ -10,18 +10,20 @@ that tie accuracies to cells.  A table that passes is complete, of 200 epochs an
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from nasbench_eval.errors import first_line, shown
 from nasbench_eval.spaces.nasbench201 import EDGES, Cell, NASBench201, unique_string
-from nasbench_eval.truth.columns import percent_fault
+from nasbench_eval.truth.columns import KINDS, percent_fault
 from nasbench_eval.truth.errors import REBUILD, MissingTruth, TruthError
 from nasbench_eval.truth.folder import whole_file
 
@@ -107,15 +109,17 @@ def load(folder: Path) -> pd.DataFrame:
         TruthError: if it is damaged or not the 200-epoch table in the benchmark's order.
     """
     path = folder / FILE
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path's, no error on what cannot be a name
         raise MissingTruth(
             f"no NAS-Bench-201 table at {path}; build it with `nasbench-data` (make data), or set "
             "NASBENCH_EVAL_DATA to a folder that has one"
         )
     try:
-        table = pd.read_parquet(path)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+        with pq.ParquetFile(path) as file:
+            # What pandas wrote beside the columns is not needed, and may be damaged as well.
+            table: pd.DataFrame = file.read().to_pandas(ignore_metadata=True)
+    except Exception as error:  # Arrow's own, and whatever a damaged schema leads to
+        reason = first_line(error).rstrip(".")
         raise TruthError(f"{path} is truncated or no parquet file ({reason}); {REBUILD}") from error
     try:
         check(table)
@@ -159,7 +163,7 @@ def _check_columns(table: pd.DataFrame) -> None:
         parts = [f"{verb} {', '.join(some)}" for verb, some in (("lacks", missing), ("has", foreign)) if some]
         raise _refuse(f"the columns are wrong: the table {' and '.join(parts) or 'repeats some'}")
     for name in COLUMNS[2:]:
-        if table[name].dtype.kind != "f":
+        if str(table[name].dtype) not in KINDS:
             raise _refuse(f"the column {name} holds {table[name].dtype}, not accuracies in percent")
 
 
@@ -168,13 +172,15 @@ def _check_rows(table: pd.DataFrame) -> None:
     if len(table) != len(expected):
         how = "is truncated: it has" if len(table) < len(expected) else "has too many rows:"
         raise _refuse(f"the table {how} {len(table)} of {len(expected)} rows")
-    found = table["arch"].tolist()
+    found = [str(arch) for arch in table["arch"]]
     if found != expected:
-        if sorted(map(str, found)) == sorted(expected):
+        if sorted(found) == sorted(expected):
             raise _refuse("the rows are shuffled: they are not in the benchmark's order")
         wrong = next(i for i, (a, b) in enumerate(zip(found, expected, strict=True)) if a != b)
-        raise _refuse(f"row {wrong} names the cell '{found[wrong]}'; the benchmark has '{expected[wrong]}'")
-    if table["index"].tolist() != list(range(len(expected))):
+        named = f"{shown(found[wrong], 120)}; the benchmark has '{expected[wrong]}'"
+        raise _refuse(f"row {wrong} names the cell {named}")
+    counts = table["index"].dtype.kind in "iu"
+    if not counts or not np.array_equal(table["index"].to_numpy(), np.arange(len(expected))):
         raise _refuse("the column index is shuffled: it does not count from 0 to 15624")
 
 

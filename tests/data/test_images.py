@@ -7,6 +7,7 @@ import io
 import os
 import pickle
 import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,8 @@ def test_unknown_data_set(tmp_path: Path) -> None:
         ({"x_train": np.uint8(3)}, "not uint8 images"),
         ({"y_train": np.zeros(19, np.uint8)}, "19 labels for 20 images"),
         ({"y_train": np.full(20, 10, np.uint8)}, "labels from 10 to 10 for 10 classes"),
-        ({"y_train": np.zeros(20, np.float32)}, "labels"),
+        ({"y_train": np.zeros(20, np.float32)}, "has labels of float32, not whole numbers"),
+        ({"classes": np.arange(10)}, "names its classes by int64, not by texts"),
         ({"classes": np.array(["one"])}, "names 1 classes; cifar10 has 10"),
         ({"classes": np.array([print] * 10, dtype=object)}, "cannot be read"),
     ],
@@ -100,6 +102,38 @@ def test_a_bare_array(tmp_path: Path) -> None:
     path = write(tmp_path, "cifar10", **arrays())
     with path.open("wb") as file:
         np.save(file, arrays()["x_train"])
+    with pytest.raises(DamagedImages, match="cannot be read"):
+        load_images(tmp_path, "cifar10")
+
+
+def replaced(path: Path, name: str, content: bytes) -> None:
+    """Put something else in the place of an archive's member."""
+    with zipfile.ZipFile(path) as archive:
+        members = {member: archive.read(member) for member in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member, raw in (members | {name: content}).items():
+            archive.writestr(member, raw)
+
+
+def test_a_member_that_is_no_array(tmp_path: Path) -> None:
+    replaced(write(tmp_path, "cifar10", **arrays()), "x_train.npy", b"")
+    with pytest.raises(DamagedImages, match="not all of its members are arrays"):
+        load_images(tmp_path, "cifar10")
+
+
+def test_what_unpacks_to_too_much_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, "cifar10", **arrays())
+    monkeypatch.setattr(images, "_MOST", 1 << 20)
+    load_images(tmp_path, "cifar10")
+    replaced(path, "more.npy", bytes(1 << 20))
+    with pytest.raises(DamagedImages, match=r"it unpacks to 1\d{6} bytes, more than 1048576"):
+        load_images(tmp_path, "cifar10")
+
+
+def test_a_claim_to_more_than_the_memory_is_refused(tmp_path: Path) -> None:
+    claim = "{'descr': '|u1', 'fortran_order': False, 'shape': (10000000000000, 32, 32, 3), }\n"
+    header = b"\x93NUMPY\x01\x00" + len(claim).to_bytes(2, "little") + claim.encode()
+    replaced(write(tmp_path, "cifar10", **arrays()), "x_train.npy", header)
     with pytest.raises(DamagedImages, match="cannot be read"):
         load_images(tmp_path, "cifar10")
 

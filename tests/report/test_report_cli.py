@@ -190,6 +190,11 @@ def test_an_interrupt_promises_no_continuation(
         (["--table", "table2"], "unknown table 'table2'; did you mean table"),
         (["--table", "nowhere.yaml"], "no table definition"),
         (["--resamples", "-1"], "must be 0 or more"),
+        (["--seed", "-1"], "--seed must be 0 or more; got -1"),
+        (["--split", "train"], "invalid choice: 'train'"),
+        (["--no-such"], "unrecognized arguments: --no-such"),
+        (["x" * 300], "there is no run folder xxx"),
+        (["table=" + "x" * 300 + ".yaml"], "no table definition"),
     ],
 )
 def test_errors_are_one_line_and_exit_two(

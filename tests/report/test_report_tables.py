@@ -100,6 +100,26 @@ def test_broken_files_are_told_in_one_line(write_run: WriteRun) -> None:
 # Published figures and definitions ---------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"index": ["a", "b"]}, "for index, or holes: not whole numbers"),
+        ({"index": [0.0, 1.0]}, "have float64 for index"),
+        ({"index": [0, 1], "status": [1, 2]}, "have int64 for status, or holes: not texts"),
+    ],
+)
+def test_columns_of_other_kinds_are_told(write_run: WriteRun, columns: dict[str, Any], said: str) -> None:
+    run = write_run({("a", "cifar10"): {"arch": ["x", "y"], "score": [1.0, 2.0], **columns}})
+    with pytest.raises(UsageError, match=said):
+        read_runs([run])
+
+
+def test_live_cells_have_to_be_cells(write_run: WriteRun) -> None:
+    scores = read_runs([write_run({("a", "cifar10"): {"score": [1.0, 2.0], "arch": ["no cell", "at all"]}})])
+    with pytest.raises(UsageError, match="of 'a' on cifar10 name no cells: 'no cell'"):
+        scores.live()
+
+
 def test_published_figures() -> None:
     assert (
         published_correlation("intrain", "table1", "nasbench201", "cifar100", "zico", "kendall_tau") == 0.614

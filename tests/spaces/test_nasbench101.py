@@ -218,6 +218,17 @@ def test_a_malformed_text_names_itself_and_the_rule(case: str) -> None:
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["|conv\n3x3~0|output~1|", "|conv3x3~" + "0" * 5000 + "|output~1|", "|conv3x3" + "~0" * 100_000 + "|"],
+)
+def test_whatever_it_quotes_a_message_is_one_short_line(text: str) -> None:
+    with pytest.raises(MalformedCell) as raised:
+        SPACE.parse(text)
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < 300
+
+
 @given(st.text(alphabet="|~012output conv3x1maxpl", max_size=60))
 def test_any_text_is_a_cell_or_a_value_error(text: str) -> None:
     try:
@@ -267,9 +278,16 @@ def test_pruning_is_the_benchmarks(graph: tuple[list[bool], list[str]]) -> None:
         ([[0, 1], [0, 0]], ["input", "conv3x3", "output"], "a square matrix and as many operations"),
         ([], [], "a square matrix and as many operations"),
         ([[0, 1], [0, 0]], ["conv3x3", "conv3x3"], "its first operation is `input`"),
+        (["01", "00"], ["input", "output"], "entries of its matrix are 0 and 1"),
+        ([[0, float("nan")], [0, 0]], ["input", "output"], "entries of its matrix are 0 and 1"),
+        ([[0, [1]], [0, 0]], ["input", "output"], "entries of its matrix are 0 and 1"),
+        (np.ones((2, 2, 2)), ["input", "output"], "entries of its matrix are 0 and 1"),
+        ([0, 1], ["input", "output"], "a matrix of rows and a list of operations"),
+        (None, None, "a matrix of rows and a list of operations"),
+        ([[0, 1], [0, 0]], ["input", None], "its operations are texts"),
     ],
 )
-def test_no_matrix_of_a_cell(rows: list[list[int]], operations: list[str], rule: str) -> None:
+def test_no_matrix_of_a_cell(rows: Any, operations: Any, rule: str) -> None:
     with pytest.raises(MalformedCell, match=rule):
         from_matrix(rows, operations)
 

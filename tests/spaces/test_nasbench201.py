@@ -115,6 +115,14 @@ def test_wrong_strings(case: str) -> None:
     assert f"'{text}'" in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["|none~0|\n" * 3, "none" * 500, "\x1b[31m" + STATED])
+def test_whatever_it_quotes_a_message_is_one_short_line(text: str) -> None:
+    with pytest.raises(ValueError, match=r"NAS-Bench-201|not of the form") as caught:
+        SPACE.parse(text)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 300
+
+
 @given(st.text(max_size=80))
 def test_any_other_text_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError, match=r"NAS-Bench-201|form"):

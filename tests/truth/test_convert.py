@@ -176,6 +176,12 @@ def test_nats_files_that_are_wrong(nats_folder: Path, tmp_path: Path) -> None:
     dump({"12": results(2, 12)}, path)
     with pytest.raises(UsageError, match="instead of 200"):
         from_nats(nats_folder)
+    empty = results(2, 200)
+    for trial in empty["all_results"].values():
+        trial["eval_acc1es"] = {}
+    dump({"200": {**empty, "dataset_seed": {name: [] for name in PARTS}}}, path)
+    with pytest.raises(UsageError, match="no readable NATS-tss"):
+        from_nats(nats_folder)
     path.unlink()
     with pytest.raises(UsageError, match="no readable NATS-tss"):
         from_nats(nats_folder)

@@ -125,6 +125,38 @@ def test_a_tampered_download_is_refused(
     code, _, err = run("--out", tmp_path / "new", "--tables-only")
     assert code == 2
     assert "other numbers than those pinned" in err
+    assert err.rstrip().endswith("what was downloaded was deleted")
+    assert not (tmp_path / "new" / nasbench201.FILE).exists()
+    assert not (tmp_path / "new" / "downloads").exists()
+
+
+def test_a_wrong_file_that_was_put_there_is_reported_and_kept(
+    run: Run, public: dict[str, Source], tmp_path: Path
+) -> None:
+    put = tmp_path / "new" / "downloads" / public["cifar10_runs"].name
+    put.parent.mkdir(parents=True)
+    put.write_bytes(b"mine")
+    code, _, err = run("--out", tmp_path / "new", "--tables-only")
+    assert (code, err.count("\n")) == (2, 1)
+    assert str(put) in err
+    assert [path.name for path in put.parent.iterdir()] == [put.name]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--nats", "x" * 300], "does not exist"),
+        (["--nasbench101", "x" * 300], "which is no file"),
+        (["--no-such"], "unrecognized arguments: --no-such"),
+        (["--tables-only", "--images-only"], "not allowed with argument"),
+    ],
+)
+def test_wrong_arguments_are_one_line(run: Run, tmp_path: Path, arguments: list[str], said: str) -> None:
+    code, _, err = run("--out", tmp_path / "new", *arguments)
+    assert code == 2
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert said in err
     assert not (tmp_path / "new" / nasbench201.FILE).exists()
 
 

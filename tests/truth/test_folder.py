@@ -39,6 +39,14 @@ def test_a_folder_that_is_asked_for_must_exist(tmp_path: Path, monkeypatch: pyte
         data_folder()
 
 
+def test_what_cannot_be_a_name_is_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="no data folder xxx"):
+        data_folder(Path("x" * 300))
+    monkeypatch.setenv("NASBENCH_EVAL_DATA", "x" * 300)
+    with pytest.raises(UsageError, match="which is no folder"):
+        data_folder()
+
+
 def test_the_output_folder_need_not_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert output_folder() == Path("data")
     monkeypatch.setenv("NASBENCH_EVAL_DATA", str(tmp_path / "named"))

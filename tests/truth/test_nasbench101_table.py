@@ -154,6 +154,14 @@ def test_facts_about_the_cells(table101: pd.DataFrame, name: str) -> None:
     check(table101.assign(**{name: values.astype(np.int32)}))
 
 
+def test_columns_of_other_kinds(table101: pd.DataFrame) -> None:
+    refused(table101.assign(index=[[1, 2]] * len(table101)), "index is shuffled")
+    for name in CELLS:
+        refused(
+            table101.assign(**{name: [[1, 2]] * len(table101)}), f"{name} holds something other than texts"
+        )
+
+
 def test_graphs_and_operations(table101: pd.DataFrame) -> None:
     for name, word in (("adjacency", "0101"), ("ops", "input,conv1x1-bn-relu,conv9x9,output")):
         values = table101[name].tolist()

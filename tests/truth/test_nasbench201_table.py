@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from nasbench_eval.registry import UnknownName
@@ -94,6 +96,23 @@ def test_shuffled_rows(table: pd.DataFrame) -> None:
 def test_foreign_cells(table: pd.DataFrame) -> None:
     table.loc[7, "arch"] = "|conv~0|"
     refused(table, "row 7", "|conv~0|")
+
+
+def test_columns_of_other_kinds(table: pd.DataFrame) -> None:
+    refused(table.assign(arch=[["a", "b"]] * len(table)), "row 0 names the cell \"['a', 'b']\"")
+    refused(table.assign(arch="\n" * 9), r"row 0 names the cell '\n\n")
+    refused(table.assign(index=[[1, 2]] * len(table)), "index is shuffled")
+    refused(table.assign(index=table["index"].astype(float)), "index is shuffled")
+    refused(table.assign(cifar10_val=table["cifar10_val"].astype(np.float16)), "holds float16")
+    refused(table.assign(cifar10_val=table["cifar10_val"] * 1e306), "e+307: no percentages")
+
+
+def test_neither_the_folders_name_nor_what_pandas_wrote_matters(table: pd.DataFrame, tmp_path: Path) -> None:
+    folder = tmp_path / "run=1"
+    folder.mkdir()
+    stored = pa.Table.from_pandas(table).replace_schema_metadata({"pandas": '{"columns": 3}'})
+    pq.write_table(stored, folder / nasbench201.FILE)
+    pd.testing.assert_frame_equal(load(folder), table)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -66,6 +66,20 @@ def test_other_codecs_are_refused() -> None:
         load(io.BytesIO(raw), "a file")
 
 
+def test_a_structured_scalar_that_is_none_is_damage() -> None:
+    # numpy refuses with a RuntimeError what would else be read as pointers.
+    raw = pickle.dumps([np.zeros(1, [("a", "O")])[0]], protocol=2)
+    scalar = np.float64(0).__reduce__()[0]
+
+    class Forged:
+        def __reduce__(self) -> Any:
+            return (scalar, (np.dtype([("a", "O")]), b"12345678"))
+
+    assert load(io.BytesIO(raw), "a file")
+    with pytest.raises(PickleRefused, match="a file is damaged"):
+        load(io.BytesIO(pickle.dumps(Forged(), protocol=2)), "a file")
+
+
 @pytest.mark.parametrize("kept", [0, 1, 20, -1])
 def test_damaged_pickles(kept: int) -> None:
     with pytest.raises(PickleRefused, match="a file is damaged"):

@@ -1,0 +1,135 @@
+"""What the record of a run, `run.json`, says, and the objects it was made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from nasbench_eval import registry
+from nasbench_eval.data.datasets import DataSet
+from nasbench_eval.errors import UsageError, first_line
+from nasbench_eval.options import typed
+from nasbench_eval.proxies.base import Proxy
+from nasbench_eval.spaces.base import SearchSpace
+from nasbench_eval.worker import Job
+
+Record = Mapping[str, Any]
+
+# Options that decide scores or sample, and what held before they existed: a record without them means these.
+LATER = {"sampling": "uniform", "dedupe": "none", "precision": "float32"}
+# What has to be known of a run before anything can be said of its scores.
+_PARTS: dict[str, type] = {
+    "space": dict,
+    "seed": int,
+    "datasets": dict,
+    "proxies": dict,
+    "n": int,
+    "device": str,
+    "versions": dict,
+}
+# What need not be there, but has to be of its kind.
+_OPTIONAL: dict[str, type] = {
+    "rows": dict,
+    "earlier": list,
+    "images": dict,
+    "finished": str,
+    "scores_sha256": str,
+    "sample_seed": int,
+}
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The record of a run.
+
+    Raises:
+        UsageError: if it cannot be read, or lacks what decides the scores.
+    """
+    file = folder / "run.json"
+    try:
+        run = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{file} cannot be read ({first_line(error)})") from error
+    if not isinstance(run, dict):
+        raise UsageError(f"{file} holds no record of a run")
+    if wrong := _malformed(run):
+        raise UsageError(f"{file} does not say, or not as it should: {', '.join(dict.fromkeys(wrong))}")
+    return run
+
+
+def _malformed(run: Record) -> list[str]:
+    """The parts of a record that are not there or not of their kind."""
+    wrong = [key for key, kind in _PARTS.items() if not isinstance(run.get(key), kind)]
+    wrong += [key for key, kind in _OPTIONAL.items() if key in run and not isinstance(run[key], kind)]
+    wrong += ["rows" for rows in within(run, "rows").values() if not isinstance(rows, dict)]
+    for named in ({"space": run.get("space")}, within(run, "datasets"), within(run, "proxies")):
+        wrong += [key for key in named if not isinstance(within(named, key).get("name"), str)]
+    proxies = within(run, "proxies")
+    return wrong + [key for key in proxies if not isinstance(within(proxies, key).get("version"), int)]
+
+
+def within(record: Record, key: str) -> dict[str, Any]:
+    """A part of a record that has names in it; empty if there is none, or something else."""
+    found = record.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def sessions(run: Record) -> Iterator[Record]:
+    """What a record says of the machinery of each session, the last one first."""
+    yield run
+    yield from (session for session in run.get("earlier") or () if isinstance(session, dict))
+
+
+def fingerprint(run: Record) -> str:
+    """Eight hexadecimal digits of what decides the scores; a folder that was given no name ends with them."""
+    identity = {key: run[key] for key in ("space", "seed", "datasets", "proxies")}
+    later = "".join(str(run.get(key, default)).removeprefix(default) for key, default in LATER.items())
+    return hashlib.sha256((json.dumps(identity, sort_keys=True) + later).encode()).hexdigest()[:8]
+
+
+def job_of(run: Record, labels: Collection[str] | None = None) -> Job:
+    """What a run scored, built anew from its record with the classes that are installed here.
+
+    An option that a class has gained since has its default.  Whether the versions of the proxies are still
+    those of the record is for the caller to ask (`proxy.info.version`).
+
+    Args:
+        run: the content of `run.json`.
+        labels: the proxies wanted; None for all of them.
+
+    Raises:
+        UsageError: if a class is not installed, or no longer has an option of the record.
+    """
+    chosen = run["proxies"] if labels is None else {label: run["proxies"][label] for label in labels}
+    return Job(
+        space_of(run),
+        {name: typed(DataSet, info, name) for name, info in run["datasets"].items()},
+        {label: proxy_of(run, label) for label in chosen},
+        run["seed"],
+        precision=run.get("precision", LATER["precision"]),
+    )
+
+
+def space_of(run: Record) -> SearchSpace:
+    """The search space of a record.
+
+    Raises:
+        UsageError: if it is not installed, or no longer has an option of the record.
+    """
+    options = dict(run["space"])
+    name = options.pop("name")
+    space: SearchSpace = typed(registry.find("spaces", name), options, name)
+    return space
+
+
+def proxy_of(run: Record, label: str) -> Proxy:
+    """A proxy of a record with its options.
+
+    Raises:
+        UsageError: if it is not installed, or no longer has an option of the record.
+    """
+    options = {key: value for key, value in run["proxies"][label].items() if key != "version"}
+    proxy: Proxy = typed(registry.find("proxies", options.pop("name")), options, label)
+    return proxy

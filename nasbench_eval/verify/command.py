@@ -1,0 +1,88 @@
+"""What `nasbench-verify` does: checks the folders of runs one after the other and says what came of it."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from nasbench_eval.errors import UsageError
+from nasbench_eval.record import read_record
+from nasbench_eval.registry import UnknownName
+from nasbench_eval.truth.folder import data_folder
+from nasbench_eval.verify.checks import structure
+from nasbench_eval.verify.held import Check, count, read
+from nasbench_eval.verify.rescoring import Settings, rescore
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """Check and print.  Returns 0 if no check failed, else 1.
+
+    Raises:
+        UsageError: before anything is checked, if a folder is no run's or an option will not do.
+    """
+    skip = [label for text in arguments.skip for label in text.split(",") if label]
+    settings = Settings(
+        arguments.cells, arguments.seed, frozenset(skip), arguments.rtol, arguments.near, arguments.data
+    )
+    if arguments.data is not None:
+        data_folder(arguments.data)
+    folders = list(dict.fromkeys(folder for given in arguments.run for folder in _runs(given)))
+    _require_known(skip, folders)
+    totals = Counter[str]()
+    for folder in folders:
+        print(folder, flush=True)
+        for check in checks(folder, settings if arguments.scores else None):
+            totals[check.status] += 1
+            print(f"  {check.status:<4}  {check.name:<10}  {_printable(check.text)}", flush=True)
+    runs = count(len(folders), "run")
+    print(f"{runs}: {totals['ok']} ok, {totals['FAIL']} failed, {totals['skip']} skipped")
+    return 1 if totals["FAIL"] else 0
+
+
+def _printable(text: str) -> str:
+    """A text in printable characters, whatever it quotes of a foreign run."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def checks(folder: Path, settings: Settings | None) -> Iterator[Check]:
+    """All checks of a run's folder; without settings none of its cells is scored again."""
+    try:
+        record = read_record(folder)
+    except UsageError as error:
+        yield Check("FAIL", "record", str(error))
+        return
+    held = read(folder, record)
+    yield from structure(held)
+    if settings is not None:
+        yield from rescore(held, settings)
+
+
+def _runs(folder: Path) -> list[Path]:
+    """The folder itself if it is a run's, else those of the runs in it, of sweeps as well.
+
+    Raises:
+        UsageError: if there are none.
+    """
+    if (folder / "run.json").exists() or any((folder / "scores").glob("*/*/*/part-*.parquet")):
+        return [folder]
+    inside = sorted(
+        file.parent for pattern in ("*/run.json", "*/*/run.json") for file in folder.glob(pattern)
+    )
+    if not inside:
+        raise UsageError(f"{folder} is no run's folder: there is no run.json in it")
+    return inside
+
+
+def _require_known(labels: Sequence[str], folders: Sequence[Path]) -> None:
+    """Raises UnknownName if none of the runs has a proxy of that label."""
+    known: set[str] = set()
+    for folder in folders if labels else ():
+        try:
+            known.update(read_record(folder)["proxies"])
+        except UsageError:  # told by the checks
+            return
+    for label in labels:
+        if label not in known:
+            raise UnknownName("proxy of these runs", label, known)

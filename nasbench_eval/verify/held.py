@@ -1,0 +1,161 @@
+"""What a run's folder holds: its record, the objects it names, and every shard that can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+
+from nasbench_eval import shards
+from nasbench_eval.errors import UsageError
+from nasbench_eval.proxies.base import Proxy
+from nasbench_eval.record import Record, job_of, proxy_of
+from nasbench_eval.worker import Job, Task
+
+# Of many items of the same kind so many are named.
+SHOWN = 3
+
+
+class Check(NamedTuple):
+    """What came of a check; `skip` where nothing can be told here."""
+
+    status: Literal["ok", "FAIL", "skip"]
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Partition:
+    """The scores of a proxy on a data set, as they lie on the disk.
+
+    Attributes:
+        task: data set and label.
+        rows: the rows of all shards that can be read, in the shards' order.
+        problems: what is wrong with the shards.
+        records: what each shard says of the run that began it, by the file's name.
+    """
+
+    task: Task
+    rows: pd.DataFrame
+    problems: tuple[str, ...]
+    records: Mapping[str, Record]
+
+    def __str__(self) -> str:
+        return f"{self.task.label} on {self.task.dataset}"
+
+
+@dataclass(frozen=True)
+class Held:
+    """A run's folder.
+
+    Attributes:
+        folder: the folder.
+        record: its `run.json`.
+        job: what the run scored, as far as it can be built here; None if the space or a data set cannot.
+        unfit: why the scores of a proxy cannot be computed here, by label.
+        partitions: the scores.
+    """
+
+    folder: Path
+    record: Record
+    job: Job | None
+    unfit: Mapping[str, str]
+    partitions: Sequence[Partition]
+
+
+def read(folder: Path, record: Record) -> Held:
+    """Read a run's folder; what is wrong with it is for the checks to say."""
+    unfit: dict[str, str] = {}
+    proxies: dict[str, Proxy] = {}
+    for label, recorded in record["proxies"].items():
+        try:
+            proxy = proxy_of(record, label)
+            proxy.passes()  # which may refuse a combination of options
+        except (UsageError, ValueError) as error:
+            unfit[label] = str(error)
+            continue
+        if proxy.info.version == recorded["version"]:
+            proxies[label] = proxy
+        else:
+            unfit[label] = (
+                f"version {recorded['version']} in the run, {proxy.info.version} here: other scores"
+            )
+    try:
+        job = replace(job_of(record, ()), proxies=proxies)
+    except UsageError as error:
+        job, unfit = None, dict.fromkeys(record["proxies"], str(error))
+    partitions = []
+    for place in sorted((folder / "scores").glob("space=*/dataset=*/proxy=*")):
+        space, dataset, label = (part.partition("=")[2] for part in place.parts[-3:])
+        columns = proxies[label].info.columns if label in proxies else None
+        if space == record["space"]["name"] and shards.parts(place):
+            partitions.append(_partition(place, Task(dataset, label), columns))
+    return Held(folder, record, job, unfit, partitions)
+
+
+def _partition(place: Path, task: Task, columns: Collection[str] | None) -> Partition:
+    """A partition's shards; `columns` are the proxy's own, None if nobody knows them here."""
+    tables, problems, records = [], [], {}
+    for file in shards.parts(place):
+        try:
+            table = shards.read(file)
+        except UsageError as error:
+            problems.append(str(error))
+            continue
+        records[file.name] = shards.record_of(table)
+        if columns is not None and (wrong := _wrong_columns(table.column_names, columns)):
+            problems.append(f"{file} {wrong}")
+        else:
+            tables.append(table)
+    every = pa.concat_tables(tables, promote_options="default") if tables else shards.schema(()).empty_table()
+    return Partition(task, every.to_pandas(), tuple(problems), records)
+
+
+def _wrong_columns(found: Sequence[str], columns: Collection[str]) -> str:
+    """What is wrong with a shard's columns for components; `shards.read` has seen to the others."""
+    own = set(found) - set(shards.schema(()).names)
+    if lacking := sorted(set(columns) - own):
+        return f"has no column {', '.join(lacking)}"
+    unknown = sorted(own - set(columns))
+    return f"has an unknown column {', '.join(unknown)}" if unknown else ""
+
+
+def scored_cells(rows: pd.DataFrame) -> list[int]:
+    """Which architecture was scored for each row: its own, or the one it was copied from."""
+    if "copied_from" not in rows:
+        return [int(i) for i in rows["index"]]
+    return [int(i) for i in rows["copied_from"].fillna(rows["index"])]
+
+
+def verdict(name: str, problems: Sequence[str], good: str) -> Check:
+    """A check that fails if there are problems, of which the first few are told."""
+    if not problems:
+        return Check("ok", name, good)
+    return Check("FAIL", name, some(problems, "; "))
+
+
+def some(items: Sequence[object], separator: str = ", ") -> str:
+    """The first few items, and how many more there are."""
+    told = [str(item) for item in items[:SHOWN]]
+    more = len(items) - SHOWN
+    return separator.join([*told, *([f"and {more:,} more"] if more > 0 else [])])
+
+
+def ranges(numbers: Collection[int]) -> str:
+    """Whole numbers as compact ranges, `3, 5-9`, the first few of them."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return some([str(first) if first == last else f"{first}-{last}" for first, last in runs])
+
+
+def count(number: int, what: str, several: str | None = None) -> str:
+    """`1 cell`, `2,000 cells`."""
+    return f"{number:,} {what if number == 1 else several or what + 's'}"
