@@ -7,11 +7,12 @@ process imports this module once more, to which Hydra means nothing.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
 from nasbench_eval import __version__
-from nasbench_eval.errors import guard
+from nasbench_eval.errors import UsageError, guard
 from nasbench_eval.paths import config_folder
 
 if TYPE_CHECKING:
@@ -37,7 +38,15 @@ def _score() -> int:
     if line.overrides or not line.shows:  # else our own defaults are shown: there is nothing to check
         _check(overrides.jobs(line), images=not line.shows)
     sys.argv[1:] = line.for_hydra()
-    hydra.main(config_path=str(config_folder()), config_name="config", version_base="1.3")(_job)()
+    os.environ.setdefault(
+        "HYDRA_FULL_ERROR", "1"
+    )  # else Hydra prints stack traces and ends the process itself
+    try:
+        hydra.main(config_path=str(config_folder()), config_name="config", version_base="1.3")(_job)()
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise UsageError(f"cannot write {error.filename}: {error.strerror}") from error  # a sweep's folder
     return 0
 
 

@@ -175,7 +175,9 @@ def _check_number(overrides: Sequence[Override]) -> None:
             runs *= max(len(value.list), 1)
         elif isinstance(value, RangeSweep):
             steps = ((value.stop or 0) - (value.start or 0)) / value.step if value.step else math.inf
-            runs *= abs(steps)
+            if steps <= 0:
+                raise UsageError(f"{shown(override.input_line)} names no value: it ends before it begins")
+            runs *= steps
         if not runs <= _MOST_RUNS:
             raise UsageError(f"{shown(override.input_line)} names more than {_MOST_RUNS} runs; name fewer")
 

@@ -165,6 +165,8 @@ WRONG = [
     ("-m seed=range(0,1000000000)", "'seed=range(0,1000000000)' names more than 10000 runs"),
     ("-m seed=range(0,999) sample_seed=range(0,999)", "names more than 10000 runs"),
     ("-m seed=range(0,3,0)", "names more than 10000 runs"),
+    ("-m seed=range(3,0)", "'seed=range(3,0)' names no value"),
+    ("-m seed=0,1 proxy=params results=/proc/no/such", "cannot write /proc/no"),
     ("--co x", "--co could match"),
     ("experiment=null", "must be a string or a list"),
     (f"data={'x' * 300} sampling=stratified", "no data folder"),
