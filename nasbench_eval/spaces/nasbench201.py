@@ -220,7 +220,7 @@ def _operation(name: str, channels: int, rectified: dict[int, Tensor]) -> nn.Mod
 
 
 def _computed(cell: Cell) -> dict[tuple[int, int], str]:
-    """The operations that are computed: those that lead to the output or to a layer, and all layers.
+    """The operations that are computed: all layers, and what leads from edge to edge to one or to the output.
 
     `none` adds zero, and what a skip or a pooling brings to a node that nobody reads changes nothing; the
     layers that lead nowhere are there to be observed.
@@ -235,7 +235,7 @@ def _computed(cell: Cell) -> dict[tuple[int, int], str]:
 
 
 class _CellBlock(nn.Module):
-    """One cell."""
+    """One cell.  An edge that is not computed has no module; a node without edges is zero."""
 
     def __init__(self, cell: Cell, channels: int) -> None:
         super().__init__()
