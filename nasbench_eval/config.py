@@ -22,6 +22,7 @@ from nasbench_eval.passes.spec import IN_HALF
 from nasbench_eval.proxies.base import Proxy
 from nasbench_eval.record import LATER, fingerprint
 from nasbench_eval.spaces.base import SearchSpace
+from nasbench_eval.split import Split, split_of
 from nasbench_eval.truth.folder import data_folder
 from nasbench_eval.worker import Job
 
@@ -36,19 +37,27 @@ class Run:
 
     Attributes:
         job: what to score.
-        indices: which architectures, by the benchmark's index.
+        indices: which architectures, by the benchmark's index; of a shard, its own.
+        sampled: how many were drawn, for all shards together.
+        split: which shard this is; None for a run in one piece.
         options: how and where.
         device: where the passes run.
-        workers: processes, no more than there are architectures.
-        folder: where the results go.
+        workers: processes, no more than there are architectures; 0 to score in this one.
+        whole: folder of the run; a shard's results go to a folder inside it.
     """
 
     job: Job
     indices: tuple[int, ...]
+    sampled: int
+    split: Split | None
     options: RunOptions
     device: torch.device
     workers: int
-    folder: Path
+    whole: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.whole if self.split is None else self.split.folder(self.whole)
 
     def identity(self) -> dict[str, Any]:
         """What decides the scores and the sample, as plain data."""
@@ -78,11 +87,13 @@ def resolve(config: DictConfig) -> Run:
     job = Job(space, datasets, proxies, options.seed, precision=options.precision)
     device = _device(options.device)
     _check_precision(job, device)
-    indices = _indices(options, job, device)
-    wished = options.workers or _workers(device)
-    workers = min(wished, len(indices))  # another would start for nothing, and a single one needs no start
+    split = split_of(options.shard, options.shards)
+    sample = _indices(options, job, device)
+    indices = sample if split is None else split.take(sample)
+    wished = _workers(device) if options.workers is None else options.workers
+    workers = min(wished, len(indices))  # another would start for nothing
     name = _run_name(job, options) if options.run in (None, "") else _safe(str(options.run))
-    return Run(job, indices, options, device, workers, options.results / name)
+    return Run(job, indices, len(sample), split, options, device, workers, options.results / name)
 
 
 def _items(group: str, node: Any) -> dict[str, dict[str, Any]]:

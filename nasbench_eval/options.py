@@ -34,9 +34,14 @@ class RunOptions:
     dedupe: Literal["none", "isomorphic"]
     precision: Literal["float32", "tf32", "bf16"]
     indices: tuple[int, ...] | None
+    shard: int | str | None
+    shards: Annotated[int, Field(ge=1)] | None
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     device: Literal["auto", "cpu", "cuda"]
-    workers: Annotated[int, Field(ge=1)] | None
+    workers: Annotated[int, Field(ge=0)] | None
+    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
+    save_every: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    retry_failed: bool
     data: Path | None
     missing_images: Literal["refuse", "skip"]
     reuse: Literal["none", "results"]

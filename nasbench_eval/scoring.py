@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -35,8 +36,20 @@ def check(configs: Sequence[DictConfig], *, images: bool) -> None:
         UsageError: naming what is wrong.
     """
     runs = [resolve(config) for config in configs]
+    _check_shards(runs)
     if images and len(runs) > 1:  # a single one reads them at once anyway
         _check_images([_without_absent_images(run) for run in runs])
+
+
+def _check_shards(runs: Sequence[Run]) -> None:
+    """Refuse a sweep that would score other things than shards into the folder of one shard."""
+    folders = Counter(run.folder for run in runs if run.split is not None)
+    for folder, times in folders.items():
+        if times > 1:
+            raise UsageError(
+                f"{times} runs of this sweep would go into {folder}; leave run= out, so that each "
+                "configuration has a folder of its own"
+            )
 
 
 def _check_images(runs: list[Run]) -> None:
@@ -82,11 +95,11 @@ def _images_folder(run: Run) -> Path | None:
 
 
 def _named(config: DictConfig) -> Run:
-    """The run; those of a sweep that is given a name share a folder of that name."""
+    """The run; those of a sweep that is given a name share a folder of that name, unless they are shards."""
     run = resolve(config)
-    if HydraConfig.get().mode == RunMode.MULTIRUN and config.run is not None:
+    if HydraConfig.get().mode == RunMode.MULTIRUN and config.run is not None and run.split is None:
         unnamed = resolve(OmegaConf.merge(config, {"run": None}))  # type: ignore[arg-type]
-        run = replace(run, folder=run.folder / unnamed.folder.name)
+        run = replace(run, whole=run.whole / unnamed.whole.name)
     return run
 
 
@@ -133,7 +146,8 @@ def _record(run: Run) -> dict[str, Any]:
     ]
     return {
         "command": shlex.join(["nasbench-score", *given]),
-        "n": len(run.indices),
+        "n": run.sampled,
+        "shard": None if run.split is None else str(run.split),
         "sample": "given" if run.options.indices else run.options.n,
         "sample_seed": run.options.sample_seed,
         "workers": run.workers,
