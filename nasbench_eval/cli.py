@@ -51,10 +51,11 @@ def _score() -> int:
 
 
 def _check(configs: list[DictConfig], *, images: bool) -> None:
-    from nasbench_eval import options
+    from nasbench_eval import options, processes
 
-    for config in configs:
-        options.options_of(config)
+    workers = [options.options_of(config).workers for config in configs]
+    if images and any(number != 0 for number in workers):
+        processes.prepare()  # imports PyTorch beside this process
     from nasbench_eval import scoring  # only now: it brings PyTorch, which no option of the run needs
 
     scoring.check(configs, images=images)

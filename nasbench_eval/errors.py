@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import atexit
 import gc
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -24,6 +26,10 @@ class UsageError(ValueError):
         line = " ".join(part.strip() for part in message.splitlines())
         printable = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
         super().__init__(_shortened("".join(printable), _LONGEST))
+
+
+class Terminated(BaseException):
+    """The process was asked to end, as schedulers ask with SIGTERM."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -54,11 +60,16 @@ def guard(main: Callable[[], int], interrupted: str = "the same command continue
 
     Args:
         main: the body; returns its exit code.
-        interrupted: what Ctrl-C means for the work done so far; its exit code is 130.
+        interrupted: what an interruption means for the work done so far.
+
+    Returns:
+        The body's exit code; 2 for a request that cannot be met, 130 after Ctrl-C, 143 after SIGTERM.
     """
     # Python ends with a search for garbage, which takes most of a second among the objects of PyTorch and
     # SciPy, and frees nothing that the end of the process does not.
     atexit.register(gc.freeze)
+    main_thread = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, _terminate) if main_thread else None
     try:
         return main()
     except UsageError as error:
@@ -66,4 +77,15 @@ def guard(main: Callable[[], int], interrupted: str = "the same command continue
         return 2
     except KeyboardInterrupt:
         print(f"\ninterrupted; {interrupted}", file=sys.stderr)
-        return 130
+        return 128 + signal.SIGINT
+    except Terminated:
+        print(f"terminated; {interrupted}", file=sys.stderr)
+        return 128 + signal.SIGTERM
+    finally:
+        if main_thread:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: rows are being written
+    raise Terminated

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ Record = Mapping[str, Any]
 
 # Options that decide scores or sample, and what held before they existed: a record without them means these.
 LATER = {"sampling": "uniform", "dedupe": "none", "precision": "float32"}
+# What a record says of the sample, which the shards of a run have to agree about.
+SAMPLE = ("n", "sample", "sample_seed")
+# What a record says of the machinery of its last session.
+MACHINERY = ("versions", "commit", "device", "device_name", "processor", "sources", "images")
 # What has to be known of a run before anything can be said of its scores.
 _PARTS: dict[str, type] = {
     "space": dict,
@@ -133,3 +138,90 @@ def proxy_of(run: Record, label: str) -> Proxy:
     options = {key: value for key, value in run["proxies"][label].items() if key != "version"}
     proxy: Proxy = typed(registry.find("proxies", options.pop("name")), options, label)
     return proxy
+
+
+class DamagedRecord(UsageError):
+    """A `run.json` that cannot be read, or is missing where there are scores."""
+
+
+def known_record(folder: Path) -> dict[str, Any]:
+    """What a folder's record says of what it holds, for a run that adds to it; empty if it holds nothing.
+
+    Raises:
+        DamagedRecord: if there is no telling.
+    """
+    file = folder / "run.json"
+    try:
+        known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if any((folder / "scores").glob("*/*/*/part-*.parquet")):
+            raise DamagedRecord(f"{folder} holds scores, but no run.json says of what") from None
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise DamagedRecord(f"{file} is damaged ({first_line(error)})") from error
+    if not is_record(known):
+        raise DamagedRecord(f"{file} is no record of a run")
+    return known
+
+
+def is_record(known: Any) -> bool:
+    """Whether what stands in a run.json has the parts that are read here, each of its kind."""
+    if not isinstance(known, dict):
+        return False
+    named, before = [known.get(key, {}) for key in ("datasets", "proxies")], known.get("earlier", [])
+    if not (all(isinstance(part, dict) for part in named) and isinstance(before, list)):
+        return False
+    return all(isinstance(item, dict) for item in (*before, *(i for part in named for i in part.values())))
+
+
+def earlier(known: Mapping[str, Any], record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The machinery of earlier sessions, where it was not that of this one."""
+    before = {key: known[key] for key in MACHINERY if key in known}
+    now = {key: record[key] for key in MACHINERY if key in record}
+    so_far: list[dict[str, Any]] = known.get("earlier", [])
+    return so_far if before in ({}, now) or before in so_far else [*so_far, before]
+
+
+def joined(folder: Path, known: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[str, Any]:
+    """The identity with the folder's own data sets and proxies added; refuses a contradiction."""
+    both = dict(identity)
+    if known:
+        known = {**LATER, **known}
+    for key, value in identity.items():
+        if key not in known:
+            continue
+        if key in ("datasets", "proxies"):
+            for name in value.keys() & known[key].keys():
+                old = known[key][name] if key == "datasets" else completed(known[key][name], value[name])
+                _agree(folder, name, old, value[name])
+            both[key] = {**known[key], **value}
+        else:
+            _agree(folder, key, known[key], value)
+    return both
+
+
+def completed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a proxy as recorded, with those that it did not have then at their defaults.
+
+    At its default a new option leaves scores as they were, or else the proxy's version is another.
+    """
+    missing = new.keys() - old.keys()
+    if not missing or old.get("name") != new.get("name"):
+        return dict(old)
+    try:
+        defaults = json.loads(json.dumps(asdict(registry.find("proxies", str(new["name"]))())))
+    except (UsageError, TypeError):  # another package's proxy, absent or with options that have no default
+        return dict(old)
+    return {**old, **{option: defaults[option] for option in missing if option in defaults}}
+
+
+def _agree(folder: Path, what: str, old: Any, new: Any) -> None:
+    if old == new:
+        return
+    old, new = (value if isinstance(value, dict) else {what: value} for value in (old, new))
+    changed = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
+    old, new = (", ".join(f"{k}={d.get(k)}" for k in changed) for d in (old, new))
+    raise UsageError(
+        f"{folder} holds scores of another configuration: {what} was made with {old}, now {new}; "
+        "choose another folder with run=NAME, or delete this one"
+    )

@@ -17,7 +17,7 @@ from typing import Any
 
 from nasbench_eval import shards
 from nasbench_eval.errors import UsageError
-from nasbench_eval.store import completed
+from nasbench_eval.record import completed
 from nasbench_eval.wanted import Wanted
 from nasbench_eval.worker import Job, Row, Task
 

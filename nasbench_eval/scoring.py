@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -21,6 +20,7 @@ from nasbench_eval import provenance
 from nasbench_eval.config import Run, resolve
 from nasbench_eval.data.images import images_path, load_images
 from nasbench_eval.errors import UsageError
+from nasbench_eval.progress import Progress
 from nasbench_eval.reuse import Taken, take_over
 from nasbench_eval.runner import Scorer, run_job
 from nasbench_eval.store import Store
@@ -109,26 +109,45 @@ def execute(config: DictConfig) -> int:
     run = _without_absent_images(_named(config))
     scorer = Scorer(run.job, _images_folder(run), run.device, run.folder / ".training")
     scorer.check_inputs()
-    with closing(Store(run.folder, run.job.space.name, run.identity(), _record(run))) as store:
+    store = Store(
+        run.folder,
+        run.job.space.name,
+        run.identity(),
+        _record(run),
+        whole=run.whole if run.split else None,
+        save_every=run.options.save_every,
+    )
+    with Progress(run.folder) as progress, closing(store):
         stands_in = run.stands_in()
-        _say(_headline(run, len(set(stands_in.values()))))
-        skipped = [label for label in run.job.proxies if run.job.reads_images(label)]
-        for dataset in sorted(run.job.imageless if skipped else ()):
-            _say(f"no images of {dataset}: left out there are {', '.join(skipped)}")
-        wanted = Wanted(run.job, stands_in, store)
-        if run.options.reuse == "results":
-            _say_taken(take_over(wanted, run.options.results))
-        counts = run_job(scorer, wanted, workers=run.workers)
+        progress.say(_headline(run, len(set(stands_in.values()))))
+        for line in store.mended:
+            progress.warn(line)
+        for line in _left_out(run):
+            progress.say(line)
+        wanted = Wanted(run.job, stands_in, store, retry_failed=run.options.retry_failed)
+        if run.options.reuse == "results" and not run.options.retry_failed:
+            for line in _told(take_over(wanted, run.options.results)):
+                progress.say(line)
+        run_job(scorer, wanted, progress, workers=run.workers, timeout=run.options.timeout)
         _remove_if_empty(run.folder / ".training")
         finished = datetime.now(timezone.utc).isoformat(timespec="seconds")
         store.finish({"finished": finished, "seconds_last_session": round(time.perf_counter() - started, 1)})
-    scored = f"{_count(counts['cells'], 'cell')} scored now" if counts["cells"] else "nothing left to score"
-    if counts["rows"]:
-        scored += f"; {counts['failed']} of {_count(counts['rows'], 'score')} not finite or failed"
-    if wanted.copied:
-        scored += f"; {_count(wanted.copied, 'score')} copied from an isomorphic cell"
-    _say(f"{scored}; next: nasbench-report {run.folder}")
+        progress.say(_outcome(run, wanted, progress))
     return 0
+
+
+def _outcome(run: Run, wanted: Wanted, progress: Progress) -> str:
+    """What came of the command, and what to do next."""
+    cells, rows = len(progress.cells), progress.rows
+    said = f"{_count(cells, 'cell')} scored now" if cells else "nothing left to score"
+    if rows:
+        said += f"; {progress.failed} of {_count(rows.total(), 'score')} not finite or failed"
+    if wanted.copied:
+        said += f"; {_count(wanted.copied, 'score')} copied from an isomorphic cell"
+    if again := rows["oom"] + rows["error"]:
+        said += f" ({again} to be scored again with retry_failed=true; reasons in {run.folder / 'run.log'})"
+    after = f"nasbench-report {run.folder}" if run.split is None else f"nasbench-merge {run.whole}"
+    return f"{said}; next: {after}"
 
 
 def _remove_if_empty(folder: Path) -> None:
@@ -166,13 +185,19 @@ def _image_digests(run: Run) -> dict[str, str]:
     return {} if folder is None else {d: provenance.file_digest(images_path(folder, d)) for d in datasets}
 
 
-def _say_taken(taken: Taken) -> None:
-    for line in taken.passed_over:
-        _say(f"passed over: {line}")
+def _left_out(run: Run) -> list[str]:
+    """What is not scored because images are absent, a line each."""
+    skipped = ", ".join(label for label in run.job.proxies if run.job.reads_images(label))
+    absent = sorted(run.job.imageless) if skipped else ()
+    return [f"no images of {dataset}: left out there are {skipped}" for dataset in absent]
+
+
+def _told(taken: Taken) -> Iterator[str]:
+    yield from (f"passed over: {line}" for line in taken.passed_over)
     if taken.rows:
         several = len(taken.rows) > 1
         runs = ", ".join(f"{name} ({number})" if several else name for name, number in taken.rows.items())
-        _say(f"{_count(taken.rows.total(), 'score')} taken over from {runs}; reuse=none computes them anew")
+        yield f"{_count(taken.rows.total(), 'score')} taken over from {runs}; reuse=none computes them anew"
 
 
 def _headline(run: Run, classes: int) -> str:
@@ -181,6 +206,8 @@ def _headline(run: Run, classes: int) -> str:
     cells, size = _count(len(run.indices), "cell"), len(run.job.space)
     if run.options.n == "auto" and len(run.indices) < size:
         cells = f"a random sample of {cells} (no GPU; n=all scores all {size:,})"
+    if run.split is not None:
+        cells += f", shard {run.split} of {run.sampled:,}"
     if run.options.dedupe == "isomorphic":
         cells += f" in {classes} {'class' if classes == 1 else 'classes'} of isomorphic ones"
     return (
@@ -191,7 +218,3 @@ def _headline(run: Run, classes: int) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)

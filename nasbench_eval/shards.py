@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nasbench_eval.errors import UsageError, first_line
-from nasbench_eval.files import write_whole
+from nasbench_eval.files import set_aside, write_whole
 from nasbench_eval.worker import Row
 
 _METADATA = b"nasbench_eval"
@@ -38,8 +38,9 @@ _FIXED = {name for name, _ in _FIRST + _LAST} | MARKS.keys()
 _KINDS = dict(_FIRST + _LAST) | MARKS
 # Columns without which nothing can be made of a row.
 _WHOLE = ("index", "arch", "status", "seconds")
+_MERGED = ".merged.parquet"
 _PART = re.compile(r"part-([0-9]+)\.parquet")
-_AGAIN = "delete it to have its cells scored again"
+_AGAIN = "the command that made the run sets it aside and scores its cells again"
 # What may come out otherwise next time: memory was short, or something broke.  A NaN stays one.
 _FAILED = ("oom", "error")
 
@@ -62,7 +63,7 @@ def read(file: Path, columns: Collection[str] | None = None) -> pa.Table:
         UsageError: if it cannot be read, or the columns are not those of scores.
     """
     try:
-        with pq.ParquetFile(file) as shard:
+        with pq.ParquetFile(file, page_checksum_verification=True) as shard:
             fault = _fault(shard.schema_arrow, columns)
             known = shard.schema_arrow.names
             table = shard.read(None if columns is None else [name for name in columns if name in known])
@@ -117,14 +118,41 @@ def write(file: Path, rows: Sequence[Row], run: Mapping[str, Any]) -> None:
     write_whole(file, _parquet(table))
 
 
-def done(partition: Path) -> set[int]:
-    """Indices of the architectures whose row is on disk and no `oom` or `error`.
+def indices(partition: Path) -> set[int]:
+    """Indices of the architectures that have a row, be it that of a failure.
 
     Raises:
         UsageError: if a shard is damaged.
     """
-    tables = (read(f, ["index", "status"]) for f in parts(partition))
-    return {i for t in tables for i in t.filter(pc.invert(_failed(t)))["index"].to_pylist()}
+    return {i for file in parts(partition) for i in read(file, ["index"])["index"].to_pylist()}
+
+
+def failed(partition: Path) -> set[int]:
+    """Indices of the architectures whose row is an `oom` or an `error`.
+
+    Raises:
+        UsageError: if a shard is damaged.
+    """
+    tables = (read(file, ["index", "status"]) for file in parts(partition))
+    return {i for table in tables for i in table.filter(_failed(table))["index"].to_pylist()}
+
+
+def set_damaged_aside(partition: Path) -> dict[Path, Path]:
+    """Rename the shards that cannot be read; their rows count as never written.
+
+    Returns:
+        The new paths by the old ones.
+
+    Raises:
+        UsageError: if one cannot be renamed.
+    """
+    found = {}
+    for file in [*partition.glob(_MERGED), *parts(partition)]:
+        try:
+            read(file)
+        except UsageError:
+            found[file] = set_aside(file)
+    return found
 
 
 def scores_of(partition: Path, cells: Iterable[int]) -> list[Row]:
@@ -184,13 +212,13 @@ def compact(partition: Path) -> None:
     # Columns that older shards lack are null there.
     merged = pa.concat_tables([read(f) for f in shards], promote_options="default").sort_by("index")
     metadata = {**merged.schema.metadata, _REPLACES: json.dumps([f.name for f in shards]).encode()}
-    write_whole(partition / ".merged.parquet", _parquet(merged.replace_schema_metadata(metadata)))
+    write_whole(partition / _MERGED, _parquet(merged.replace_schema_metadata(metadata)))
     finish_compaction(partition)
 
 
 def finish_compaction(partition: Path) -> None:
     """Swap a complete merged shard in for those it replaces; also after a crash half-way through."""
-    merged = partition / ".merged.parquet"
+    merged = partition / _MERGED
     if not merged.exists():
         return
     replaced = _replaced(merged)
@@ -230,7 +258,7 @@ def _failed(table: pa.Table) -> Any:
 
 def _parquet(table: pa.Table) -> bytes:
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
     return buffer.getvalue()
 
 

@@ -6,27 +6,28 @@ part of the run, and readers pass them over.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pandas as pd
 
-from nasbench_eval import registry, shards
-from nasbench_eval.errors import UsageError, first_line
-from nasbench_eval.files import write_whole
-from nasbench_eval.record import LATER
+from nasbench_eval import shards
+from nasbench_eval.errors import UsageError
+from nasbench_eval.files import set_aside, write_whole
+from nasbench_eval.lock import lock, require_same
+from nasbench_eval.record import SAMPLE, DamagedRecord, earlier, is_record, joined, known_record
+from nasbench_eval.split import shard_folders
 from nasbench_eval.worker import Row, Task
 
-# What run.json says of a finished run, and what it says of the machinery of its last session.
+# What run.json says of a finished run.
 _OUTCOME = ("finished", "seconds_last_session", "scores_sha256", "cells", "rows", "copied", "reused")
-MACHINERY = ("versions", "commit", "device", "device_name", "processor", "sources", "images")
 
 
 @dataclass
@@ -47,27 +48,42 @@ class Store:
             "proxies": {label: …}}`, and how cells are chosen.  A folder may gain data sets and proxies; it
             never mixes two readings.
         record: anything else `run.json` should hold.
+        whole: the folder of the run that this one is a shard of; what it holds already counts as held.
+        save_every: seconds of work that a crash may cost.
+
+    Attributes:
+        mended: what was damaged and is set aside, a line each.
 
     Raises:
-        UsageError: if another process writes to the folder, it holds scores of another configuration or
-            damaged files, or it cannot be written to.
+        UsageError: if another process writes to the folder, it holds scores of another configuration, or it
+            cannot be written to.
     """
 
     def __init__(
-        self, folder: Path, space: str, identity: Mapping[str, Any], record: Mapping[str, Any]
+        self,
+        folder: Path,
+        space: str,
+        identity: Mapping[str, Any],
+        record: Mapping[str, Any],
+        *,
+        whole: Path | None = None,
+        save_every: float = 30.0,
     ) -> None:
         self.folder, self.scores = folder, folder / "scores" / f"space={space}"
         self.run_file = folder / "run.json"
-        self._lock = _lock(folder)
+        self.save_every = save_every
+        self.mended: list[str] = []
+        self._whole = None if whole is None else whole / "scores" / f"space={space}"
+        self._lock = lock(folder)
         try:
-            known = self._with_scores(_read_run(folder, self.run_file))
-            identity = _joined(folder, known, json.loads(json.dumps(identity)))
+            self._clear_up()
+            known = self._with_scores(self._read_run())
+            identity = json.loads(json.dumps(identity))
+            if whole is not None:
+                _agree_with_others(folder, whole, identity, record)
+            identity = joined(folder, known, identity)
             known = {key: value for key, value in known.items() if key not in _OUTCOME}
-            self.run = {**known, **record, **identity, "earlier": _earlier(known, record)}
-            for partition in self.scores.glob("*/*"):
-                shards.finish_compaction(partition)
-                for leftover in partition.glob(".*.tmp"):
-                    leftover.unlink()
+            self.run = {**known, **record, **identity, "earlier": earlier(known, record)}
             self._write_run()
         except BaseException:
             self._lock.close()
@@ -75,15 +91,55 @@ class Store:
         self._held: dict[Task, _Shard] = {}
         self._opened = self._flushed = time.monotonic()
 
+    def _clear_up(self) -> None:
+        """Finish or remove what a crash left, and set aside what cannot be read."""
+        for partition in sorted(self.scores.glob("*/*")):
+            for leftover in partition.glob(".*.tmp"):
+                leftover.unlink()
+            for file, aside in shards.set_damaged_aside(partition).items():
+                self.mended.append(
+                    f"{file} is damaged: set aside as {aside.name}, its cells are scored again"
+                )
+            shards.finish_compaction(partition)
+
+    def _read_run(self) -> dict[str, Any]:
+        """The record in the folder; a damaged one is made good from the shards, which bear it as well."""
+        try:
+            return known_record(self.folder)
+        except DamagedRecord as error:
+            records = [shards.record_of(shards.read(file, ["index"])) for file in self._by_age()]
+            known = next((record for record in records if record and is_record(record)), None)
+            if known is None and records:
+                raise
+            how = "begun anew"
+            if self.run_file.exists():
+                how = f"set aside as {set_aside(self.run_file).name} and {how}"
+            if known:
+                how = how.replace("begun anew", "made good from the shards of scores")
+            self.mended.append(f"{error}: {how}")
+            return known or {}
+
+    def _by_age(self) -> list[Path]:
+        """All shards, the youngest first."""
+        found = [file for partition in self.scores.glob("*/*") for file in shards.parts(partition)]
+        return sorted(found, key=lambda file: file.stat().st_mtime_ns, reverse=True)
+
     def _with_scores(self, known: dict[str, Any]) -> dict[str, Any]:
         """What is known but for proxies whose scores were deleted: they may come back with other options."""
         kept = {p.name.partition("=")[2] for p in self.scores.glob("*/proxy=*") if shards.parts(p)}
         proxies = {label: options for label, options in known.get("proxies", {}).items() if label in kept}
         return {**known, "proxies": proxies} if known else known
 
-    def done(self, task: Task) -> set[int]:
-        """Indices of the architectures whose row is on disk and no `oom` or `error`."""
-        return shards.done(self._partition(task))
+    def indices(self, task: Task) -> set[int]:
+        """Indices of the architectures that have a row, be it that of a failure."""
+        held = shards.indices(self._partition(task))
+        if self._whole is not None:
+            held |= shards.indices(self._partition(task, self._whole))
+        return held
+
+    def failed(self, task: Task) -> set[int]:
+        """Indices of the architectures whose row on disk is an `oom` or an `error`."""
+        return shards.failed(self._partition(task))
 
     def scores_of(self, task: Task, cells: Iterable[int]) -> list[Row]:
         """A row for each of these architectures whose scores the folder has (see `shards.scores_of`)."""
@@ -100,14 +156,14 @@ class Store:
         shards.drop_failed(self._partition(task), indices)
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Take rows; they reach the disk when 30 s or 2 % of the run's time (the longer) are at risk."""
+        """Take rows; they reach the disk before `save_every` or 2 % of the run's time, if longer, is lost."""
         for row in rows:
             task = Task(row["dataset"], row["label"])
             if task not in self._held:
                 self._held[task] = _Shard(shards.next_part(self._partition(task)))
             self._held[task].rows.append(row)
         now = time.monotonic()
-        if now - self._flushed > max(30.0, 0.02 * (now - self._opened)):
+        if now - self._flushed > max(self.save_every, 0.02 * (now - self._opened)):
             self.flush()
 
     def flush(self) -> None:
@@ -116,6 +172,8 @@ class Store:
         Raises:
             UsageError: if it cannot be written; what is not on disk stays held.
         """
+        if self._held:
+            require_same(self._lock, self.folder)
         for task, shard in list(self._held.items()):
             shards.write(shard.path, shard.rows, self.run)
             del self._held[task]
@@ -156,11 +214,28 @@ class Store:
                 cells = max(cells, len(indices))
         return {"cells": cells, "rows": rows, "copied": copied, "reused": dict(reused)}
 
-    def _partition(self, task: Task) -> Path:
-        return self.scores / f"dataset={task.dataset}" / f"proxy={task.label}"
+    def _partition(self, task: Task, scores: Path | None = None) -> Path:
+        return (scores or self.scores) / f"dataset={task.dataset}" / f"proxy={task.label}"
 
     def _write_run(self) -> None:
         write_whole(self.run_file, (json.dumps(self.run, indent=2, sort_keys=True) + "\n").encode())
+
+
+def _agree_with_others(
+    folder: Path, whole: Path, identity: Mapping[str, Any], record: Mapping[str, Any]
+) -> None:
+    """Refuse a shard that is not of the same run as the others there, or of another split of it."""
+    mine = {split.of for split, place in shard_folders(whole).items() if place == folder}
+    for split, place in shard_folders(whole).items():
+        if {split.of} != mine:
+            raise UsageError(
+                f"{whole} is split into {split.of} shards, not into {mine.pop()}; join them with "
+                f"nasbench-merge {whole} --remove, or choose run=NAME"
+            )
+        with suppress(DamagedRecord):  # its own session makes it good
+            joined(place, known_record(place), {**identity, **{key: record.get(key) for key in SAMPLE}})
+    with suppress(DamagedRecord):
+        joined(whole, known_record(whole), identity)
 
 
 def read_scores(folder: Path | str, *, dataset: str | None = None, proxy: str | None = None) -> pd.DataFrame:
@@ -209,103 +284,3 @@ def _frames(
             frame = pd.concat([shards.read(f).to_pandas() for f in files])
             keys = dict(part.split("=", 1) for part in partition.parts[-3:])
             yield keys, frame.sort_values("index")
-
-
-def _read_run(folder: Path, file: Path) -> dict[str, Any]:
-    try:
-        known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        if any((folder / "scores").glob("*/*/*/part-*.parquet")):
-            raise UsageError(
-                f"{folder} holds scores, but no run.json says of what; choose another folder with run=NAME"
-            ) from None
-        return {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(
-            f"{file} is damaged ({first_line(error)}); choose another folder with run=NAME"
-        ) from error
-    if not _is_record(known):
-        raise UsageError(f"{file} is no record of a run; choose another folder with run=NAME")
-    return known
-
-
-def _is_record(known: Any) -> bool:
-    """Whether what stands in a run.json has the parts that are read here, each of its kind."""
-    if not isinstance(known, dict):
-        return False
-    named, earlier = [known.get(key, {}) for key in ("datasets", "proxies")], known.get("earlier", [])
-    if not (all(isinstance(part, dict) for part in named) and isinstance(earlier, list)):
-        return False
-    return all(isinstance(item, dict) for item in (*earlier, *(i for part in named for i in part.values())))
-
-
-def _earlier(known: Mapping[str, Any], record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The machinery of earlier sessions, where it was not that of this one."""
-    before = {key: known[key] for key in MACHINERY if key in known}
-    now = {key: record[key] for key in MACHINERY if key in record}
-    earlier: list[dict[str, Any]] = known.get("earlier", [])
-    return earlier if before in ({}, now) or before in earlier else [*earlier, before]
-
-
-def _joined(folder: Path, known: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[str, Any]:
-    """The identity with the folder's own data sets and proxies added; refuses a contradiction."""
-    joined = dict(identity)
-    if known:
-        known = {**LATER, **known}
-    for key, value in identity.items():
-        if key not in known:
-            continue
-        if key in ("datasets", "proxies"):
-            for name in value.keys() & known[key].keys():
-                old = known[key][name] if key == "datasets" else completed(known[key][name], value[name])
-                _agree(folder, name, old, value[name])
-            joined[key] = {**known[key], **value}
-        else:
-            _agree(folder, key, known[key], value)
-    return joined
-
-
-def completed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a proxy as recorded, with those that it did not have then at their defaults.
-
-    At its default a new option leaves scores as they were, or else the proxy's version is another.
-    """
-    missing = new.keys() - old.keys()
-    if not missing or old.get("name") != new.get("name"):
-        return dict(old)
-    try:
-        defaults = json.loads(json.dumps(asdict(registry.find("proxies", str(new["name"]))())))
-    except (UsageError, TypeError):  # another package's proxy, absent or with options that have no default
-        return dict(old)
-    return {**old, **{option: defaults[option] for option in missing if option in defaults}}
-
-
-def _agree(folder: Path, what: str, old: Any, new: Any) -> None:
-    if old == new:
-        return
-    old, new = (value if isinstance(value, dict) else {what: value} for value in (old, new))
-    changed = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
-    old, new = (", ".join(f"{k}={d.get(k)}" for k in changed) for d in (old, new))
-    raise UsageError(
-        f"{folder} holds scores of another configuration: {what} was made with {old}, now {new}; "
-        "choose another folder with run=NAME, or delete this one"
-    )
-
-
-def _lock(folder: Path) -> IO[str]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / ".lock").open("w")
-    except OSError as error:
-        raise UsageError(f"cannot write to {folder}: {error.strerror}") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        handle.close()
-        raise UsageError(f"another process is writing to {folder}; wait for it or choose run=NAME") from error
-    except OSError as error:
-        handle.close()
-        raise UsageError(
-            f"cannot lock {folder} ({error.strerror}); choose a local folder with results="
-        ) from error
-    return handle

@@ -12,13 +12,13 @@ from nasbench_eval.worker import Job, Row, Task
 class Wanted:
     """What is left to do: one scored architecture fills the rows of all that it stands for.
 
-    What ended as `oom` or `error` is wanted again, and its row leaves the disk at once.
-
     Args:
         job: what to score.
         stands_in: for each architecture asked for the one that is scored in its place: itself, or the
             representative of its class.  By index.
         store: where the rows go.  Representatives that it has the scores of are copied at once.
+        retry_failed: whether what ended as `oom` or `error` is wanted again, and nothing else; such rows
+            leave the disk at once.
 
     Attributes:
         asked: the architectures asked for.
@@ -28,7 +28,9 @@ class Wanted:
         UsageError: if the store cannot be read or written.
     """
 
-    def __init__(self, job: Job, stands_in: Mapping[int, int], store: Store) -> None:
+    def __init__(
+        self, job: Job, stands_in: Mapping[int, int], store: Store, *, retry_failed: bool = False
+    ) -> None:
         self.job, self.store = job, store
         self.asked = tuple(stands_in)
         self.copied = 0
@@ -36,9 +38,13 @@ class Wanted:
         self._members: dict[int, list[int]] = {}
         for member, cell in stands_in.items():
             self._members.setdefault(cell, []).append(member)
-        for task in job.tasks():
-            store.drop_failed(task, self.asked)
-        self._lacking = {task: set(self.asked) - store.done(task) for task in job.tasks()}
+        asked = set(self.asked)
+        if retry_failed:
+            self._lacking = {task: asked & store.failed(task) for task in job.tasks()}
+            for task, lacking in self._lacking.items():
+                store.drop_failed(task, lacking)
+        else:
+            self._lacking = {task: asked - store.indices(task) for task in job.tasks()}
         if any(member != cell for member, cell in stands_in.items()):
             for task in job.tasks():
                 held = store.scores_of(task, self.cells(task))

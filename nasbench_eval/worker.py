@@ -8,6 +8,7 @@ import gc
 import math
 import sys
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,17 +87,32 @@ def score_architecture(
 ) -> list[Row]:
     """One row a task for the architecture at an index.  A failure is a row with its status and error.
 
-    `checkpoints` is a folder where trainings leave their state while they run.
+    Such a row has its stack trace besides, as `traceback`, which is for the log.  `checkpoints` is a folder
+    where trainings leave their state while they run.
     """
-    text = job.space.format(job.space.arch(index))
     outcomes = _run_passes(job, index, tasks, batches, device, checkpoints)
     rows = []
     for task in tasks:
-        proxy = job.proxies[task.label]
-        place = {"dataset": task.dataset, "label": task.label, "index": index, "arch": text, "seed": job.seed}
         mine = [outcomes[task.label, spec, dataset] for spec, dataset in job.passes(task)]
-        rows.append({**place, **_score(proxy, mine), "proxy_version": proxy.info.version})
+        rows.append(_row(job, index, task, _score(job.proxies[task.label], mine)))
     return rows
+
+
+def failure(
+    job: Job, index: int, tasks: Sequence[Task], status: str, error: str, seconds: float
+) -> list[Row]:
+    """The rows of an architecture whose process brought none."""
+    rows = []
+    for task in tasks:
+        columns = dict.fromkeys((*job.proxies[task.label].info.columns, "score"), math.nan)
+        rows.append(_row(job, index, task, {**columns, "seconds": seconds, "status": status, "error": error}))
+    return rows
+
+
+def _row(job: Job, index: int, task: Task, scored: Row) -> Row:
+    text = job.space.format(job.space.arch(index))
+    place = {"dataset": task.dataset, "label": task.label, "index": index, "arch": text, "seed": job.seed}
+    return {**place, **scored, "proxy_version": job.proxies[task.label].info.version}
 
 
 def _run_passes(
@@ -168,7 +184,8 @@ def _score(proxy: Proxy, outcomes: Sequence[Outcome]) -> Row:
         except Exception as raised:
             error = raised
     status, message = _status(columns["score"], error)
-    return {**columns, "seconds": seconds, "status": status, "error": message}
+    row = {**columns, "seconds": seconds, "status": status, "error": message}
+    return row if error is None else {**row, "traceback": "".join(traceback.format_exception(error))}
 
 
 def _status(score: float, error: Exception | None) -> tuple[str, str | None]:

@@ -20,6 +20,7 @@ from nasbench_eval.classes import representatives
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.errors import UsageError
 from nasbench_eval.passes import Record
+from nasbench_eval.progress import Progress
 from nasbench_eval.proxies.base import Proxy, ProxyInfo
 from nasbench_eval.proxies.intrain import InTrain
 from nasbench_eval.proxies.params import Params
@@ -51,9 +52,9 @@ def run(folder: Path, cells: Sequence[int] = CELLS, job: Job = JOB, *, dedupe: b
     identity = {"proxies": {label: {} for label in job.proxies}, **chosen}
     with closing(Store(folder, SPACE.name, identity, {})) as store:
         wanted = Wanted(job, representatives(SPACE, cells) if dedupe else {c: c for c in cells}, store)
-        counts = run_job(Scorer(job, None, torch.device("cpu")), wanted, workers=1)
+        run_job(Scorer(job, None, torch.device("cpu")), wanted, progress := Progress(), workers=0)
         store.finish({})
-    return counts
+    return {"cells": len(progress.cells), "rows": progress.rows.total(), "failed": progress.failed}
 
 
 def by_index(folder: Path) -> pd.DataFrame:

@@ -23,6 +23,7 @@ from nasbench_eval.classes import representatives
 from nasbench_eval.cli import score
 from nasbench_eval.config import _identity
 from nasbench_eval.data.datasets import DataSet
+from nasbench_eval.progress import Progress
 from nasbench_eval.proxies.base import Proxy
 from nasbench_eval.proxies.intrain import InTrain
 from nasbench_eval.proxies.params import Params
@@ -70,10 +71,10 @@ def run(
         stands_in = representatives(job.space, cells) if dedupe else {cell: cell for cell in cells}
         wanted = Wanted(job, stands_in, store)
         taken = take_over(wanted, results or folder.parent)
-        counts = run_job(Scorer(job, None, torch.device("cpu")), wanted, workers=1)
+        run_job(Scorer(job, None, torch.device("cpu")), wanted, progress := Progress(), workers=0)
         store.finish({})
     assert not taken.passed_over
-    return dict(taken.rows), counts["cells"]
+    return dict(taken.rows), len(progress.cells)
 
 
 def changed(machinery: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:

@@ -21,6 +21,7 @@ import torch
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.errors import UsageError
 from nasbench_eval.passes import ForwardSpec, PassSpec, Record
+from nasbench_eval.progress import Progress
 from nasbench_eval.proxies.base import Proxy, ProxyInfo
 from nasbench_eval.proxies.intrain import InTrain
 from nasbench_eval.proxies.params import Params
@@ -66,13 +67,16 @@ SMALL: dict[str, Any] = {"batch_size": 4, "resolution": 8, "input": "gaussian"}
 JOB = job_of(intrain=InTrain(**SMALL), snip=Snip(**SMALL))
 
 
-def run(folder: Path, job: Job = JOB, cells: Sequence[int] = CELLS, workers: int = 1) -> dict[str, int]:
+def run(
+    folder: Path, job: Job = JOB, cells: Sequence[int] = CELLS, workers: int = 0, retry_failed: bool = False
+) -> dict[str, int]:
     identity = {"proxies": {label: {} for label in job.proxies}}
-    with closing(Store(folder, job.space.name, identity, {})) as store:
-        wanted = Wanted(job, {cell: cell for cell in cells}, store)
-        counts = run_job(Scorer(job, None, CPU), wanted, workers=workers)
+    store = Store(folder, job.space.name, identity, {})
+    with Progress(folder) as progress, closing(store):
+        wanted = Wanted(job, {cell: cell for cell in cells}, store, retry_failed=retry_failed)
+        run_job(Scorer(job, None, CPU), wanted, progress, workers=workers)
         store.finish({})
-    return counts
+    return {"cells": len(progress.cells), "rows": progress.rows.total(), "failed": progress.failed}
 
 
 def test_order_and_processes_change_no_bit(tmp_path: Path) -> None:
@@ -98,29 +102,33 @@ def test_only_what_is_missing_is_scored(tmp_path: Path) -> None:
     assert len(read_scores(tmp_path)) == 6
 
 
-def test_what_broke_is_scored_again(tmp_path: Path) -> None:
+def test_what_broke_is_scored_again_if_asked_for_and_nothing_else(tmp_path: Path) -> None:
     trap = tmp_path / "trap"
     trap.touch()
     job = job_of(doomed=Doomed(trap=str(trap), how="error"), params=Params())
     cells = tuple(range(40))
     broken = run(tmp_path / "run", job, cells)["failed"]
     assert 0 < broken < 40
-    assert run(tmp_path / "run", job, cells) == {"cells": broken, "rows": broken, "failed": broken}
+    log = (tmp_path / "run" / "run.log").read_text()
+    assert log.count("error of doomed on cifar10: Traceback (most recent call last):") == broken
+    assert "ArithmeticError: trapped" in log
+    assert run(tmp_path / "run", job, cells)["cells"] == 0, "a failure is a row"
+    again = run(tmp_path / "run", job, range(60), retry_failed=True)
+    assert again == {"cells": broken, "rows": broken, "failed": broken}
     assert (read_scores(tmp_path / "run", proxy="doomed")["status"] == "error").sum() == broken
     trap.unlink()
-    assert run(tmp_path / "run", job, cells) == {"cells": broken, "rows": broken, "failed": 0}
-    assert run(tmp_path / "run", job, cells) == {"cells": 0, "rows": 0, "failed": 0}
+    again = run(tmp_path / "run", job, cells, retry_failed=True)
+    assert again == {"cells": broken, "rows": broken, "failed": 0}
+    assert run(tmp_path / "run", job, cells, retry_failed=True)["cells"] == 0
     doomed, params = (read_scores(tmp_path / "run", proxy=p) for p in ("doomed", "params"))
     assert doomed["index"].to_list() == list(cells)
     assert doomed["score"].to_list() == params["score"].to_list()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_run_cut_short_keeps_its_rows_and_continues(tmp_path: Path, workers: int) -> None:
+def test_a_run_cut_short_keeps_its_rows_and_continues(tmp_path: Path) -> None:
     trap = tmp_path / "trap"
     trap.touch()
-    how = "interrupt" if workers == 1 else "kill"
-    job = job_of(doomed=Doomed(trap=str(trap), how=how))
+    job = job_of(doomed=Doomed(trap=str(trap)))
     cells = tuple(range(40))
     plain = job_of(doomed=Params())
     run(tmp_path / "plain", plain, cells)
@@ -128,9 +136,9 @@ def test_a_run_cut_short_keeps_its_rows_and_continues(tmp_path: Path, workers: i
     first_trapped = next(i for i, score in expected.to_numpy() if score in TRAPPED)
     assert 2 < first_trapped < 39
 
-    with pytest.raises(KeyboardInterrupt if workers == 1 else UsageError):
-        run(tmp_path / "cut", job, cells, workers)
-    assert not multiprocessing.active_children()
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut", job, cells)
+    assert '"state": "interrupted"' in (tmp_path / "cut" / "progress.json").read_text()
     kept = set(read_scores(tmp_path / "cut")["index"])
     assert 0 < len(kept) < len(cells)
     trap.unlink()

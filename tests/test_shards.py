@@ -68,7 +68,7 @@ def test_a_digest_is_what_it_was_and_knows_no_marks(tmp_path: Path) -> None:
 def test_shards_with_and_without_marks_merge(tmp_path: Path) -> None:
     aged(written(tmp_path, row(1), row(4)))
     store = Store(tmp_path, "toy", IDENTITY, {})
-    assert store.done(Task("a", "p")) == {1, 4}
+    assert done(store, Task("a", "p")) == {1, 4}
     store.add([row(2, copied_from=1)])
     store.flush()
     assert list(read_scores(tmp_path)["index"]) == [1, 2, 4]

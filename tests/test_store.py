@@ -70,8 +70,8 @@ def test_rows_come_back_with_the_types_and_values_they_had(tmp_path: Path) -> No
 def test_an_interrupted_run_knows_what_is_done(tmp_path: Path) -> None:
     write_shards(tmp_path, [4, 2], [9])
     again = opened(tmp_path)
-    assert again.done(Task("a", "p")) == {2, 4, 9}
-    assert again.done(Task("a", "other")) == set()
+    assert done(again, Task("a", "p")) == {2, 4, 9}
+    assert done(again, Task("a", "other")) == set()
     again.add([row(5)])
     again.finish({"finished": "now"})
     again.close()
@@ -88,12 +88,12 @@ def test_rows_reach_the_disk_when_30_seconds_are_at_risk(
     for second, on_disk in [(29, []), (31, [0, 1]), (60, [0, 1]), (62, [0, 1, 2, 3])]:
         now[0] = 1000.0 + second
         run.add([row({29: 0, 31: 1, 60: 2, 62: 3}[second])])
-        assert sorted(run.done(Task("a", "p"))) == on_disk
+        assert sorted(done(run, Task("a", "p"))) == on_disk
     now[0] = 1000.0 + 62 + 10_000  # after 10,062 s, 2 % are 201 s
     run.add([row(4)])
     now[0] += 200
     run.add([row(5)])
-    assert sorted(run.done(Task("a", "p"))) == [0, 1, 2, 3, 4]
+    assert sorted(done(run, Task("a", "p"))) == [0, 1, 2, 3, 4]
     run.close()
 
 
@@ -113,7 +113,7 @@ def test_a_crash_in_a_flush_neither_loses_nor_doubles_what_was_flushed(
 
     again = opened(tmp_path)
     for task in (Task("a", "p"), Task("b", "p"), Task("a", "q")):
-        missing = {2, 3} - again.done(task) if task == Task("a", "p") else {2} - again.done(task)
+        missing = {2, 3} - done(again, task) if task == Task("a", "p") else {2} - done(again, task)
         again.add([row(i, task.label, task.dataset) for i in missing])
     again.finish({})
     again.close()
@@ -163,7 +163,7 @@ def test_a_crash_in_a_merge_leaves_every_row_once(
     run._lock.close()
 
     again = opened(tmp_path)
-    assert sorted(again.done(Task("a", "p"))) == [0, 1, 2, 3, 4, 5]
+    assert sorted(done(again, Task("a", "p"))) == [0, 1, 2, 3, 4, 5]
     assert indices(tmp_path) == [0, 1, 2, 3, 4, 5]
     again.finish({})
     again.close()
@@ -228,7 +228,7 @@ def test_a_damaged_shard_is_refused_by_name(tmp_path: Path, content: bytes) -> N
     shard.write_bytes(content or b"")
     run = opened(tmp_path)
     with pytest.raises(UsageError, match=r"part-00001\.parquet is damaged"):
-        run.done(Task("a", "p"))
+        done(run, Task("a", "p"))
     run.close()
     with pytest.raises(UsageError, match="delete it"):
         read_scores(tmp_path)
@@ -348,7 +348,7 @@ def test_what_broke_is_not_done_and_gives_way(tmp_path: Path) -> None:
 
     again, task = opened(tmp_path), Task("a", "p")
     untouched = next(tmp_path.rglob("proxy=p/part-00002.parquet")).stat().st_mtime_ns
-    assert again.done(task) == {0, 2, 5, 6}
+    assert done(again, task) == {0, 2, 5, 6}
     again.drop_failed(task, [1, 2, 4])  # 3 is not asked for: its row stays
     assert list(read_scores(tmp_path, proxy="p")["index"]) == [0, 2, 3, 5, 6]
     assert list(read_scores(tmp_path, proxy="q")["index"]) == [1]
@@ -383,7 +383,7 @@ def test_a_crash_while_failures_are_dropped_loses_no_other_row(
 
     again = opened(tmp_path)
     again.drop_failed(task, range(4))
-    assert again.done(task) == {0, 3}
+    assert done(again, task) == {0, 3}
     again.add([row(1), row(2)])
     again.finish({})
     again.close()

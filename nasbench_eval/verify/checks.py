@@ -14,9 +14,9 @@ import numpy as np
 
 from nasbench_eval.classes import representatives
 from nasbench_eval.errors import UsageError, first_line
-from nasbench_eval.record import LATER, Record, fingerprint, within
+from nasbench_eval.record import LATER, Record, completed, fingerprint, within
 from nasbench_eval.spaces.base import Names
-from nasbench_eval.store import completed, digest
+from nasbench_eval.store import digest
 from nasbench_eval.verify.completeness import completeness
 from nasbench_eval.verify.held import Check, Held, Partition, count, ranges, scored_cells, some, verdict
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from nasbench_eval.errors import UsageError
 from nasbench_eval.record import read_record
 from nasbench_eval.registry import UnknownName
+from nasbench_eval.split import shard_folders
 from nasbench_eval.truth.folder import data_folder
 from nasbench_eval.verify.checks import structure
 from nasbench_eval.verify.held import Check, count, read
@@ -62,17 +63,25 @@ def checks(folder: Path, settings: Settings | None) -> Iterator[Check]:
 def _runs(folder: Path) -> list[Path]:
     """The folder itself if it is a run's, else those of the runs in it, of sweeps as well.
 
+    Of a run whose shards are not merged these are the folders of its shards.
+
     Raises:
         UsageError: if there are none.
     """
     if (folder / "run.json").exists() or any((folder / "scores").glob("*/*/*/part-*.parquet")):
         return [folder]
-    inside = sorted(
-        file.parent for pattern in ("*/run.json", "*/*/run.json") for file in folder.glob(pattern)
-    )
-    if not inside:
+    inside = [file.parent for pattern in ("*/run.json", "*/*/run.json") for file in folder.glob(pattern)]
+    split = [
+        place
+        for pattern in ("shards", "*/shards", "*/*/shards")
+        for shards in folder.glob(pattern)
+        if not (shards.parent / "run.json").exists()
+        for place in shard_folders(shards.parent).values()
+        if (place / "run.json").exists()
+    ]
+    if not (runs := sorted({*inside, *split})):
         raise UsageError(f"{folder} is no run's folder: there is no run.json in it")
-    return inside
+    return runs
 
 
 def _require_known(labels: Sequence[str], folders: Sequence[Path]) -> None:

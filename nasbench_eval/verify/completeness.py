@@ -10,7 +10,9 @@ import re
 from collections.abc import Sequence
 
 from nasbench_eval import sampling
+from nasbench_eval.errors import UsageError
 from nasbench_eval.record import LATER, Record, within
+from nasbench_eval.split import split_of
 from nasbench_eval.verify.held import Check, Held, Partition, count, ranges, some, verdict
 
 
@@ -24,7 +26,11 @@ def completeness(held: Held) -> Check:
     last = asked(held.record, size)
     if isinstance(last, str):
         return Check("skip", "complete", last)
-    order = sampling.uniform(size, size, held.record["sample_seed"]) if _uniform(held.record) else last
+    order: Sequence[int] = last
+    if held.record.get("shard") is not None:
+        order = ()  # no part of a shard is a sample
+    elif _uniform(held.record):
+        order = sampling.uniform(size, size, held.record["sample_seed"])
     problems, fewer, begun = [], [], 0
     for part in held.partitions:
         cells = set(part.rows["index"].tolist())
@@ -62,14 +68,30 @@ def _told(held: Held, asked_last: int, fewer: Sequence[Partition], begun: int) -
 
 
 def asked(record: Record, size: int) -> Sequence[int] | str:
-    """The cells that a command asked for, in the order of the draw, or why they cannot be told."""
+    """The cells that a command asked for, in the order of the draw, or why they cannot be told.
+
+    Of a shard these are its own, sorted.
+    """
+    sample = _sample(record, size)
+    if isinstance(sample, str) or record.get("shard") is None:
+        return sample
+    try:
+        split = split_of(str(record["shard"]), None)
+        return sample if split is None else split.take(sample)
+    except UsageError as error:
+        return str(error)
+
+
+def _sample(record: Record, size: int) -> Sequence[int] | str:
+    """The cells that all shards of a command were asked for, or why they cannot be told."""
     n, command = record.get("n"), str(record.get("command", ""))
     if not isinstance(n, int) or not 0 < n <= size:
         return f"n={n} is no number of cells of the space"
     if record.get("sample") == "given" or "indices=" in command:
         found = re.search(r"indices=\[([\d, ]*)\]", command)
         indices = list(dict.fromkeys(int(i) for i in re.findall(r"\d+", found[1]))) if found else []
-        return indices if len(indices) == n else "the record does not tell which cells were given"
+        told = len(indices) == n and max(indices) < size
+        return indices if told else "the record does not tell which cells were given"
     if n == size:
         return range(size)
     if not _uniform(record):

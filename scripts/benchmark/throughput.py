@@ -29,6 +29,7 @@ from benchmark.readings import compose
 from benchmark.unit import SPACE
 from nasbench_eval.config import Run
 from nasbench_eval.data.batches import Batches
+from nasbench_eval.progress import Progress
 from nasbench_eval.runner import Scorer, run_job
 from nasbench_eval.sampling import uniform
 from nasbench_eval.store import Store
@@ -94,11 +95,12 @@ def run_seconds(run: Run, cells: Sequence[int]) -> float:
     scorer = Scorer(run.job, None, torch.device("cpu"))
     with (
         tempfile.TemporaryDirectory() as folder,
+        Progress() as progress,
         closing(Store(Path(folder), run.job.space.name, run.identity(), {})) as store,
     ):
         wanted = Clocked(run.job, {index: index for index in cells}, store)
         wanted.times = []
-        run_job(scorer, wanted, workers=CORES)
+        run_job(scorer, wanted, progress, workers=CORES)
     return wanted.times[-1] - wanted.times[WARM - 1]
 
 

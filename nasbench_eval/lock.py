@@ -1,0 +1,54 @@
+"""The lock of a run's folder: one process writes to it at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from nasbench_eval.errors import UsageError
+
+
+def lock(folder: Path) -> IO[str]:
+    """Take the lock of a folder, which is made if absent; closing the file or any other end lets go of it.
+
+    Raises:
+        UsageError: if another process has it, or the folder cannot be locked.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = (folder / ".lock").open("w")
+    except OSError as error:
+        raise UsageError(f"cannot write to {folder}: {error.strerror}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        handle.close()
+        raise UsageError(f"another process is writing to {folder}; wait for it or choose run=NAME") from error
+    except OSError as error:
+        handle.close()
+        raise UsageError(
+            f"cannot lock {folder} ({error.strerror}); choose a local folder with results="
+        ) from error
+    try:
+        require_same(handle, folder)  # it may have been deleted since it was made
+    except UsageError:
+        handle.close()
+        raise
+    return handle
+
+
+def require_same(lock: IO[str], folder: Path) -> None:
+    """Refuse to write to a folder that was deleted, or deleted and made again, since it was locked.
+
+    Raises:
+        UsageError: saying so.
+    """
+    with suppress(OSError):
+        if os.path.samestat(os.fstat(lock.fileno()), os.stat(folder / ".lock")):
+            return
+    raise UsageError(
+        f"{folder} was deleted or replaced while scores were written to it; start the command again"
+    )

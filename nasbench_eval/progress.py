@@ -1,0 +1,212 @@
+"""How far a run is: one line on a terminal, `progress.json` for programs, and `run.log` for who comes later.
+
+None of them decides anything: where they cannot be written, the run goes on without.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import sys
+import time
+from collections import Counter
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tqdm import tqdm
+
+from nasbench_eval.errors import Terminated
+from nasbench_eval.pool import Pool
+from nasbench_eval.worker import Row
+
+# Seconds between two writings of progress.json, and between two lines of progress in the log.
+_WRITE = 5.0
+_LOG = 60.0
+
+
+class Progress:
+    """Counts what is done and tells of it; to be entered when the run's folder is its own.
+
+    Args:
+        folder: the run's folder; None leaves no files.
+
+    Attributes:
+        cells: architectures scored now.
+        rows: rows scored now by status; copies are not counted.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder
+        self.cells: set[int] = set()
+        self.rows = Counter[str]()
+        self._log = logging.Logger("nasbench_eval.run")
+        self._pool: Pool | None = None
+        self._total = self._before = 0
+        self._filled: set[int] = set()
+        self._began = self._written = self._logged = time.monotonic()
+        self._started = _now()
+        self._bar: tqdm[Any] | None = None
+
+    def __enter__(self) -> Progress:
+        handler: logging.Handler = logging.NullHandler()
+        if self.folder is not None:
+            with suppress(OSError):
+                handler = _LogFile(self.folder / "run.log", encoding="utf-8")
+        handler.setFormatter(_Utc("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%dT%H:%M:%SZ"))
+        self._log.addHandler(handler)
+        self._write("starting")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        state, reason = _end(error)
+        self._write(state, reason)
+        if error is not None:
+            expected = isinstance(error, KeyboardInterrupt | Terminated | ValueError)
+            self._log.error("%s: %s", state, reason, exc_info=None if expected else error)
+        for handler in self._log.handlers:
+            handler.close()
+
+    def say(self, line: str) -> None:
+        """A line for the user and the log."""
+        self._log.info(line)
+        self._print(line)
+
+    def warn(self, line: str) -> None:
+        """A line for the user and the log of something that went wrong and did not end the run."""
+        self._log.warning(line)
+        self._print(f"warning: {line}")
+
+    def begin(self, total: int, lacking: int, pool: Pool | None) -> None:
+        """Start to count: of `total` architectures `lacking` are to be done, by the workers of a pool."""
+        self._total, self._before, self._pool = total, total - lacking, pool
+        self._began = time.monotonic()
+        self._bar = tqdm(
+            total=total,
+            initial=total - lacking,
+            unit="cell",
+            smoothing=0.05,
+            file=sys.stderr,
+            disable=not lacking or not sys.stderr.isatty(),
+        )
+        self._write("running")
+
+    def done(self, rows: Sequence[Row], filled: Collection[int]) -> None:
+        """Count rows that came in; `filled` are the architectures that have rows from them."""
+        fresh = set(filled) - self._filled
+        self._filled |= fresh
+        self.cells.update(row["index"] for row in rows)
+        self.rows.update(row["status"] for row in rows)
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"{self.failed} not finite or failed", refresh=False)
+            self._bar.update(len(fresh))
+        now = time.monotonic()
+        if now - self._written > _WRITE:
+            self._write("running")
+        if now - self._logged > _LOG:
+            self._logged = now
+            self._log.info(self._told())
+
+    @property
+    def failed(self) -> int:
+        """Rows that are not finite or failed."""
+        return self.rows.total() - self.rows["ok"]
+
+    def log_failures(self, rows: Sequence[Row]) -> None:
+        """Move errors' stack traces into the log, each once; the rows keep their first lines."""
+        traces: dict[str, list[Row]] = {}
+        for row in rows:
+            trace = row.pop("traceback", None)
+            if row["error"] is not None:
+                traces.setdefault(trace or row["error"], []).append(row)
+        for trace, mine in traces.items():
+            scores = ", ".join(f"{row['label']} on {row['dataset']}" for row in mine)
+            status, index, arch = mine[0]["status"], mine[0]["index"], mine[0]["arch"]
+            self._log.warning("cell %s, %s: %s of %s: %s", index, arch, status, scores, trace.rstrip())
+
+    def _told(self) -> str:
+        left = self._seconds_left()
+        done = self._before + len(self._filled)
+        eta = "" if left is None else f", about {left / 3600:.1f} h left"
+        failed = f"{self.failed} scores not finite or failed"
+        return f"{done} of {self._total} cells, {self._rate():.0f} an hour{eta}; {failed}"
+
+    def _rate(self) -> float:
+        """Architectures an hour, since scoring began."""
+        return 3600 * len(self._filled) / max(time.monotonic() - self._began, 1e-9)
+
+    def _seconds_left(self) -> float | None:
+        left = self._total - self._before - len(self._filled)
+        return 3600 * left / self._rate() if self._filled else None
+
+    def _write(self, state: str, reason: str | None = None) -> None:
+        self._written = time.monotonic()
+        if self.folder is None:
+            return
+        left = self._seconds_left()
+        content = {
+            "state": state,
+            "reason": reason,
+            "pid": os.getpid(),
+            "host": platform.node(),
+            "started": self._started,
+            "updated": _now(),
+            "cells": {
+                "asked": self._total,
+                "before": self._before,
+                "now": len(self._filled),
+            },
+            "scores": {status: self.rows[status] for status in ("ok", "nan", "inf", "oom", "error")},
+            "cells_per_hour": round(self._rate(), 1),
+            "seconds_left": None if left is None else round(left),
+            "workers": self._workers() if state == "running" else None,
+        }
+        file = self.folder / "progress.json"
+        temporary = file.with_name(".progress.json.tmp")
+        with suppress(OSError):  # it is there for information
+            temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            os.replace(temporary, file)
+
+    def _workers(self) -> dict[str, Any]:
+        if self._pool is None:
+            return {"limit": 0, "replaced": 0, "at": []}
+        at = [{**work._asdict(), "seconds": round(work.seconds, 1)} for work in self._pool.at()]
+        return {"limit": self._pool.limit, "replaced": self._pool.replaced, "at": at}
+
+    def _print(self, line: str) -> None:
+        with tqdm.external_write_mode(file=sys.stderr):  # above the bar, if one is shown
+            print(line, file=sys.stderr)
+
+
+def _end(error: BaseException | None) -> tuple[str, str | None]:
+    """What a run's end is called, and the reason if it is not done."""
+    if error is None:
+        return "finished", None
+    if isinstance(error, KeyboardInterrupt | Terminated):
+        return "interrupted", "Ctrl-C" if isinstance(error, KeyboardInterrupt) else "asked to end by a signal"
+    return "failed", str(error) or type(error).__name__
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+class _Utc(logging.Formatter):
+    converter = staticmethod(time.gmtime)
+
+
+class _LogFile(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:
+        """A full disk is for the store to tell."""
