@@ -1,4 +1,4 @@
-"""`nasbench-score`: a Hydra application with one-line errors, whose runs continue where they stopped.
+"""`nasbench-score` and `nasbench-train`: Hydra applications with one-line errors, whose runs continue.
 
 Nothing is imported before it is needed.  Hydra reads and checks a command in a fraction of the time that
 PyTorch takes to be imported, so help, the version and most mistakes are told without it; and every worker
@@ -9,25 +9,60 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from nasbench_eval import __version__
-from nasbench_eval.errors import UsageError, guard
+from nasbench_eval.errors import UsageError, first_line, guard
 from nasbench_eval.paths import config_folder
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+# What runs the jobs of Hydra's launchers, and tells in its own errors that one died.
+_SCHEDULERS = ("submitit", "ray")
+# The process that reads the command line; the jobs of Hydra's launchers run in others.
+_command: int | None = None
+
+
+@dataclass(frozen=True)
+class App:
+    """A Hydra application.
+
+    Attributes:
+        name: of the command.
+        config: name of its configuration.
+        options: name of the function in `options` that checks its options.
+        body: module with `check` and `execute`; it brings PyTorch.
+    """
+
+    name: str
+    config: str
+    options: str
+    body: str
+
+
+SCORE = App("nasbench-score", "config", "options_of", "nasbench_eval.scoring")
+TRAIN = App("nasbench-train", "train", "train_options_of", "nasbench_eval.benchmark.command")
+
 
 def score() -> int:
-    """Entry point of `nasbench-score`.  Returns 0; 2 on a request that cannot be met; 130 if interrupted."""
-    return guard(_score)
+    """Entry point of `nasbench-score`.  Returns its exit code (see `errors.guard`)."""
+    return guard(lambda: _main(SCORE))
 
 
-def _score() -> int:
+def train() -> int:
+    """Entry point of `nasbench-train`.  Returns its exit code (see `errors.guard`)."""
+    return guard(lambda: _main(TRAIN))
+
+
+def _main(app: App) -> int:
     if "--version" in sys.argv[1:]:
-        print(f"nasbench-score {__version__}")
+        print(f"{app.name} {__version__}")
         return 0
+    global _command
+    _command = os.getpid()
     import hydra
     from omegaconf import OmegaConf
 
@@ -36,34 +71,52 @@ def _score() -> int:
     OmegaConf.register_new_resolver("choices", overrides.listed, replace=True)
     line = overrides.read(sys.argv[1:])
     if line.overrides or not line.shows:  # else our own defaults are shown: there is nothing to check
-        _check(overrides.jobs(line), images=not line.shows)
+        _check(app, overrides.jobs(line, app.config), images=not line.shows)
     sys.argv[1:] = line.for_hydra()
     os.environ.setdefault(
         "HYDRA_FULL_ERROR", "1"
     )  # else Hydra prints stack traces and ends the process itself
     try:
-        hydra.main(config_path=str(config_folder()), config_name="config", version_base="1.3")(_job)()
+        main = hydra.main(config_path=str(config_folder()), config_name=app.config, version_base="1.3")
+        main(lambda config: _job(app, config))()
+    except ConnectionError as error:  # no Ray cluster
+        raise UsageError(f"hydra/launcher: {first_line(error)}") from error
     except OSError as error:
         if error.filename is None:
             raise
         raise UsageError(f"cannot write {error.filename}: {error.strerror}") from error  # a sweep's folder
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in _SCHEDULERS:
+            raise
+        raise UsageError(
+            f"a run of the sweep came to no end ({first_line(error)}); finished rows are kept: "
+            "the same command continues where it stopped"
+        ) from error
     return 0
 
 
-def _check(configs: list[DictConfig], *, images: bool) -> None:
+def _check(app: App, configs: list[DictConfig], *, images: bool) -> None:
     from nasbench_eval import options, processes
 
-    workers = [options.options_of(config).workers for config in configs]
+    workers = [getattr(options, app.options)(config).workers for config in configs]
     if images and any(number != 0 for number in workers):
         processes.prepare()  # imports PyTorch beside this process
-    from nasbench_eval import scoring  # only now: it brings PyTorch, which no option of the run needs
+    body = import_module(app.body)  # only now: it brings PyTorch, which no option of the run needs
+    body.check(configs, images=images)
 
-    scoring.check(configs, images=images)
 
+def _job(app: App, config: DictConfig) -> None:
+    body = import_module(app.body)
+    if os.getpid() == _command:
+        code = guard(lambda: body.execute(config))
+        if code:
+            sys.exit(code)  # ends a sweep as well
+        return
+    # A launcher's process, maybe on another machine: signals are the scheduler's, errors the command's.
+    from hydra.core.hydra_config import HydraConfig
 
-def _job(config: DictConfig) -> None:
-    from nasbench_eval import scoring
-
-    code = guard(lambda: scoring.execute(config))
-    if code:
-        sys.exit(code)  # ends a sweep as well
+    os.chdir(HydraConfig.get().runtime.cwd)  # relative folders are those of the command
+    try:
+        body.execute(config)
+    except UsageError as error:
+        raise UsageError(str(error)) from error  # kinds of it with other arguments cannot be sent back

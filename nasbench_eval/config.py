@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,47 +15,32 @@ from nasbench_eval import registry, sampling
 from nasbench_eval.classes import representatives
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.errors import UsageError, shown
+from nasbench_eval.execution import Work, device_named, given, space_named, work_of
 from nasbench_eval.options import RunOptions, fields_of, options_of, plain, typed
 from nasbench_eval.passes.spec import IN_HALF
 from nasbench_eval.proxies.base import Proxy
 from nasbench_eval.record import LATER, fingerprint
 from nasbench_eval.spaces.base import SearchSpace
-from nasbench_eval.split import Split, split_of
 from nasbench_eval.truth.folder import data_folder
 from nasbench_eval.worker import Job
 
-# Bytes a process may take on a GPU: 2 GiB of activations (NAS-Bench-201's largest cell at B = 64, R = 64),
-# as much again for kernels' workspaces and the driver.
-_GPU_WORKER = 4 << 30
+if TYPE_CHECKING:
+    from nasbench_eval.benchmark.table import Benchmark
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Work):
     """A configuration ready to run.
 
     Attributes:
         job: what to score.
-        indices: which architectures, by the benchmark's index; of a shard, its own.
-        sampled: how many were drawn, for all shards together.
-        split: which shard this is; None for a run in one piece.
-        options: how and where.
-        device: where the passes run.
-        workers: processes, no more than there are architectures; 0 to score in this one.
-        whole: folder of the run; a shard's results go to a folder inside it.
+        options: how.
+        benchmark: the benchmark of one's own that it is about; None for the official ones.
     """
 
     job: Job
-    indices: tuple[int, ...]
-    sampled: int
-    split: Split | None
     options: RunOptions
-    device: torch.device
-    workers: int
-    whole: Path
-
-    @property
-    def folder(self) -> Path:
-        return self.whole if self.split is None else self.split.folder(self.whole)
+    benchmark: Benchmark | None
 
     def identity(self) -> dict[str, Any]:
         """What decides the scores and the sample, as plain data."""
@@ -78,22 +61,35 @@ def resolve(config: DictConfig) -> Run:
         UsageError: naming the option that is unknown or of the wrong kind, and the nearest valid ones.
     """
     options, parts = options_of(config), plain(config)
-    space = _space(parts.get("space"))
+    space = space_named(parts.get("space"))
     datasets = {
         name: typed(DataSet, {"name": name, **values}, name)
         for name, values in _items("dataset", parts.get("dataset")).items()
     }
+    benchmark = None if options.truth is None else _benchmark(options.truth, space, datasets)
+    if benchmark is not None:
+        space, datasets = benchmark.space, {benchmark.dataset.name: benchmark.dataset}
     proxies = _proxies(_items("proxy", parts.get("proxy")), _shared(parts.get("options")))
     job = Job(space, datasets, proxies, options.seed, precision=options.precision)
-    device = _device(options.device)
+    device = device_named(options.device)
     _check_precision(job, device)
-    split = split_of(options.shard, options.shards)
-    sample = _indices(options, job, device)
-    indices = sample if split is None else split.take(sample)
-    wished = _workers(device) if options.workers is None else options.workers
-    workers = min(wished, len(indices))  # another would start for nothing
-    name = _run_name(job, options) if options.run in (None, "") else _safe(str(options.run))
-    return Run(job, indices, len(sample), split, options, device, workers, options.results / name)
+    sample = _sample(options, job, device, benchmark)
+    work = work_of(options, sample, device, _run_name(job, options))
+    return Run(**vars(work), job=job, options=options, benchmark=benchmark)
+
+
+def _benchmark(name: str, space: SearchSpace, datasets: Mapping[str, DataSet]) -> Benchmark:
+    """The benchmark that is asked for, unless something else is asked for besides."""
+    from nasbench_eval.benchmark.table import load  # brings pandas and SciPy, which few runs need
+
+    benchmark = load(name)
+    if space not in (type(space)(), benchmark.space):
+        raise UsageError(
+            f"truth={name} brings its own networks, {benchmark.space}; leave the options of space= out"
+        )
+    if datasets.keys() - {"cifar10", benchmark.dataset.name}:
+        raise UsageError(f"truth={name} is about {benchmark.dataset.name}; leave dataset= out")
+    return benchmark
 
 
 def _items(group: str, node: Any) -> dict[str, dict[str, Any]]:
@@ -114,15 +110,6 @@ def _shared(node: Any) -> dict[str, Any]:
     if node and not isinstance(node, dict):
         raise UsageError(f"options={shown(node)} will not do; options of proxies are set with proxy.X=VALUE")
     return node or {}
-
-
-def _space(node: Any) -> SearchSpace:
-    if not isinstance(node, dict) or "name" not in node:
-        raise UsageError("no search space is chosen; choose one with space=NAME")
-    options = dict(node)
-    name = options.pop("name")
-    space: SearchSpace = typed(registry.find("spaces", name), options, name)
-    return space
 
 
 def _proxies(given: Mapping[str, dict[str, Any]], shared: Mapping[str, Any]) -> dict[str, Proxy]:
@@ -185,56 +172,32 @@ def _run_name(job: Job, options: RunOptions) -> str:
     return f"{job.space.name}-{'+'.join(job.datasets)}-{what}-{digits}"
 
 
-def _safe(name: str) -> str:
-    """A run's name, which leads to a folder in that of the results and to no other."""
-    path = Path(name)
-    if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise UsageError(f"run={name} will not do; it names a folder in results=, which may be elsewhere")
-    return name
-
-
-def _workers(device: torch.device) -> int:
-    """One a core: a single process leaves a GPU idle between small kernels.  No more than memory holds."""
-    if device.type == "cpu":
-        return _cores()
-    free, _ = torch.cuda.mem_get_info(device)
-    return max(1, min(_cores(), free // _GPU_WORKER))
-
-
-def _cores() -> int:
-    """Cores this process may use, where the system tells; all of them elsewhere."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _device(name: str) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UsageError("device=cuda: PyTorch sees no CUDA device here; device=cpu works everywhere")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
-def _indices(options: RunOptions, job: Job, device: torch.device) -> tuple[int, ...]:
-    size = len(job.space)
+def _sample(
+    options: RunOptions, job: Job, device: torch.device, benchmark: Benchmark | None
+) -> tuple[int, ...]:
+    """The architectures asked for: of the space, or of those that a benchmark of one's own is about."""
+    every: Sequence[int] = range(len(job.space)) if benchmark is None else benchmark.indices
+    size = len(every)
     if options.indices is not None:
         _refuse_stratified(options, "indices=")
-        if not options.indices:
-            raise UsageError("indices=[]: name at least one architecture")
-        bad = [i for i in options.indices if not 0 <= i < size]
-        if bad:
-            raise UsageError(f"indices={bad}: the space has architectures 0 to {size - 1}")
-        return tuple(dict.fromkeys(options.indices))
+        named = given(options.indices, len(job.space))
+        if unknown := set(named).difference(every):
+            raise UsageError(
+                f"indices={sorted(unknown)}: not among the {size} architectures of truth={options.truth}"
+            )
+        return named
     n: int | str = options.n
     if n == "auto":
         n = "all" if device.type == "cuda" else min(options.cpu_sample, size)
     if isinstance(n, str):
         _refuse_stratified(options, "n=all")
-        return tuple(range(size))
+        return tuple(every)
     if n > size:
-        raise UsageError(f"n={n}: the space has {size} architectures; n=all takes them all")
+        where = "the space" if benchmark is None else f"truth={options.truth}"
+        raise UsageError(f"n={n}: {where} has {size} architectures; n=all takes them all")
     if options.sampling == "uniform":
-        return sampling.uniform(size, n, options.sample_seed)
-    drawn = sampling.stratified(_accuracy(options, job), n, options.sample_seed)
+        return tuple(every[position] for position in sampling.uniform(size, n, options.sample_seed))
+    drawn = sampling.stratified(_accuracy(options, job, benchmark), n, options.sample_seed)
     if len(drawn) < n:
         raise UsageError(f"n={n}: only {len(drawn)} architectures have an accuracy to be drawn by")
     return drawn
@@ -245,13 +208,16 @@ def _refuse_stratified(options: RunOptions, given: str) -> None:
         raise UsageError(f"sampling=stratified draws a sample; {given} leaves nothing to draw, n=500 would")
 
 
-def _accuracy(options: RunOptions, job: Job) -> NDArray[np.float64]:
+def _accuracy(options: RunOptions, job: Job, benchmark: Benchmark | None) -> NDArray[np.float64]:
     """The test accuracies that a stratified sample is drawn by."""
     if len(job.datasets) > 1:
         raise UsageError(
             f"sampling=stratified draws by the accuracies of one data set, not of {', '.join(job.datasets)}"
         )
+    dataset = next(iter(job.datasets))
+    if benchmark is not None:
+        return benchmark.accuracy(dataset, "test")
     from nasbench_eval.truth import tables  # brings SciPy's statistics, and other samples need none
 
     table = tables.load_table(job.space.name, data_folder(options.data))
-    return tables.accuracy(table, next(iter(job.datasets)), "test")
+    return tables.accuracy(table, dataset, "test")

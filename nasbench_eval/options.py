@@ -19,34 +19,64 @@ from nasbench_eval.errors import UsageError, first_line, shown
 from nasbench_eval.registry import UnknownName
 
 T = TypeVar("T")
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 # The parts of a configuration that are no options of the run.
 _PARTS = {"space", "dataset", "proxy", "options"}
 
 
 @dataclass(frozen=True)
-class RunOptions:
-    """Options of a run beside those of its space, data sets and proxies (see configs/config.yaml)."""
+class Execution:
+    """What scoring and training have in common: which architectures, where, and how (see configs/)."""
 
-    n: Annotated[int, Field(ge=1)] | Literal["all", "auto"]
-    cpu_sample: Annotated[int, Field(ge=1)]
     sample_seed: Annotated[int, Field(ge=0)]
-    sampling: Literal["uniform", "stratified"]
-    dedupe: Literal["none", "isomorphic"]
-    precision: Literal["float32", "tf32", "bf16"]
     indices: tuple[int, ...] | None
     shard: int | str | None
     shards: Annotated[int, Field(ge=1)] | None
-    seed: Annotated[int, Field(ge=0, lt=2**63)]
     device: Literal["auto", "cpu", "cuda"]
     workers: Annotated[int, Field(ge=0)] | None
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
     save_every: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     retry_failed: bool
     data: Path | None
-    missing_images: Literal["refuse", "skip"]
-    reuse: Literal["none", "results"]
     results: Path
     run: str | int | None
+
+
+@dataclass(frozen=True)
+class RunOptions(Execution):
+    """Options of a run beside those of its space, data sets and proxies (see configs/config.yaml)."""
+
+    truth: str | None
+    n: Annotated[int, Field(ge=1)] | Literal["all", "auto"]
+    cpu_sample: Annotated[int, Field(ge=1)]
+    sampling: Literal["uniform", "stratified"]
+    dedupe: Literal["none", "isomorphic"]
+    precision: Literal["float32", "tf32", "bf16"]
+    seed: Seed
+    missing_images: Literal["refuse", "skip"]
+    reuse: Literal["none", "results"]
+
+
+@dataclass(frozen=True)
+class TrainOptions(Execution):
+    """Options of trainings beside those of the space (see configs/train.yaml)."""
+
+    images: str
+    name: str | None
+    resolution: Annotated[int, Field(ge=4)] | None
+    train_images: Annotated[int, Field(ge=2)] | None
+    val_images: Annotated[int, Field(ge=1)] | None
+    test_images: Annotated[int, Field(ge=1)] | None
+    split_seed: Annotated[int, Field(ge=0)]
+    noise: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    n: Annotated[int, Field(ge=1)] | Literal["all"]
+    seeds: tuple[Seed, ...]
+    epochs: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=2)]
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    flips: bool
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -68,7 +98,20 @@ def options_of(config: DictConfig) -> RunOptions:
     Raises:
         UsageError: on an option that is unknown or of the wrong kind.
     """
-    return typed(RunOptions, {k: v for k, v in plain(config).items() if k not in _PARTS}, "the run")
+    return typed(RunOptions, _own(config), "the run")
+
+
+def train_options_of(config: DictConfig) -> TrainOptions:
+    """The options of the trainings that a composed configuration names.
+
+    Raises:
+        UsageError: on an option that is unknown or of the wrong kind.
+    """
+    return typed(TrainOptions, _own(config), "the training")
+
+
+def _own(config: DictConfig) -> dict[str, Any]:
+    return {key: value for key, value in plain(config).items() if key not in _PARTS}
 
 
 def typed(cls: type[T], values: Mapping[str, Any], what: str) -> T:

@@ -90,8 +90,8 @@ def _refuse(message: str) -> NoReturn:
     raise UsageError(message)
 
 
-def jobs(line: CommandLine) -> list[DictConfig]:
-    """The configuration of every run that the command names.
+def jobs(line: CommandLine, name: str = "config") -> list[DictConfig]:
+    """The configuration of every run that the command names, made from that of a name.
 
     Raises:
         UsageError: on an unknown name or option, naming the nearest ones, and on what Hydra cannot read.
@@ -103,10 +103,10 @@ def jobs(line: CommandLine) -> list[DictConfig]:
             _check_number(overrides)
             chosen = _chosen(overrides)
             _offer_plugins()  # only now: it imports other packages, of which a misspelt name needs none
-            _check_options(overrides, chosen)
+            _check_options(overrides, chosen, name)
             translated = parser.parse_overrides([_shared_option(a) for a in line.overrides])
             return [
-                compose("config", overrides=list(job))
+                compose(name, overrides=list(job))
                 for job in BasicSweeper.split_arguments(translated, None)[0]
             ]
     except UsageError:
@@ -203,8 +203,8 @@ def _chosen(overrides: Sequence[Override]) -> list[str]:
     return chosen
 
 
-def _check_options(overrides: Sequence[Override], chosen: Sequence[str]) -> None:
-    known = set(_options(compose("config", overrides=list(chosen))))
+def _check_options(overrides: Sequence[Override], chosen: Sequence[str], name: str) -> None:
+    known = set(_options(compose(name, overrides=list(chosen))))
     for override in overrides:
         key = override.key_or_group
         if not (key in known or key in GROUPS or key.startswith("hydra") or override.is_add()):

@@ -19,6 +19,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import NamedTuple, Protocol
 
+from tqdm import tqdm
+
 from nasbench_eval import processes
 from nasbench_eval.errors import UsageError
 from nasbench_eval.worker import Row, Task
@@ -262,6 +264,7 @@ def _serve(scorer: Scores, connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    tqdm.set_lock(threading.RLock())  # a process that is killed would leave its semaphore behind
     connection.send(None)
     while True:
         try:

@@ -69,15 +69,15 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self.end()
         state, reason = _end(error)
         self._write(state, reason)
         if error is not None:
             expected = isinstance(error, KeyboardInterrupt | Terminated | ValueError)
             self._log.error("%s: %s", state, reason, exc_info=None if expected else error)
         for handler in self._log.handlers:
-            handler.close()
+            with suppress(OSError):  # of a full disk, with what was not written yet
+                handler.close()
 
     def say(self, line: str) -> None:
         """A line for the user and the log."""
@@ -118,6 +118,12 @@ class Progress:
         if now - self._logged > _LOG:
             self._logged = now
             self._log.info(self._told())
+
+    def end(self) -> None:
+        """Leave the bar as it is: what is said from now on stands below it."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
 
     @property
     def failed(self) -> int:

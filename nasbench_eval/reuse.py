@@ -41,7 +41,7 @@ class Taken:
     passed_over: list[str] = field(default_factory=list)
 
 
-def take_over(wanted: Wanted, results: Path) -> Taken:
+def take_over(wanted: Wanted[Job], results: Path) -> Taken:
     """Fill rows that are wanted with those of the runs in a folder, and write them to the disk.
 
     A run that another process is writing to gives what it has on the disk, which are whole files.  A run that

@@ -13,7 +13,7 @@ from nasbench_eval.data.batches import Batches
 from nasbench_eval.errors import UsageError
 from nasbench_eval.pool import Item, Pool, Scores
 from nasbench_eval.progress import Progress
-from nasbench_eval.wanted import Wanted
+from nasbench_eval.wanted import W, Wanted
 from nasbench_eval.worker import Job, Row, Task, configure_process, failure, score_architecture
 
 
@@ -65,7 +65,7 @@ class Scorer:
 
 
 def run_job(
-    scorer: Scores, wanted: Wanted, progress: Progress, *, workers: int, timeout: float | None = None
+    scorer: Scores, wanted: Wanted[W], progress: Progress, *, workers: int, timeout: float | None = None
 ) -> None:
     """Score what is wanted; `progress` counts it.
 
@@ -89,6 +89,7 @@ def run_job(
             progress.log_failures(rows)
             filled = wanted.fill(rows)
             progress.done(rows, {row["index"] for row in filled})
+    progress.end()
 
 
 def _here(scorer: Scores, work: Iterable[Item]) -> Generator[list[Row], None, None]:

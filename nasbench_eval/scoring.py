@@ -26,7 +26,7 @@ from nasbench_eval.runner import Scorer, run_job
 from nasbench_eval.store import Store
 from nasbench_eval.truth.folder import data_folder
 from nasbench_eval.wanted import Wanted
-from nasbench_eval.worker import Task
+from nasbench_eval.worker import Job, Task
 
 
 def check(configs: Sequence[DictConfig], *, images: bool) -> None:
@@ -70,7 +70,7 @@ def _without_absent_images(run: Run) -> Run:
     Raises:
         UsageError: if nothing is left of it.
     """
-    if run.options.missing_images == "refuse":
+    if run.options.missing_images == "refuse" or run.benchmark is not None:
         return run
     try:
         folder = data_folder(run.options.data)
@@ -85,6 +85,8 @@ def _without_absent_images(run: Run) -> Run:
 
 def _images_folder(run: Run) -> Path | None:
     imaged = _imaged(run)
+    if run.benchmark is not None:
+        return run.benchmark.folder
     try:
         return data_folder(run.options.data) if imaged else None
     except UsageError as error:
@@ -136,7 +138,7 @@ def execute(config: DictConfig) -> int:
     return 0
 
 
-def _outcome(run: Run, wanted: Wanted, progress: Progress) -> str:
+def _outcome(run: Run, wanted: Wanted[Job], progress: Progress) -> str:
     """What came of the command, and what to do next."""
     cells, rows = len(progress.cells), progress.rows
     said = f"{_count(cells, 'cell')} scored now" if cells else "nothing left to score"
@@ -169,6 +171,7 @@ def _record(run: Run) -> dict[str, Any]:
         "shard": None if run.split is None else str(run.split),
         "sample": "given" if run.options.indices else run.options.n,
         "sample_seed": run.options.sample_seed,
+        "truth": run.options.truth,
         "workers": run.workers,
         "versions": provenance.versions(),
         "commit": provenance.commit(),
@@ -210,8 +213,9 @@ def _headline(run: Run, classes: int) -> str:
         cells += f", shard {run.split} of {run.sampled:,}"
     if run.options.dedupe == "isomorphic":
         cells += f" in {classes} {'class' if classes == 1 else 'classes'} of isomorphic ones"
+    datasets = ", ".join(run.job.datasets) if run.benchmark is None else run.benchmark.title
     return (
-        f"{run.job.space.name}: {proxies} of {cells} on {', '.join(run.job.datasets)}; "
+        f"{run.job.space.name}: {proxies} of {cells} on {datasets}; "
         f"{_count(run.workers, 'worker')} on {run.device.type}; into {run.folder}"
     )
 

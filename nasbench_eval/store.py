@@ -180,8 +180,13 @@ class Store:
         self._flushed = time.monotonic()
 
     def finish(self, record: Mapping[str, Any]) -> None:
-        """Merge the shards of each partition into one, in index order, and complete `run.json`."""
+        """Merge the shards of each partition into one, in index order, and complete `run.json`.
+
+        Raises:
+            UsageError: if a shard is damaged, or the folder cannot be written or is another one by now.
+        """
         self.flush()
+        require_same(self._lock, self.folder)
         for partition in sorted(self.scores.glob("*/*")):
             shards.compact(partition)
         self.run |= {**record, **self._held_now(), "scores_sha256": digest(self.folder)}

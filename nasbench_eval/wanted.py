@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Generic, Protocol, TypeVar
 
-from nasbench_eval.spaces.base import Names
+from nasbench_eval.spaces.base import Names, SearchSpace
 from nasbench_eval.store import Store
-from nasbench_eval.worker import Job, Row, Task
+from nasbench_eval.worker import Row, Task
 
 
-class Wanted:
+class Workload(Protocol):
+    """What there is to do with each architecture."""
+
+    @property
+    def space(self) -> SearchSpace:
+        """The search space."""
+        ...
+
+    def tasks(self) -> tuple[Task, ...]:
+        """The rows that each architecture should have."""
+        ...
+
+
+W = TypeVar("W", bound=Workload)
+
+
+class Wanted(Generic[W]):
     """What is left to do: one scored architecture fills the rows of all that it stands for.
 
     Args:
@@ -29,7 +46,7 @@ class Wanted:
     """
 
     def __init__(
-        self, job: Job, stands_in: Mapping[int, int], store: Store, *, retry_failed: bool = False
+        self, job: W, stands_in: Mapping[int, int], store: Store, *, retry_failed: bool = False
     ) -> None:
         self.job, self.store = job, store
         self.asked = tuple(stands_in)

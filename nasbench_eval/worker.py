@@ -183,12 +183,13 @@ def _score(proxy: Proxy, outcomes: Sequence[Outcome]) -> Row:
             columns = {name: float(values[name]) for name in names}
         except Exception as raised:
             error = raised
-    status, message = _status(columns["score"], error)
+    status, message = status_of(columns["score"], error)
     row = {**columns, "seconds": seconds, "status": status, "error": message}
     return row if error is None else {**row, "traceback": "".join(traceback.format_exception(error))}
 
 
-def _status(score: float, error: Exception | None) -> tuple[str, str | None]:
+def status_of(score: float, error: Exception | None) -> tuple[str, str | None]:
+    """The status of a row by its score, or by the error that came instead; and that error's first line."""
     if error is None:
         status = "ok" if math.isfinite(score) else "nan" if math.isnan(score) else "inf"
         return status, None

@@ -117,9 +117,13 @@ class Batches:
         return rng.permutation(count)[:batch_size]
 
     def _normalised(self, dataset: str, chosen: npt.NDArray[np.int64], resolution: int) -> Tensor:
-        info = self.datasets[dataset]
-        x = torch.from_numpy(self._images(dataset).x[chosen]).permute(0, 3, 1, 2).float()
-        x = (x - torch.tensor(info.mean).view(1, 3, 1, 1)) / torch.tensor(info.std).view(1, 3, 1, 1)
+        x = normalised(torch.from_numpy(self._images(dataset).x[chosen]), self.datasets[dataset])
         if x.shape[-1] != resolution:
             x = F.interpolate(x, size=(resolution, resolution), mode="bilinear", antialias=True)
         return x
+
+
+def normalised(images_NHWC: Tensor, info: DataSet) -> Tensor:
+    """Images (N, H, W, 3) in uint8 as float32 (N, 3, H, W), scaled by the data set's statistics."""
+    x = images_NHWC.permute(0, 3, 1, 2).float()
+    return (x - torch.tensor(info.mean).view(1, 3, 1, 1)) / torch.tensor(info.std).view(1, 3, 1, 1)

@@ -15,7 +15,7 @@ import tarfile
 import warnings
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 
 from nasbench_eval import pickles
 from nasbench_eval.errors import UsageError, first_line
-from nasbench_eval.registry import UnknownName
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -44,6 +43,7 @@ FORMATS = {
     "imagenet16_120": Format(16, 120),
 }
 
+_AGAIN = "delete it and build it again with `nasbench-data` (make data)"
 # Bytes that a file's arrays may take when unpacked: ten times those of all of CIFAR's or ImageNet16-120's
 # images.  A small file may claim to hold any number.
 _MOST = 2 << 30
@@ -91,17 +91,14 @@ class Images:
 
 
 def images_path(folder: Path, dataset: str) -> Path:
-    """Where a data folder keeps a data set's images.  Raises UnknownName."""
-    if dataset not in FORMATS:
-        raise UnknownName("data set", dataset, FORMATS)
+    """Where a data folder, or a benchmark of one's own, keeps a data set's images."""
     return folder / "images" / f"{dataset}.npz"
 
 
 def load_images(folder: Path, dataset: str) -> Images:
-    """The training images of `cifar10`, `cifar100` or `imagenet16_120` in a data folder.
+    """The training images of a data set in a data folder.
 
     Raises:
-        UnknownName: if there is no such data set.
         MissingImages: if the folder has no images of it.
         DamagedImages: if the file is truncated or holds something else.
     """
@@ -112,12 +109,14 @@ def load_images(folder: Path, dataset: str) -> Images:
             "Gaussian inputs with proxy.input=gaussian"
         )
     try:
-        x, y, classes = _read(path)
-    except (zipfile.BadZipFile, zlib.error) as error:
-        raise _damaged(path, f"is truncated ({first_line(error)})") from error
-    except Exception as error:  # a damaged file fails wherever its garbage leads
-        raise _damaged(path, f"cannot be read ({first_line(error)})") from error
-    expected = FORMATS[dataset]
+        arrays = read_arrays(path, ("x_train", "y_train", "classes"))
+    except DamagedImages as error:
+        raise DamagedImages(f"{error}; {_AGAIN}") from error
+    if lacking := {"x_train", "y_train", "classes"} - arrays.keys():
+        raise _damaged(path, f"cannot be read (it has no array {min(lacking)})")
+    x, y, classes = arrays["x_train"], arrays["y_train"], arrays["classes"]
+    # A benchmark of one's own has images of any size and number of classes.
+    expected = FORMATS.get(dataset) or Format(x.shape[1] if x.ndim == 4 else 0, classes.size)
     image = (expected.side, expected.side, 3)
     if x.dtype != np.uint8 or x.ndim != 4 or x.shape[1:] != image:
         raise _damaged(path, f"holds {x.dtype} of shape {x.shape}, not uint8 images of shape {image}")
@@ -134,7 +133,21 @@ def load_images(folder: Path, dataset: str) -> Images:
     return Images(x, y.astype(np.int64), tuple(str(name) for name in classes))
 
 
-def _read(path: Path) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def read_arrays(path: Path, names: Collection[str]) -> Arrays:
+    """Those of the named arrays that an npz file has; nothing in it is executed.
+
+    Raises:
+        DamagedImages: if it is none, or unpacks to more than 2 GiB.
+    """
+    try:
+        return _arrays(path, names)
+    except (zipfile.BadZipFile, zlib.error) as error:
+        raise DamagedImages(f"{path} is truncated ({first_line(error)})") from error
+    except Exception as error:  # a damaged file fails wherever its garbage leads
+        raise DamagedImages(f"{path} cannot be read ({first_line(error)})") from error
+
+
+def _arrays(path: Path, names: Collection[str]) -> Arrays:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # numpy's on files of Python 2, which are as good as any
         # numpy leaves a file it opened itself open if the archive is damaged.
@@ -144,15 +157,15 @@ def _read(path: Path) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
             size = sum(int(member.file_size) for member in archive.zip.infolist())
             if size > _MOST:
                 raise ValueError(f"it unpacks to {size} bytes, more than {_MOST}")
-            arrays = archive["x_train"], archive["y_train"], archive["classes"]
-    for array in arrays:
+            arrays = {name: archive[name] for name in names if name in archive}
+    for array in arrays.values():
         if not isinstance(array, np.ndarray):  # a member that is no array comes as its bytes
             raise ValueError("not all of its members are arrays")
     return arrays
 
 
 def _damaged(path: Path, what: str) -> DamagedImages:
-    return DamagedImages(f"{path} {what}; delete it and build it again with `nasbench-data` (make data)")
+    return DamagedImages(f"{path} {what}; {_AGAIN}")
 
 
 def from_cifar_archive(archive: Path, dataset: str, *, train: int = 5000, test: int = 1000) -> Arrays:

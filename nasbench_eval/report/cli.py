@@ -95,6 +95,12 @@ def _parser() -> argparse.ArgumentParser:
         help="judge all cells, or the live ones alone: every operation on a path from input to output; "
         "their tables go to tables/live (all)",
     )
+    add(
+        "--truth",
+        metavar="NAME",
+        help="accuracies to judge by: digits (embedded), or the folder of a benchmark that nasbench-train "
+        "made (those that the run was scored on)",
+    )
     add("--data", type=Path, help="folder of the ground-truth tables (NASBENCH_EVAL_DATA)")
     add("--out", type=Path, help="folder to write to (tables/ in the first run)")
     return parser

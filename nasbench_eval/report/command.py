@@ -5,14 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
 from importlib.util import find_spec
-from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from nasbench_eval import registry
+from nasbench_eval.benchmark.table import Benchmark
 from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.report.analysis import analyse, over_seeds, seeds_of
@@ -20,13 +15,10 @@ from nasbench_eval.report.cli import TABLES
 from nasbench_eval.report.draw import draw_seeds, draw_text
 from nasbench_eval.report.scores import Scores, read_runs
 from nasbench_eval.report.spec import RowSpec, TableSpec, load_aggregate, load_table_spec
-from nasbench_eval.report.tables import Reporter, Settings, Truth
+from nasbench_eval.report.tables import Reporter, Settings
+from nasbench_eval.report.truths import benchmark_of, table_of, truth_of
 from nasbench_eval.report.values import require_members
 from nasbench_eval.report.write import NO_PLOTLY, Report, write_report
-from nasbench_eval.spaces.base import Names
-from nasbench_eval.truth import tables as truth_tables
-from nasbench_eval.truth.ceiling import Ceiling, noise_ceiling
-from nasbench_eval.truth.folder import data_folder
 
 
 def report(arguments: argparse.Namespace) -> int:
@@ -37,7 +29,11 @@ def report(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--seed must be 0 or more; got {arguments.seed}")
     scores = read_runs(arguments.run)
     splits = ("test", "val") if arguments.split == "both" else (arguments.split,)
-    specs = wished_tables(arguments.table, scores, splits)
+    benchmark = benchmark_of(arguments.truth, scores)
+    if benchmark is not None and not arguments.table:
+        specs = [table_of(benchmark, scores, splits)]
+    else:
+        specs = wished_tables(arguments.table, scores, splits)
     for aggregate in dict.fromkeys(arguments.aggregate):
         specs = with_aggregate(specs, aggregate, scores)
     others = [read_runs([run]) for run in arguments.seeds]
@@ -47,7 +43,7 @@ def report(arguments: argparse.Namespace) -> int:
         raise UsageError(NO_PLOTLY)
     if arguments.cells == "live":
         scores, others = scores.live(), [other.live() for other in others]
-    found = compute(arguments, scores, specs, splits, others)
+    found = compute(arguments, scores, specs, splits, others, benchmark)
     for table in found.tables:
         print(draw_text(table, table.splits[0]))
     if found.seeds is not None:
@@ -71,12 +67,13 @@ def compute(
     specs: Sequence[tuple[str, TableSpec]],
     splits: Sequence[str],
     others: Sequence[Scores],
+    benchmark: Benchmark | None = None,
 ) -> Report:
     """The tables and statistics of the scores; `others` are those of other seeds."""
     settings = Settings(arguments.failures, arguments.resamples, arguments.seed, arguments.cells)
     wanted = {spec.space for _, spec in specs} & set(scores.spaces())
     live = arguments.cells == "live"
-    truths = {space: load_truth(space, arguments.data, live) for space in sorted(wanted)}
+    truths = {space: truth_of(space, arguments.data, live, benchmark) for space in sorted(wanted)}
     reporter = Reporter(scores, truths, settings)
     tables = [reporter.table(name, spec, splits) for name, spec in specs]
     analysis = analyse(tables, scores, truths, settings) if arguments.statistics else None
@@ -137,23 +134,3 @@ def with_aggregate(
             spec = replace(spec, ours=[*spec.ours, RowSpec(name, aggregate=aggregate)])
         extended.append((table, spec))
     return extended
-
-
-def load_truth(space: str, folder: Path | None, live: bool = False) -> Truth:
-    """The accuracies of a space from the data folder; noise ceilings of all cells or of the live ones."""
-    frame = truth_tables.load_table(space, data_folder(folder))
-    cells = registry.find("spaces", space)()
-
-    def accuracy(dataset: str, split: str) -> npt.NDArray[np.float64]:
-        return truth_tables.accuracy(frame, dataset, split)
-
-    @cache
-    def alive() -> npt.NDArray[np.bool_]:
-        return np.array([cells.live(cells.arch(index)) for index in range(len(frame))])
-
-    @cache
-    def ceiling(dataset: str, split: str) -> Ceiling | None:
-        runs = truth_tables.runs(frame, dataset, split)
-        return noise_ceiling(runs[alive()] if live and runs.shape[1] > 1 else runs)
-
-    return Truth(Names(cells), accuracy, ceiling)

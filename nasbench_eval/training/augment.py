@@ -14,13 +14,13 @@ from nasbench_eval.seeding import generator
 
 
 def epoch_batches(
-    images_NCHW: Tensor, labels_N: Tensor, batch_size: int, *key: object
+    images_NCHW: Tensor, labels_N: Tensor, batch_size: int, *key: object, flips: bool = True
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Augmented batches (B, 3, R, R), in channels-last order, and labels (B,) of one epoch.
 
-    Each image is mirrored or not, then cut at random from its copy with a border of R // 8 zeros: 4 pixels
-    at R = 32, as in the benchmark.  There the border is black; here it is the data set's mean colour, for
-    the images are normalised already.
+    Each image is mirrored or not (never without `flips`), then cut at random from its copy with a border of
+    R // 8 zeros: 4 pixels at R = 32, as in the benchmark.  There the border is black; here it is the data
+    set's mean colour, for the images are normalised already.
 
     Args:
         images_NCHW: (N, 3, R, R).
@@ -31,7 +31,7 @@ def epoch_batches(
     count, channels, _, side = images_NCHW.shape
     device, border = images_NCHW.device, images_NCHW.shape[-1] // 8
     order_N = torch.randperm(count, generator=generator(*key, "order")).to(device)
-    flips_N = torch.randint(2, (count,), generator=generator(*key, "flips")).bool().to(device)
+    flips_N = torch.randint(2, (count,), generator=generator(*key, "flips")).bool().to(device) & flips
     corners_2N = torch.randint(2 * border + 1, (2, count), generator=generator(*key, "crops")).to(device)
     # One row a pixel: taking rows by their numbers is faster than indexing by image, row and column.
     pixels_PC = images_NCHW.permute(0, 2, 3, 1).reshape(-1, channels)

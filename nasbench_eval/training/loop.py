@@ -125,7 +125,9 @@ def _train_epoch(
     highest = int(labels_N.max())
     losses, hits, sizes = [], [], []
     with _seeded_layers(images_NCHW.device, *key, "training", epoch, "layers"):
-        for x, y in epoch_batches(images_NCHW, labels_N, training.batch_size, *key, "training", epoch):
+        for x, y in epoch_batches(
+            images_NCHW, labels_N, training.batch_size, *key, "training", epoch, flips=training.flips
+        ):
             logits = network(x)
             if logits.ndim != 2 or logits.shape[1] <= highest:
                 raise ValueError(f"logits of shape {tuple(logits.shape)} cannot be for {highest + 1} classes")

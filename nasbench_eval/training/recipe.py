@@ -23,6 +23,7 @@ class Training:
         weight_decay: on all parameters.
         schedule: epochs over which the learning rate falls to zero along a cosine; at least `epochs`, and
             the same for all `epochs`, so that a short training is the beginning of a long one.
+        flips: whether images are mirrored at random, which the likes of digits do not bear.
     """
 
     epochs: int
@@ -32,6 +33,7 @@ class Training:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     schedule: int = 10
+    flips: bool = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.epochs <= self.schedule:

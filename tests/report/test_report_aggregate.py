@@ -297,7 +297,7 @@ def run(write_run: WriteRun) -> Path:
 
 
 def call(monkeypatch: pytest.MonkeyPatch, truth: Truth, run: Path, *arguments: object) -> int:
-    monkeypatch.setattr(command, "load_truth", lambda space, folder, live: truth)
+    monkeypatch.setattr(command, "truth_of", lambda space, folder, live, benchmark: truth)
     given = [run, "--resamples", 0, "--table", "table1", *arguments]
     monkeypatch.setattr(sys, "argv", ["nasbench-report", *map(str, given)])
     return cli.main()

@@ -12,14 +12,14 @@ import pytest
 from made_up import N, WriteRun
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.report import cli, command
+from nasbench_eval.report import cli, command, truths
 from nasbench_eval.report.scores import read_runs
 from nasbench_eval.report.tables import CSV_COLUMNS, Truth
 from nasbench_eval.spaces.nasbench201 import NASBench201
 
 
 def call(monkeypatch: pytest.MonkeyPatch, truth: Truth, *arguments: object) -> int:
-    monkeypatch.setattr(command, "load_truth", lambda space, folder, live: truth)
+    monkeypatch.setattr(command, "truth_of", lambda space, folder, live, benchmark: truth)
     monkeypatch.setattr(sys, "argv", ["nasbench-report", *map(str, arguments)])
     return cli.main()
 
@@ -240,9 +240,9 @@ def test_accuracies_come_from_the_data_folder(tmp_path: Path, monkeypatch: pytes
     frame = pd.DataFrame({"cifar10_val": [1.0, 2.0], "cifar10_test": [3.0, 4.0]})
     asked: list[tuple[str, Path]] = []
     monkeypatch.setattr(
-        command.truth_tables, "load_table", lambda space, folder: asked.append((space, folder)) or frame
+        truths.tables, "load_table", lambda space, folder: asked.append((space, folder)) or frame
     )
-    found = command.load_truth("nasbench201", tmp_path)
+    found = truths.truth_of("nasbench201", tmp_path, False, None)
     assert asked == [("nasbench201", tmp_path)]
     assert found.archs is not None
     assert found.archs[1462] == NASBench201().format(NASBench201().arch(1462))

@@ -13,13 +13,13 @@ import pytest
 from made_up import N, WriteRun
 from made_up_figures import assert_legends_cover_no_panel, assert_nothing_is_cut_off, computed, texts
 
-from nasbench_eval.report.command import load_truth
 from nasbench_eval.report.draw import caption, draw_markdown
 from nasbench_eval.report.figure import draw_figure, write_figure
 from nasbench_eval.report.figure.style import COLUMN, PAGE, lines, number, short
 from nasbench_eval.report.scores import read_runs
 from nasbench_eval.report.spec import RowSpec, SweepSpec, TableSpec, load_table_spec
 from nasbench_eval.report.tables import Reporter, Settings, Table, Truth
+from nasbench_eval.report.truths import truth_of
 from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.truth import tables as truth_tables
 from nasbench_eval.truth.ceiling import Ceiling, noise_ceiling
@@ -191,7 +191,7 @@ def test_the_ceiling_is_that_of_the_judged_cells(monkeypatch: pytest.MonkeyPatch
     live = np.array([space.live(space.arch(index)) for index in range(200)])
     assert 0 < live.sum() < 200
     for wish, judged in ((False, runs), (True, runs[live])):
-        truth = load_truth("nasbench201", tmp_path, wish)
+        truth = truth_of("nasbench201", tmp_path, wish, None)
         assert truth.ceiling("cifar10", "test") == noise_ceiling(judged)
         assert truth.ceiling("cifar10", "val") is None
 

@@ -1,0 +1,158 @@
+"""What `nasbench-train` does once its command line is read: trains, and makes a benchmark of the outcome."""
+
+from __future__ import annotations
+
+import io
+import shlex
+import time
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from nasbench_eval import provenance
+from nasbench_eval.benchmark import table
+from nasbench_eval.benchmark.config import Course, resolve
+from nasbench_eval.benchmark.pictures import PARTS
+from nasbench_eval.benchmark.trainer import Trainer
+from nasbench_eval.data.images import images_path
+from nasbench_eval.files import write_whole
+from nasbench_eval.progress import Progress
+from nasbench_eval.runner import run_job
+from nasbench_eval.store import Store
+from nasbench_eval.wanted import Wanted
+
+
+def check(configs: Sequence[DictConfig], *, images: bool) -> None:
+    """Check the configurations of all jobs, their images among them, before the first one begins.
+
+    Raises:
+        UsageError: naming what is wrong.
+    """
+    for config in configs:
+        resolve(config)
+
+
+def execute(config: DictConfig) -> int:
+    """Train what a job's configuration asks for, as far as its folder does not hold it yet."""
+    started = time.perf_counter()
+    course = resolve(config)
+    store = Store(
+        course.folder,
+        course.plan.space.name,
+        course.identity(),
+        _record(course),
+        whole=course.whole if course.split else None,
+        save_every=course.options.save_every,
+    )
+    with Progress(course.folder) as progress, closing(store):
+        progress.say(_headline(course))
+        for line in store.mended:
+            progress.warn(line)
+        _write_images(course)
+        options, checkpoints = course.options, course.folder / ".training"
+        trainer = Trainer(course.plan, course.folder, course.device, checkpoints, options.save_every)
+        stands_in = {index: index for index in course.indices}
+        wanted = Wanted(course.plan, stands_in, store, retry_failed=options.retry_failed)
+        run_job(trainer, wanted, progress, workers=course.workers, timeout=options.timeout)
+        with suppress(OSError):  # absent, or a training in it was not finished
+            checkpoints.rmdir()
+        finished = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        seconds = round(time.perf_counter() - started, 1)
+        store.finish({"finished": finished, "seconds_last_session": seconds})
+        done = f"{len(progress.cells)} cells trained now"
+        if progress.failed:
+            done += (
+                f"; {progress.failed} trainings diverged or failed (reasons in {course.folder / 'run.log'})"
+            )
+        progress.say(done if progress.cells else "nothing left to train")
+        progress.say(_made(course, store))
+    return 0
+
+
+def _made(course: Course, store: Store) -> str:
+    """Make the benchmark; what there is to say of it."""
+    if course.split is not None:
+        return f"next: nasbench-merge {course.whole}, then this command without shard="
+    plan, run = course.plan, course.folder
+    made = table.build(run, plan)
+    record = {
+        **{
+            key: store.run[key]
+            for key in ("command", "versions", "commit", "device", "device_name", "processor")
+        },
+        "sample_seed": course.options.sample_seed,
+        "images": _division(course),
+        "failures": table.failures(run, plan),
+        "seconds": round(float(made.filter(like="seconds_run").to_numpy().sum()), 1),
+        "finished": store.run["finished"],
+    }
+    found = table.save(run, plan, made, record)
+    test = made[f"{plan.dataset.name}_test"]
+    low, middle, high = test.quantile([0.0, 0.5, 1.0])
+    ceiling = found.ceiling(plan.dataset.name, "test")
+    agree = "" if ceiling is None else f"; two runs agree to tau {ceiling.kendall_tau:.3f}"
+    return (
+        f"{len(made)} cells with test accuracies from {low:.1f} to {high:.1f} %, median {middle:.1f}{agree}; "
+        f"next: nasbench-score truth={run}"
+    )
+
+
+def _write_images(course: Course) -> None:
+    """The images beside the scores: workers read them, and proxies of the benchmark will."""
+    pictures, division = course.pictures, course.division
+    arrays: dict[str, Any] = {"classes": np.array(pictures.classes)}
+    for part in PARTS:
+        chosen = getattr(division, part)
+        arrays |= {f"x_{part}": pictures.x[chosen], f"y_{part}": pictures.y[chosen].astype(np.int64)}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    write_whole(images_path(course.folder, course.plan.dataset.name), buffer.getvalue())
+
+
+def _headline(course: Course) -> str:
+    plan, division = course.plan, course.division
+    cells = f"{len(course.indices)} cells"
+    if course.split is not None:
+        cells += f", shard {course.split} of {course.sampled:,}"
+    sizes = " + ".join(str(len(getattr(division, part))) for part in PARTS)
+    images = f"{sizes} images of {plan.dataset.num_classes} classes, {plan.dataset.resolution} pixels"
+    return (
+        f"{plan.space.name}: {cells}, each trained with {len(plan.seeds)} seeds for {plan.training.epochs} "
+        f"epochs on {plan.dataset.name} ({images}); {course.workers} workers on {course.device.type}; into "
+        f"{course.folder}"
+    )
+
+
+def _record(course: Course) -> dict[str, Any]:
+    """What run.json says beside the configuration."""
+    places = ("data=", "results=")  # folders of this machine, which say nothing to anyone else
+    given = [o for o in HydraConfig.get().overrides.task if not o.lstrip("+").startswith(places)]
+    return {
+        "command": shlex.join(["nasbench-train", *given]),
+        "n": course.sampled,
+        "shard": None if course.split is None else str(course.split),
+        "sample": "given" if course.options.indices else course.options.n,
+        "sample_seed": course.options.sample_seed,
+        "workers": course.workers,
+        "versions": provenance.versions(),
+        "commit": provenance.commit(),
+        **provenance.hardware(course.device),
+        "sources": provenance.sources(course.plan.space, []),
+        "images": {},
+    }
+
+
+def _division(course: Course) -> dict[str, Any]:
+    sizes = {part: len(getattr(course.division, part)) for part in PARTS}
+    options = course.options
+    return {
+        **sizes,
+        "split_seed": options.split_seed,
+        "noise": options.noise,
+        "sha256": course.digest(),
+    }

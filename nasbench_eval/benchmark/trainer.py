@@ -1,0 +1,238 @@
+"""Architectures in, rows of a benchmark out: each trained with every seed, then asked what it has learnt.
+
+A row is stored as a score is (see `store.py`), under the label `trained_SEED`: `score` is the accuracy on the
+test images.
+
+Tensor legend: N images, C channels, R height and width.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nasbench_eval.benchmark.pictures import PARTS
+from nasbench_eval.data.batches import normalised
+from nasbench_eval.data.datasets import DataSet
+from nasbench_eval.data.images import images_path, read_arrays
+from nasbench_eval.passes.observer import modules
+from nasbench_eval.passes.spec import Init
+from nasbench_eval.passes.weights import draw
+from nasbench_eval.seeding import seed_of
+from nasbench_eval.spaces.base import Network, SearchSpace
+from nasbench_eval.training import Epoch, Folder, Training, train
+from nasbench_eval.training.checkpoints import State
+from nasbench_eval.training.evaluate import Outcome, evaluate
+from nasbench_eval.worker import Row, Task, configure_process, status_of
+
+# To be raised when the same plan comes to other accuracies.
+VERSION = 1
+# What is measured of a trained network beside its accuracy on the test images, which is the score.
+MEASURED = ("val", "test_loss", "val_loss", "params", "flops")
+# What is measured of each epoch: a column `train_3` for the third, and so on.
+CURVES = ("train", "loss")
+_INIT: Init = "torch_default"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides the accuracies of a benchmark, but for the images.
+
+    Attributes:
+        space: the search space.
+        dataset: the images' name, classes, resolution and statistics.
+        training: the recipe.
+        seeds: of the trainings: weights, order and crops of the images.
+    """
+
+    space: SearchSpace
+    dataset: DataSet
+    training: Training
+    seeds: tuple[int, ...]
+
+    @property
+    def datasets(self) -> Mapping[str, DataSet]:
+        return {self.dataset.name: self.dataset}
+
+    def tasks(self) -> tuple[Task, ...]:
+        """One training a seed."""
+        return tuple(Task(self.dataset.name, label_of(seed)) for seed in self.seeds)
+
+
+def label_of(seed: int) -> str:
+    """What the trainings with a seed are called in a run."""
+    return f"trained_{seed}"
+
+
+class Trainer:
+    """What a process needs to train: made once, since the images are read once.
+
+    Args:
+        plan: what decides the accuracies.
+        folder: where `images/NAME.npz` lies, with all three parts.
+        device: where networks are trained.
+        checkpoints: folder where trainings leave their state while they run; None leaves none.
+        every: seconds of training that a crash may cost.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: Path,
+        device: torch.device,
+        checkpoints: Path | None = None,
+        every: float = 30,
+    ) -> None:
+        configure_process(device)
+        self.plan, self.folder, self.device = plan, folder, device
+        self.checkpoints, self.every = checkpoints, every
+        path = images_path(folder, plan.dataset.name)
+        arrays = read_arrays(path, [f"{a}_{part}" for part in PARTS for a in "xy"])
+        self._parts: dict[str, tuple[Tensor, Tensor]] = {}
+        for part in PARTS:
+            images = normalised(torch.from_numpy(arrays[f"x_{part}"]), plan.dataset)
+            self._parts[part] = (
+                images.to(device, memory_format=torch.channels_last),
+                torch.from_numpy(arrays[f"y_{part}"]).long().to(device),
+            )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Whoever unpickles it makes it anew: a process is settled and reads its images for itself."""
+        return Trainer, (self.plan, self.folder, self.device, self.checkpoints, self.every)
+
+    def __call__(self, index: int, tasks: Sequence[Task]) -> list[Row]:
+        """A row a training of the architecture at an index."""
+        seeds = {label_of(seed): seed for seed in self.plan.seeds}
+        return [self._row(index, task, seeds[task.label]) for task in tasks]
+
+    def failure(
+        self, index: int, tasks: Sequence[Task], status: str, error: str, seconds: float
+    ) -> list[Row]:
+        """The rows of an architecture whose process brought none."""
+        seeds = {label_of(seed): seed for seed in self.plan.seeds}
+        return [self._finished(index, task, seeds[task.label], {}, seconds, status, error) for task in tasks]
+
+    def _row(self, index: int, task: Task, seed: int) -> Row:
+        started, found = time.perf_counter(), dict[str, float]()
+        try:
+            seconds = self._train(index, seed, found)
+        except Exception as error:  # a failure is a row
+            status, text = status_of(math.nan, error)
+            row = self._finished(index, task, seed, found, time.perf_counter() - started, status, text)
+            return {**row, "traceback": "".join(traceback.format_exception(error))}
+        status, text = status_of(found["score"], None)
+        return self._finished(index, task, seed, found, seconds, status, text)
+
+    def _finished(
+        self,
+        index: int,
+        task: Task,
+        seed: int,
+        found: Mapping[str, float],
+        seconds: float,
+        status: str,
+        error: str | None,
+    ) -> Row:
+        names = (*MEASURED, *curve_columns(self.plan.training.epochs), "score")
+        return {
+            "dataset": task.dataset,
+            "label": task.label,
+            "index": index,
+            "arch": self.plan.space.format(self.plan.space.arch(index)),
+            "seed": seed,
+            **{name: found.get(name, math.nan) for name in names},
+            "seconds": seconds,
+            "status": status,
+            "error": error,
+            "proxy_version": VERSION,
+        }
+
+    def _train(self, index: int, seed: int, found: dict[str, float]) -> float:
+        """Train, and note what is found; returns the seconds it took, those of earlier attempts included."""
+        plan, arch = self.plan, self.plan.space.arch(index)
+        network = plan.space.build(arch, num_classes=plan.dataset.num_classes)
+        key = ("benchmark", seed, plan.dataset.name, plan.space.format(arch))
+        draw(modules(network), _INIT, *key)
+        network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        states = None
+        if self.checkpoints is not None:
+            place = f"{seed_of(*key, plan, replace(plan.training, epochs=0)):016x}"
+            states = Seldom(Folder(self.checkpoints / place), self.every)
+        images, labels = self._parts["train"]
+        found["params"] = float(sum(p.numel() for p in network.parameters()))
+        found["flops"] = float(count_flops(network, images[:1]))
+        history = train(
+            network, images, labels, plan.training, key=key, checkpoints=states, progress="training"
+        )
+        start = time.perf_counter()
+        val, test = (evaluate(network, *self._parts[part]) for part in ("val", "test"))
+        found |= _measured(history, val, test)
+        if states is not None:
+            states.clear()
+        return sum(epoch.seconds for epoch in history) + time.perf_counter() - start
+
+
+def curve_columns(epochs: int) -> list[str]:
+    """The columns of the learning curves."""
+    return [f"{name}_{epoch}" for name in CURVES for epoch in range(1, epochs + 1)]
+
+
+def _measured(history: Sequence[Epoch], val: Outcome, test: Outcome) -> dict[str, float]:
+    found = {"score": test.accuracy, "val": val.accuracy, "test_loss": test.loss, "val_loss": val.loss}
+    for epoch in history:
+        found[f"train_{epoch.epoch}"], found[f"loss_{epoch.epoch}"] = epoch.accuracy, epoch.loss
+    return found
+
+
+@torch.no_grad()
+def count_flops(network: Network, image_1CRR: Tensor) -> int:
+    """Multiply-accumulates of convolutions and the classifier for one image, as `flops` counts them."""
+    total = 0
+
+    def count(module: torch.nn.Module, _: object, output: Tensor) -> None:
+        nonlocal total
+        weight = module.weight
+        assert isinstance(weight, Tensor)
+        total += output.numel() * weight[0].numel()
+
+    counted = [m for m in modules(network).values() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+    handles = [module.register_forward_hook(count) for module in counted]
+    was = network.training
+    network.eval()(image_1CRR)
+    network.train(was)
+    for handle in handles:
+        handle.remove()
+    return total
+
+
+@dataclass
+class Seldom:
+    """Checkpoints that are written when so many seconds of work are at risk: a short training leaves none."""
+
+    folder: Folder
+    every: float
+    last: float | None = None
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+    def latest(self, at_most: int) -> tuple[int, State] | None:
+        self.last = time.monotonic()
+        return self.folder.latest(at_most)
+
+    def save(self, epoch: int, state: State) -> None:
+        now = time.monotonic()
+        if self.last is None or now - self.last >= self.every:
+            self.folder.save(epoch, state)
+            self.last = now
+
+    def clear(self) -> None:
+        self.folder.clear()

@@ -1,0 +1,124 @@
+"""Which architectures are worked on, where and with what: the same for scoring and for training."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nasbench_eval import registry
+from nasbench_eval.errors import UsageError
+from nasbench_eval.options import Execution, typed
+from nasbench_eval.spaces.base import SearchSpace
+from nasbench_eval.split import Split, split_of
+
+# Bytes a process may take on a GPU: 2 GiB of activations (NAS-Bench-201's largest cell at B = 64, R = 64),
+# as much again for kernels' workspaces and the driver.
+_GPU_WORKER = 4 << 30
+
+
+@dataclass(frozen=True)
+class Work:
+    """A command's work.
+
+    Attributes:
+        indices: which architectures, by the benchmark's index; of a shard, its own.
+        sampled: how many were drawn, for all shards together.
+        split: which shard this is; None for a run in one piece.
+        device: where networks are.
+        workers: processes, no more than there are architectures; 0 to do the work in this one.
+        whole: folder of the run; a shard's results go to a folder inside it.
+    """
+
+    indices: tuple[int, ...]
+    sampled: int
+    split: Split | None
+    device: torch.device
+    workers: int
+    whole: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.whole if self.split is None else self.split.folder(self.whole)
+
+
+def work_of(options: Execution, sample: Sequence[int], device: torch.device, name: str) -> Work:
+    """The work that options ask for, on a sample.
+
+    Args:
+        options: of the command.
+        sample: the architectures drawn.
+        device: where networks are.
+        name: of the run's folder, if the options give none.
+
+    Raises:
+        UsageError: if there is no such shard, or the run's name leads out of the results.
+    """
+    split = split_of(options.shard, options.shards)
+    indices = tuple(sample) if split is None else split.take(sample)
+    wished = _workers(device) if options.workers is None else options.workers
+    folder = name if options.run in (None, "") else _safe(str(options.run))
+    # More workers than architectures would start for nothing.
+    return Work(indices, len(sample), split, device, min(wished, len(indices)), options.results / folder)
+
+
+def space_named(node: Any) -> SearchSpace:
+    """The search space of a configuration.
+
+    Raises:
+        UsageError: if there is none, or an option of it will not do.
+    """
+    if not isinstance(node, dict) or "name" not in node:
+        raise UsageError("no search space is chosen; choose one with space=NAME")
+    options = dict(node)
+    name = options.pop("name")
+    space: SearchSpace = typed(registry.find("spaces", name), options, name)
+    return space
+
+
+def device_named(name: str) -> torch.device:
+    """A device by its name; `auto` is a GPU where there is one.  Raises UsageError."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError("device=cuda: PyTorch sees no CUDA device here; device=cpu works everywhere")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def given(indices: Sequence[int], size: int) -> tuple[int, ...]:
+    """The architectures of `indices=`, each once.
+
+    Raises:
+        UsageError: if there is none, or one that the space does not have.
+    """
+    if not indices:
+        raise UsageError("indices=[]: name at least one architecture")
+    bad = [index for index in indices if not 0 <= index < size]
+    if bad:
+        raise UsageError(f"indices={bad}: the space has architectures 0 to {size - 1}")
+    return tuple(dict.fromkeys(indices))
+
+
+def _safe(name: str) -> str:
+    """A run's name, which leads to a folder in that of the results and to no other."""
+    path = Path(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise UsageError(f"run={name} will not do; it names a folder in results=, which may be elsewhere")
+    return name
+
+
+def _workers(device: torch.device) -> int:
+    """One a core: a single process leaves a GPU idle between small kernels.  No more than memory holds."""
+    if device.type == "cpu":
+        return _cores()
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(1, min(_cores(), free // _GPU_WORKER))
+
+
+def _cores() -> int:
+    """Cores this process may use, where the system tells; all of them elsewhere."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
