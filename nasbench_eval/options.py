@@ -69,6 +69,7 @@ class TrainOptions(Execution):
     test_images: Annotated[int, Field(ge=1)] | None
     split_seed: Annotated[int, Field(ge=0)]
     noise: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    copies: Annotated[int, Field(ge=1)]
     n: Annotated[int, Field(ge=1)] | Literal["all"]
     seeds: tuple[Seed, ...]
     epochs: Annotated[int, Field(ge=1)]

@@ -17,7 +17,6 @@ from omegaconf import DictConfig
 from nasbench_eval import provenance
 from nasbench_eval.benchmark import table
 from nasbench_eval.benchmark.config import Course, resolve
-from nasbench_eval.benchmark.pictures import PARTS
 from nasbench_eval.benchmark.trainer import Trainer
 from nasbench_eval.data.images import images_path
 from nasbench_eval.files import write_whole
@@ -104,22 +103,20 @@ def _made(course: Course, store: Store) -> str:
 
 def _write_images(course: Course) -> None:
     """The images beside the scores: workers read them, and proxies of the benchmark will."""
-    pictures, division = course.pictures, course.division
-    arrays: dict[str, Any] = {"classes": np.array(pictures.classes)}
-    for part in PARTS:
-        chosen = getattr(division, part)
-        arrays |= {f"x_{part}": pictures.x[chosen], f"y_{part}": pictures.y[chosen].astype(np.int64)}
+    arrays: dict[str, Any] = {"classes": np.array(course.classes)}
+    for part, (images, labels) in course.parts.items():
+        arrays |= {f"x_{part}": images, f"y_{part}": labels}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     write_whole(images_path(course.folder, course.plan.dataset.name), buffer.getvalue())
 
 
 def _headline(course: Course) -> str:
-    plan, division = course.plan, course.division
+    plan = course.plan
     cells = f"{len(course.indices)} cells"
     if course.split is not None:
         cells += f", shard {course.split} of {course.sampled:,}"
-    sizes = " + ".join(str(len(getattr(division, part))) for part in PARTS)
+    sizes = " + ".join(str(len(labels)) for _, labels in course.parts.values())
     images = f"{sizes} images of {plan.dataset.num_classes} classes, {plan.dataset.resolution} pixels"
     return (
         f"{plan.space.name}: {cells}, each trained with {len(plan.seeds)} seeds for {plan.training.epochs} "
@@ -148,11 +145,12 @@ def _record(course: Course) -> dict[str, Any]:
 
 
 def _division(course: Course) -> dict[str, Any]:
-    sizes = {part: len(getattr(course.division, part)) for part in PARTS}
+    sizes = {part: len(labels) for part, (_, labels) in course.parts.items()}
     options = course.options
     return {
         **sizes,
         "split_seed": options.split_seed,
         "noise": options.noise,
+        "copies": options.copies,
         "sha256": course.digest(),
     }

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from nasbench_eval import sampling
-from nasbench_eval.benchmark.pictures import PARTS, Division, Pictures, divide, read
+from nasbench_eval.benchmark.pictures import divide, prepared, read
 from nasbench_eval.benchmark.trainer import VERSION, Plan, label_of
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.errors import UsageError, shown
@@ -29,14 +31,14 @@ class Course(Work):
     Attributes:
         plan: what decides the accuracies, with the images.
         options: how.
-        pictures: the images.
-        division: which of them are for what.
+        classes: the names of the images' classes.
+        parts: images and labels to train, validate and test with.
     """
 
     plan: Plan
     options: TrainOptions
-    pictures: Pictures
-    division: Division
+    classes: tuple[str, ...]
+    parts: Mapping[str, tuple[NDArray[np.uint8], NDArray[np.int64]]]
 
     def identity(self) -> dict[str, Any]:
         """What decides the accuracies, in the form in which a run of scores has it."""
@@ -45,9 +47,8 @@ class Course(Work):
     def digest(self) -> str:
         """SHA-256 of the images and labels of all parts, in their order."""
         total = hashlib.sha256()
-        for part in PARTS:
-            chosen = getattr(self.division, part)
-            total.update(self.pictures.x[chosen].tobytes() + self.pictures.y[chosen].tobytes())
+        for images, labels in self.parts.values():
+            total.update(images.tobytes() + labels.tobytes())
         return total.hexdigest()
 
 
@@ -60,11 +61,12 @@ def resolve(config: DictConfig) -> Course:
     options = train_options_of(config)
     space = space_named(plain(config).get("space"))
     pictures = read(options.images, options.resolution, lambda: data_folder(options.data))
-    if options.noise:
-        pictures = _noisy(pictures, options.noise, options.split_seed)
     sizes = (options.train_images, options.val_images, options.test_images)
     division = divide(pictures, sizes, options.split_seed, options.images)
-    dataset = _described(options.name or _stem(options.images), pictures, division)
+    if options.copies > 1 and not options.noise:
+        raise UsageError(f"copies={options.copies} without noise= would only repeat the images")
+    parts = prepared(pictures, division, options.noise, options.copies, options.split_seed)
+    dataset = _described(options.name or _stem(options.images), pictures.classes, parts["train"][0])
     plan = Plan(space, dataset, _training(options, len(division.train)), _seeds(options))
     device = device_named(options.device)
     size = len(space)
@@ -78,7 +80,7 @@ def resolve(config: DictConfig) -> Course:
         sample = sampling.uniform(size, options.n, options.sample_seed)
     digits = fingerprint({**_identity(plan), **LATER})
     work = work_of(options, sample, device, f"{space.name}-{dataset.name}-trained-{digits}")
-    return Course(**vars(work), plan=plan, options=options, pictures=pictures, division=division)
+    return Course(**vars(work), plan=plan, options=options, classes=pictures.classes, parts=parts)
 
 
 def _training(options: TrainOptions, images: int) -> Training:
@@ -106,30 +108,16 @@ def _stem(images: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in stem).strip("_").lower() or "images"
 
 
-def _described(name: str, pictures: Pictures, division: Division) -> DataSet:
+def _described(name: str, classes: Sequence[str], images: NDArray[np.uint8]) -> DataSet:
     """The data set with the statistics of the images that are trained on."""
     if not name.replace("_", "").isalnum() or not name.isascii():
         raise UsageError(f"name={shown(name)[1:-1]} will not do; it should be made of letters, digits and _")
-    x = pictures.x[division.train].astype(np.float64)
+    x = images.astype(np.float64)
     mean, std = x.mean(axis=(0, 1, 2)), x.std(axis=(0, 1, 2))
     if not (std > 0).all():
         raise UsageError(f"the images of {name} to train with are all of one colour")
     (red, green, blue), spreads = mean.round(4).tolist(), std.round(4).tolist()
-    return DataSet(name, len(pictures.classes), x.shape[1], (red, green, blue), tuple(spreads))
-
-
-def _noisy(pictures: Pictures, noise: float, seed: int) -> Pictures:
-    """The images with Gaussian noise, the same in all colours, of `noise` times their standard deviation.
-
-    Contrast is taken back so far that three standard deviations of both find room in 256 shades.
-    """
-    rng = np.random.default_rng(seed)
-    x = pictures.x.astype(np.float64)
-    middle, spread = x.mean(), x.std()
-    contrast = min(1.0, 42 / (spread * np.sqrt(1 + noise**2)))
-    drawn = rng.normal(0, noise * spread, x.shape[:3])[..., None]
-    x = np.clip(np.rint(127.5 + contrast * (x - middle + drawn)), 0, 255)
-    return Pictures(x.astype(np.uint8), pictures.y, pictures.classes, pictures.part)
+    return DataSet(name, len(classes), x.shape[1], (red, green, blue), tuple(spreads))
 
 
 def _identity(plan: Plan) -> dict[str, Any]:

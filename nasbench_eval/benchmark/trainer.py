@@ -39,7 +39,7 @@ VERSION = 1
 MEASURED = ("val", "test_loss", "val_loss", "params", "flops")
 # What is measured of each epoch: a column `train_3` for the third, and so on.
 CURVES = ("train", "loss")
-_INIT: Init = "torch_default"
+_INIT: Init = "kaiming"
 
 
 @dataclass(frozen=True)
