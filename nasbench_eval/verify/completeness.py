@@ -30,7 +30,9 @@ def completeness(held: Held) -> Check:
     if held.record.get("shard") is not None:
         order = ()  # no part of a shard is a sample
     elif _uniform(held.record):
-        order = sampling.uniform(size, size, held.record["sample_seed"])
+        every = _architectures(held.record, size)
+        places = sampling.uniform(len(every), len(every), held.record["sample_seed"])
+        order = [every[place] for place in places]
     problems, fewer, begun = [], [], 0
     for part in held.partitions:
         cells = set(part.rows["index"].tolist())
@@ -85,20 +87,37 @@ def asked(record: Record, size: int) -> Sequence[int] | str:
 def _sample(record: Record, size: int) -> Sequence[int] | str:
     """The cells that all shards of a command were asked for, or why they cannot be told."""
     n, command = record.get("n"), str(record.get("command", ""))
-    if not isinstance(n, int) or not 0 < n <= size:
+    try:
+        every = _architectures(record, size)
+    except UsageError as error:
+        return str(error)
+    if not isinstance(n, int) or not 0 < n <= len(every):
         return f"n={n} is no number of cells of the space"
     if record.get("sample") == "given" or "indices=" in command:
         found = re.search(r"indices=\[([\d, ]*)\]", command)
         indices = list(dict.fromkeys(int(i) for i in re.findall(r"\d+", found[1]))) if found else []
         told = len(indices) == n and max(indices) < size
         return indices if told else "the record does not tell which cells were given"
-    if n == size:
-        return range(size)
+    if n == len(every):
+        return every
     if not _uniform(record):
         return "a stratified sample is drawn by accuracies, which are not part of the run"
     if not isinstance(record.get("sample_seed"), int):
         return "the record does not say by which seed the sample was drawn"
-    return sampling.uniform(size, n, record["sample_seed"])
+    return [every[place] for place in sampling.uniform(len(every), n, record["sample_seed"])]
+
+
+def _architectures(record: Record, size: int) -> Sequence[int]:
+    """The architectures that a sample is drawn from: all of the space, or those of a benchmark of one's own.
+
+    Raises:
+        UsageError: if the benchmark is not here.
+    """
+    if record.get("truth") is None:
+        return range(size)
+    from nasbench_eval.benchmark.table import load  # brings SciPy's statistics, which few runs need
+
+    return load(str(record["truth"])).indices
 
 
 def _uniform(record: Record) -> bool:

@@ -1,0 +1,445 @@
+"""What `nasbench-merge` does: reads the shards of a run, writes their rows into it and says what is missing.
+
+All is read and compared before anything is written.  Then one data set and proxy after the other is put in
+place whole, so that the same command goes on from whatever an interruption left.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nasbench_eval.errors import UsageError
+from nasbench_eval.files import write_whole
+from nasbench_eval.merge.missing import (
+    Gap,
+    Mask,
+    Sample,
+    counted_gaps,
+    expected,
+    gaps,
+    ranges,
+    sample_of,
+    shortened,
+    told,
+)
+from nasbench_eval.merge.rows import Joined, join, put
+from nasbench_eval.merge.sources import (
+    Source,
+    joined_identity,
+    kept_out,
+    own_scores,
+    refuse_other,
+    same_bits,
+    shards_of,
+)
+from nasbench_eval.record import MACHINERY, Record, fingerprint, sessions
+from nasbench_eval.split import Split
+from nasbench_eval.store import _OUTCOME, Store
+from nasbench_eval.verify.held import count, some
+from nasbench_eval.worker import Task
+
+# Ranges of cells in a line of the terminal; the file has all of them.
+_MOST = 12
+_MISSING = "missing.txt"
+# What scoring and training leave in a shard's folder; whoever put more there would not want it deleted.
+_OWN = {"run.json", "scores", ".lock", ".training", "run.log", "progress.json", "images"}
+
+
+@dataclass
+class _Survey:
+    """What the folders hold together.
+
+    Attributes:
+        rows: rows of each task that was asked for.
+        masks: which cells of the sample these are, if it can be told.
+        shards: rows of each task in each shard's own folder.
+        elsewhere: whether the run has rows that no shard has, where cells cannot be told.
+        new: rows that the run itself did not have, or as failures only.
+        failures: rows that are failures, by status.
+        rivals: rows that gave way to others with other scores, of another kind of machine; by task and shard.
+        largest: the largest relative difference of these scores.
+    """
+
+    rows: dict[Task, int] = field(default_factory=dict)
+    masks: dict[Task, Mask] = field(default_factory=dict)
+    shards: dict[int, dict[Task, int]] = field(default_factory=dict)
+    elsewhere: bool = False
+    new: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    rivals: Counter[tuple[Task, Split | None]] = field(default_factory=Counter)
+    largest: float = 0.0
+
+    def gaps(self, sample: Sample, found: Sequence[Source]) -> list[Gap]:
+        """What is missing."""
+        if sample.cells is None:
+            finished = {s.split.shard for s in found if s.split is not None and "finished" in s.record}
+            return counted_gaps(sample, self.rows, self.shards, finished, self.elsewhere)
+        return gaps(sample, self.masks)
+
+    def whole(self, sample: Sample) -> int:
+        """How many cells have all scores that were asked for; an upper bound where cells cannot be told."""
+        if sample.cells is None:
+            return min(sample.n, *self.rows.values()) if self.rows else 0
+        every = np.ones(sample.n, dtype=bool) if self.masks else np.zeros(sample.n, dtype=bool)
+        for mask in self.masks.values():
+            every &= mask
+        return int(every.sum())
+
+
+def merge(run: Path, *, check: bool = False, remove: bool = False, data: Path | None = None) -> int:
+    """Merge the shards of a run and print what came of it.
+
+    Args:
+        run: the run's folder.
+        check: only say what is missing.
+        remove: delete the shards that are complete and merged.
+        data: folder of the accuracies; None for the usual one.
+
+    Returns:
+        0 if nothing is missing, else 1.
+
+    Raises:
+        UsageError: if there are no shards or they cannot be merged; nothing was written then, unless
+            it could not be written.
+    """
+    found, own = shards_of(run), own_scores(run)
+    base = found or ([own] if own is not None and "merged" in own.record else [])
+    if not base:
+        raise UsageError(f"{run} holds no shards, which nasbench-score shard=0/8, shard=1/8 ... would leave")
+    first, identity = base[0], joined_identity(base)
+    if own is not None:
+        refuse_other(run, own, identity)
+    sample = sample_of(first.record, first.split.of if first.split else first.record["merged"], data)
+    tasks = expected(
+        found, [*(task for source in found for task in source.tasks()), *_merged_before(own, sample)]
+    )
+    if own is not None and not found and not tasks:  # a later command asked for more cells
+        tasks = own.tasks()
+    survey = _survey([*([own] if own else []), *found], tasks, sample)
+    missing = survey.gaps(sample, found)
+    for line in _headlines(found, missing, sample, survey):
+        _say(line)
+    if check or not found:
+        for line in _listed(missing, found, first.record, run, None):
+            _say(line)
+        if remove:
+            _clear_up(run)
+        _say(f"incomplete: {_lacking(missing)}" if missing else "nothing is missing")
+        return 1 if missing else 0
+    record = _record(found, own, sample.of)
+    with closing(Store(run, identity["space"]["name"], identity, record)) as store:
+        for line in store.mended:
+            _say(line)
+        store.run["earlier"] = _machinery(store.run["earlier"], found, record)
+        target = Source(run, store.run, None, False)
+        survey = _survey([target, *found], tasks, sample, store.run)
+        missing = survey.gaps(sample, found)
+        finished = {} if missing else {"finished": _finished(found, own)}
+        store.finish({**finished, "seconds_last_session": round(sum(record["shard_seconds"].values()), 1)})
+        for line in _listed(missing, found, first.record, run, _MOST):
+            _say(line)
+        if remove:
+            for line in _remove(run, target, found, missing, survey):
+                _say(line)
+    end = f"incomplete: {_lacking(missing)}" if missing else f"next: {_next(first.record, run)}"
+    _say(f"merged into {run}; {end}")
+    return 1 if missing else 0
+
+
+def _merged_before(own: Source | None, sample: Sample) -> list[Task]:
+    """The tasks of the sample that a merge has put into the run: their shards may be there no longer."""
+    if own is None or "merged" not in own.record:
+        return []
+    return [
+        task
+        for task in own.tasks()
+        if any("merged" in record and record.get("n") == sample.n for record in own.records(task))
+    ]
+
+
+def _survey(
+    sources: Sequence[Source], tasks: Sequence[Task], sample: Sample, run: Mapping[str, Any] | None = None
+) -> _Survey:
+    """Read and compare all rows, one task after the other, and with a record write them into the run.
+
+    Args:
+        sources: the run itself, if it has scores, and its shards.
+        tasks: what to read.
+        sample: which cells were asked for.
+        run: the record to write; None writes nothing.
+
+    Raises:
+        UsageError: if rows contradict each other, or a file is damaged or cannot be written.
+    """
+    survey = _Survey()
+    for task in tasks:
+        given = [(source, table) for source in sources if (table := source.table(task)) is not None]
+        if sample.cells is not None:
+            survey.masks[task] = np.zeros(sample.n, dtype=bool)
+        survey.rows[task] = 0
+        for source, table in given:
+            if source.split is not None:
+                survey.shards.setdefault(source.split.shard, {})[task] = table.num_rows
+        if not given:
+            continue
+        joined = join([table for _, table in given])
+        having = [source for source, _ in given]
+        _refuse_contradictions(having, joined, task)
+        fresh = int((joined.source > 0).sum()) if having[0].split is None else len(joined.source)
+        if run is not None and fresh:
+            put(sources[0].partition(task), joined.table, run)
+        if sample.cells is not None:
+            survey.masks[task] = np.isin(sample.cells, joined.cells, assume_unique=True)
+        else:
+            parts = [table for source, table in given if source.split is not None]
+            survey.elsewhere |= not parts or len(join(parts).cells) < len(joined.cells)
+        survey.rows[task] = joined.table.num_rows
+        survey.new += fresh
+        survey.failures += joined.failures()
+        survey.rivals += _rivals(having, joined, task)
+        survey.largest = max(survey.largest, joined.largest)
+    return survey
+
+
+def _refuse_contradictions(sources: Sequence[Source], joined: Joined, task: Task) -> None:
+    """Raises UsageError where two folders have other scores of a cell and should have the same to the bit."""
+    for one, other in np.unique(joined.rivals[:, 1:], axis=0).tolist():
+        if same_bits([sources[one], sources[other]]):
+            mine = joined.rivals[(joined.rivals[:, 1:] == (one, other)).all(axis=1), 0]
+            where = f"{task.label} on {task.dataset} at {some(ranges(np.unique(mine)))}"
+            raise UsageError(
+                f"{sources[one]} and {sources[other]} have different scores of {where}, and were made on the "
+                "same kind of machine: find out by nasbench-verify which of them is wrong, and delete it"
+            )
+
+
+def _rivals(sources: Sequence[Source], joined: Joined, task: Task) -> Counter[tuple[Task, Split | None]]:
+    """How many rows of each shard gave way to others with other scores."""
+    return Counter((task, sources[number].split) for number in joined.rivals[:, 2].tolist())
+
+
+def _headlines(found: Sequence[Source], missing: Sequence[Gap], sample: Sample, survey: _Survey) -> list[str]:
+    """What there is, a line a fact."""
+    absent = set(range(sample.of)) - {source.split.shard for source in found if source.split}
+    merged = len(absent - {gap.split.shard for gap in missing})
+    others = f"; the rows of {'the other ' if found else ''}{merged} are in the run" if merged else ""
+    lines = [f"{len(found)} of {count(sample.of, 'shard')} here{others}"]
+    if busy := [str(source.split) for source in found if source.in_use]:
+        lines.append(f"still being scored: {', '.join(busy)}; what is on the disk is taken")
+    labels, datasets = {task.label for task in survey.rows}, {task.dataset for task in survey.rows}
+    lines.append(f"{survey.whole(sample):,} of {count(sample.n, 'cell')} have all scores")
+    held = count(sum(survey.rows.values()), "row")
+    what = f"{count(len(labels), 'proxy', 'proxies')} on {count(len(datasets), 'data set')}"
+    lines.append(f"{held} of {what}, {survey.new:,} of them new to the run")
+    if survey.failures:
+        failed = ", ".join(f"{number:,} {status}" for status, number in sorted(survey.failures.items()))
+        lines.append(f"{failed}: retry_failed=true scores them again")
+    if number := survey.rivals.total():
+        lines.append(
+            f"{count(number, 'row')} came out otherwise on another kind of machine, by at most "
+            f"{survey.largest:.1e} of the score: the first of each is kept"
+        )
+    return lines
+
+
+def _listed(
+    missing: Sequence[Gap], found: Sequence[Source], record: Record, run: Path, most: int | None
+) -> list[str]:
+    """What is missing, a line a gap.
+
+    With `most` ranges in a line at most, and the whole list in a file of the run where that leaves any out.
+    """
+    busy = {source.split for source in found if source.in_use}
+    lines = []
+    for number, gap in enumerate(missing):
+        line = told(gap, most)
+        following = missing[number + 1].split if number + 1 < len(missing) else None
+        if gap.split != following and gap.split not in busy:  # after the last line of a shard
+            again = score_command(record, run, gap.split)
+            line += f"; score {'it' if gap.nothing else 'them'} with: {again}"
+        lines.append(line)
+    file = run / _MISSING
+    if most is not None:
+        if any(shortened(gap, most) for gap in missing):
+            write_whole(file, "".join(f"{told(gap, None)}\n" for gap in missing).encode())
+            lines.append(f"all ranges stand in {file}")
+        else:
+            file.unlink(missing_ok=True)  # of an earlier merge
+    return lines
+
+
+def _lacking(missing: Sequence[Gap]) -> str:
+    nothing = sum(gap.nothing for gap in missing)
+    parts = len({gap.split for gap in missing if not gap.nothing})
+    told = [f"{count(nothing, 'shard')} not begun"] if nothing else []
+    return ", ".join([*told, *([f"{count(parts, 'shard')} in part"] if parts else [])])
+
+
+def whole_command(record: Record) -> list[str]:
+    """The words of the command of a shard without what makes it one shard's, or one session's."""
+    try:
+        words = shlex.split(str(record.get("command", "")))
+    except ValueError:
+        words = []
+    options = ("shard=", "shards=", "retry_failed=")
+    return [word for word in words if not word.lstrip("+").startswith(options)] or ["nasbench-score"]
+
+
+def _next(record: Record, run: Path) -> str:
+    """What to do with a run that is complete: of trainings the command for all of them makes a benchmark."""
+    if whole_command(record)[0] == "nasbench-train":
+        return score_command(record, run, None)
+    return shlex.join(["nasbench-report", str(run)])
+
+
+def score_command(record: Record, run: Path, split: Split | None) -> str:
+    """The command that scores a shard, or what is missing of all of them, into the folder of this run."""
+    words = whole_command(record)
+    named = next((word.partition("=")[2] for word in words if word.startswith("run=")), None)
+    results = run.parent
+    if named is not None and run.parts[-len(Path(named).parts) :] == Path(named).parts:
+        results = run.parents[len(Path(named).parts) - 1]
+    elif named is not None or not run.name.endswith(fingerprint(record)):
+        words = [*(word for word in words if not word.startswith("run=")), f"run={run.name}"]
+    if results.resolve() != Path("results").resolve():
+        words.append(f"results={results}")
+    return shlex.join(words if split is None else [*words, f"shard={split}"])
+
+
+def _record(found: Sequence[Source], own: Source | None, of: int) -> dict[str, Any]:
+    """What run.json says of the merged run beside its configuration."""
+    first = found[0].record
+    before = own.record.get("shard_seconds") if own else None
+    seconds = {
+        split: spent
+        for split, spent in (before if isinstance(before, dict) else {}).items()
+        if split.endswith(f"/{of}") and isinstance(spent, int | float)
+    }
+    for source in found:
+        spent = source.record.get("seconds_last_session")
+        if isinstance(spent, int | float):
+            seconds[str(source.split)] = spent
+    return {
+        **{key: value for key, value in first.items() if key not in (*_OUTCOME, "earlier")},
+        "command": shlex.join(whole_command(first)),
+        "shard": None,
+        "merged": of,
+        "shard_seconds": seconds,
+    }
+
+
+def _machinery(before: Sequence[Record], found: Sequence[Source], record: Record) -> list[dict[str, Any]]:
+    """The machinery of all sessions but that which the record tells of."""
+    now = {key: record[key] for key in MACHINERY if key in record}
+    every = [dict(session) for session in before]
+    for source in found:
+        for session in sessions(source.record):
+            other = {key: session[key] for key in MACHINERY if key in session}
+            if other != now and other not in every:
+                every.append(other)
+    return every
+
+
+def _finished(found: Sequence[Source], own: Source | None) -> str:
+    """When the last shard was finished; now, if one was not and has all its rows nevertheless."""
+    times = [source.record.get("finished") for source in found]
+    if own is not None and "merged" in own.record and "finished" in own.record:
+        times.append(own.record["finished"])
+    known = [time for time in times if isinstance(time, str)]
+    if len(known) == len(times):
+        return max(known)
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def _remove(
+    run: Path, target: Source, found: Sequence[Source], missing: Sequence[Gap], survey: _Survey
+) -> list[str]:
+    """Delete the shards whose rows the run has, which is read from the disk once more.
+
+    Raises:
+        UsageError: if a file is damaged or cannot be deleted.
+    """
+    lacking, removed = {gap.split for gap in missing}, 0
+    kept: dict[Split | None, str]
+    kept = {source.split: "it is not complete" for source in found if source.split in lacking}
+    with ExitStack() as locks:
+        for source in found:
+            if source.split not in kept and not locks.enter_context(kept_out(source.folder)):
+                kept[source.split] = "another process is writing to it"
+            elif source.split not in kept and (more := _foreign(source.folder)):
+                kept[source.split] = f"there is more in it ({some(more)})"
+        candidates = [source for source in found if source.split not in kept]
+        for source, task in _unmerged(target, candidates, survey):
+            kept[source.split] = f"its rows of {task.label} on {task.dataset} are not those of the run"
+        for source in found:
+            if source.split not in kept:
+                _delete(source.folder)
+                removed += 1
+    lines = [f"{source} is kept: {kept[source.split]}" for source in found if source.split in kept]
+    if removed:
+        lines.append(f"{count(removed, 'shard')} deleted")
+    _clear_up(run)
+    return lines
+
+
+def _clear_up(run: Path) -> None:
+    """Finish deletions that were cut short, and remove the folder of the shards if nothing is left in it."""
+    for leftover in (run / "shards").glob(".*-of-*.removed"):
+        _delete_all(leftover)
+    with suppress(OSError):  # there is something in it, or it is not there
+        (run / "shards").rmdir()
+
+
+def _foreign(folder: Path) -> list[str]:
+    """What is in a shard's folder that scoring did not put there."""
+    own = _OWN | {path.name for path in folder.glob("_run.json.damaged*")}
+    return sorted({path.name for path in folder.iterdir()} - own)
+
+
+def _unmerged(target: Source, sources: Sequence[Source], survey: _Survey) -> Iterator[tuple[Source, Task]]:
+    """The shards with rows that the run, as it is on the disk, lacks or has otherwise, but for rivals."""
+    for task in sorted({task for source in sources for task in source.tasks()}):
+        given = [(s, table) for s in (target, *sources) if (table := s.table(task)) is not None]
+        joined, having = join([table for _, table in given]), [source for source, _ in given]
+        _refuse_contradictions(having, joined, task)
+        rivals = _rivals(having, joined, task)
+        taken = set(joined.source.tolist())
+        for number, source in enumerate(having):
+            mine = (task, source.split)
+            if source is not target and (number in taken or rivals[mine] > survey.rivals[mine]):
+                yield source, task
+
+
+def _delete(folder: Path) -> None:
+    """Delete a shard: at once as far as anyone sees, whatever happens meanwhile."""
+    hidden = folder.with_name(f".{folder.name}.removed")
+    _delete_all(hidden)
+    try:
+        folder.rename(hidden)
+    except OSError as error:
+        raise UsageError(f"cannot delete {folder}: {error.strerror or error}") from error
+    _delete_all(hidden)
+
+
+def _delete_all(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise UsageError(f"cannot delete {folder}: {error.strerror or error}") from error
+
+
+def _say(line: str) -> None:
+    """Print a line in printable characters, whatever it quotes of a foreign run."""
+    print("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line), flush=True)

@@ -1,0 +1,116 @@
+"""The rows of one data set and proxy out of several folders: each cell once, and where they contradict."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from nasbench_eval import shards
+from nasbench_eval.files import write_whole
+
+# What a row may end as and never be scored again; any other end is a failure.
+_SCORED = ("ok", "nan", "inf")
+# What says how a row came about, and not what the scores are.
+_ABOUT = {"seconds", "error", *shards.MARKS}
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Rows of one task.
+
+    Attributes:
+        table: a row for each cell, in index order.
+        source: from which of the tables each row is.
+        rivals: for each row that another one with other scores gave way to: the cell, and of which tables
+            the two are, the kept one first; shape (R, 3).
+        largest: the largest relative difference of two such scores; infinite if one is not finite.
+    """
+
+    table: pa.Table
+    source: NDArray[np.int64]
+    rivals: NDArray[np.int64]
+    largest: float
+
+    @property
+    def cells(self) -> NDArray[np.int64]:
+        return _numbers(self.table, "index")
+
+    def failures(self) -> Counter[str]:
+        """How many rows are failures, by status."""
+        counts = pc.value_counts(self.table["status"]).to_pylist()
+        return Counter({c["values"]: c["counts"] for c in counts if c["values"] not in _SCORED})
+
+
+def join(tables: Sequence[pa.Table]) -> Joined:
+    """Take each cell's row from the first table that has one that is no failure, else from the first."""
+    every = pa.concat_tables(tables, promote_options="default")
+    source = np.repeat(np.arange(len(tables)), [table.num_rows for table in tables])
+    index = _numbers(every, "index")
+    failed = ~pc.is_in(every["status"], value_set=pa.array(_SCORED)).to_numpy()
+    order = np.lexsort((source, failed, index))
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = index[order][1:] != index[order][:-1]
+    chosen = order[new]
+    doubled = ~new & ~failed[order]
+    kept, rival = chosen[np.cumsum(new) - 1][doubled], order[doubled]
+    differ, largest = _compare(every, kept, rival)
+    kept, rival = kept[differ], rival[differ]
+    rivals = np.stack([index[kept], source[kept], source[rival]], axis=1)
+    return Joined(every.take(pa.array(chosen)).combine_chunks(), source[chosen], rivals, largest)
+
+
+def _compare(table: pa.Table, one: NDArray[np.int64], other: NDArray[np.int64]) -> tuple[NDArray[Any], float]:
+    """Which pairs of rows are of other scores, bit for bit, and the largest relative difference of these."""
+    differ, largest = np.zeros(len(one), dtype=bool), 0.0
+    if not len(one):
+        return differ, largest
+    left, right = table.take(pa.array(one)), table.take(pa.array(other))
+    for name in table.column_names:
+        if name in _ABOUT:
+            continue
+        a, b = (side[name].to_numpy() for side in (left, right))
+        if table.schema.field(name).type == pa.float64():
+            wrong = (a.view(np.int64) != b.view(np.int64)) & ~(np.isnan(a) & np.isnan(b))
+            largest = max(largest, _distance(a[wrong], b[wrong]))
+        else:
+            wrong = a != b
+        differ |= wrong
+    return differ, largest
+
+
+def _distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    if not len(one):
+        return 0.0
+    if not (np.isfinite(one).all() and np.isfinite(other).all()):
+        return np.inf
+    size = np.maximum(np.abs(one), np.abs(other))
+    return float(np.max(np.abs(one - other) / np.where(size == 0, 1, size)))
+
+
+def _numbers(table: pa.Table, name: str) -> NDArray[np.int64]:
+    numbers: NDArray[np.int64] = table[name].to_numpy().astype(np.int64)
+    return numbers
+
+
+def put(partition: Path, table: pa.Table, run: Mapping[str, Any]) -> None:
+    """Put rows in the place of all that a partition holds.  A crash leaves the former ones or these.
+
+    Raises:
+        UsageError: if they cannot be written.
+    """
+    replaced = [file.name for file in shards.parts(partition)] or [shards.next_part(partition).name]
+    metadata = {
+        shards._METADATA: json.dumps(run, sort_keys=True).encode(),
+        shards._REPLACES: json.dumps(replaced).encode(),
+    }
+    write_whole(partition / shards._MERGED, shards._parquet(table.replace_schema_metadata(metadata)))
+    shards.finish_compaction(partition)
