@@ -81,8 +81,8 @@ data-nasbench101: $(READY) ## fetch and convert NAS-Bench-101's table, 523 MB (F
 test: $(READY) ## the tests, on the CPU
 	$(BIN)/pytest -n 2 --dist worksteal
 
-test-long: $(READY) ## fuzz everything that is read from outside, with new cases each time (10 minutes)
-	FUZZING=long $(BIN)/pytest tests/fuzz
+test-long: $(READY) ## disturb real runs, sweep on launchers, fuzz all that is read from outside; new cases each time (20 minutes)
+	FUZZING=long $(BIN)/pytest tests/faults tests/cluster tests/fuzz
 
 lint: $(READY) ## style and types
 	$(BIN)/ruff check .

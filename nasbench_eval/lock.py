@@ -52,3 +52,15 @@ def require_same(lock: IO[str], folder: Path) -> None:
     raise UsageError(
         f"{folder} was deleted or replaced while scores were written to it; start the command again"
     )
+
+
+def in_use(folder: Path) -> bool:
+    """Whether another process is writing to a run's folder."""
+    try:
+        with (folder / ".lock").open() as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no lock, or a file system without any
+        return False
+    return False

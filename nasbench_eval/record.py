@@ -21,8 +21,10 @@ Record = Mapping[str, Any]
 
 # Options that decide scores or sample, and what held before they existed: a record without them means these.
 LATER = {"sampling": "uniform", "dedupe": "none", "precision": "float32"}
+# What it says of a run that is finished.
+OUTCOME = ("finished", "seconds_last_session", "scores_sha256", "cells", "rows", "copied", "reused")
 # What a record says of the sample, which the shards of a run have to agree about.
-SAMPLE = ("n", "sample", "sample_seed")
+SAMPLE = ("n", "sample", "sample_seed", "truth")
 # What a record says of the machinery of its last session.
 MACHINERY = ("versions", "commit", "device", "device_name", "processor", "sources", "images")
 # What has to be known of a run before anything can be said of its scores.

@@ -87,7 +87,7 @@ def run_job(
     with closing(pool.results(work) if pool else _here(scorer, work)) as results:
         for rows in results:
             progress.log_failures(rows)
-            filled = wanted.fill(rows)
+            filled = wanted.fill(rows) if rows else []
             progress.done(rows, {row["index"] for row in filled})
     progress.end()
 

@@ -41,6 +41,8 @@ _WHOLE = ("index", "arch", "status", "seconds")
 _MERGED = ".merged.parquet"
 _PART = re.compile(r"part-([0-9]+)\.parquet")
 _AGAIN = "the command that made the run sets it aside and scores its cells again"
+# How often files are read that another process swaps meanwhile.
+_ATTEMPTS = 10
 # What may come out otherwise next time: memory was short, or something broke.  A NaN stays one.
 _FAILED = ("oom", "error")
 
@@ -54,6 +56,39 @@ def next_part(partition: Path) -> Path:
     """The path of a partition's next shard."""
     numbers = [int(name[1]) for f in parts(partition) if (name := _PART.fullmatch(f.name))]
     return partition / f"part-{max(numbers, default=-1) + 1:05d}.parquet"
+
+
+def present(partition: Path) -> list[str]:
+    """The names of the files that hold rows; a merged one may not yet be in its place."""
+    return sorted(file.name for file in (*parts(partition), *partition.glob(_MERGED)))
+
+
+def whole_files(partition: Path) -> list[Path]:
+    """The files that hold each row once, also where a swap of the merged one was cut short."""
+    merged = partition / _MERGED
+    if not merged.exists():
+        return parts(partition)
+    replaced = _replaced(merged)
+    return [merged, *(file for file in parts(partition) if file.name not in replaced)]
+
+
+def at_one_moment(partition: Path, columns: Collection[str] | None = None) -> list[pa.Table]:
+    """What a partition holds that another process may be writing to, a table a whole file.
+
+    Raises:
+        UsageError: if a file is damaged.
+    """
+    for _ in range(_ATTEMPTS):
+        before = present(partition)
+        try:
+            tables = [read(file, columns) for file in whole_files(partition)]
+        except UsageError:
+            if present(partition) == before:
+                raise
+            continue
+        if present(partition) == before:
+            return tables
+    raise UsageError(f"{partition} changes faster than it can be read; try again later")
 
 
 def read(file: Path, columns: Collection[str] | None = None) -> pa.Table:
@@ -213,6 +248,21 @@ def compact(partition: Path) -> None:
     merged = pa.concat_tables([read(f) for f in shards], promote_options="default").sort_by("index")
     metadata = {**merged.schema.metadata, _REPLACES: json.dumps([f.name for f in shards]).encode()}
     write_whole(partition / _MERGED, _parquet(merged.replace_schema_metadata(metadata)))
+    finish_compaction(partition)
+
+
+def replace(partition: Path, table: pa.Table, run: Mapping[str, Any]) -> None:
+    """Put rows in the place of all that a partition holds.  A crash leaves the former ones or these.
+
+    Raises:
+        UsageError: if they cannot be written.
+    """
+    replaced = [file.name for file in parts(partition)] or [next_part(partition).name]
+    metadata = {
+        _METADATA: json.dumps(run, sort_keys=True).encode(),
+        _REPLACES: json.dumps(replaced).encode(),
+    }
+    write_whole(partition / _MERGED, _parquet(table.replace_schema_metadata(metadata)))
     finish_compaction(partition)
 
 

@@ -22,12 +22,9 @@ from nasbench_eval import shards
 from nasbench_eval.errors import UsageError
 from nasbench_eval.files import set_aside, write_whole
 from nasbench_eval.lock import lock, require_same
-from nasbench_eval.record import SAMPLE, DamagedRecord, earlier, is_record, joined, known_record
+from nasbench_eval.record import OUTCOME, SAMPLE, DamagedRecord, earlier, is_record, joined, known_record
 from nasbench_eval.split import shard_folders
 from nasbench_eval.worker import Row, Task
-
-# What run.json says of a finished run.
-_OUTCOME = ("finished", "seconds_last_session", "scores_sha256", "cells", "rows", "copied", "reused")
 
 
 @dataclass
@@ -82,7 +79,7 @@ class Store:
             if whole is not None:
                 _agree_with_others(folder, whole, identity, record)
             identity = joined(folder, known, identity)
-            known = {key: value for key, value in known.items() if key not in _OUTCOME}
+            known = {key: value for key, value in known.items() if key not in OUTCOME}
             self.run = {**known, **record, **identity, "earlier": earlier(known, record)}
             self._write_run()
         except BaseException:
@@ -134,7 +131,8 @@ class Store:
         """Indices of the architectures that have a row, be it that of a failure."""
         held = shards.indices(self._partition(task))
         if self._whole is not None:
-            held |= shards.indices(self._partition(task, self._whole))
+            for table in shards.at_one_moment(self._partition(task, self._whole), ["index"]):
+                held.update(table["index"].to_pylist())
         return held
 
     def failed(self, task: Task) -> set[int]:
@@ -172,9 +170,8 @@ class Store:
         Raises:
             UsageError: if it cannot be written; what is not on disk stays held.
         """
-        if self._held:
-            require_same(self._lock, self.folder)
         for task, shard in list(self._held.items()):
+            require_same(self._lock, self.folder)
             shards.write(shard.path, shard.rows, self.run)
             del self._held[task]
         self._flushed = time.monotonic()

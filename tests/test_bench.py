@@ -68,6 +68,15 @@ def everything() -> dict[str, Any]:
             "default_cells_per_second": 1.5,
             "ratio": 2.0,
         },
+        "training": {
+            "cells": 30,
+            "seeds": 3,
+            "epochs": 5,
+            "images": 900,
+            "workers": 2,
+            "cells_per_hour": 2000.0,
+            "seconds_a_training": 1.2,
+        },
         "startup": {"repeats": 3, "help_seconds": 0.5, "first_score_seconds": 6.5},
         "memory": {
             "flat": {

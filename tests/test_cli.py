@@ -259,8 +259,9 @@ class Session:
                 return
 
     def workers(self) -> list[int]:
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(c) for c in children if "spawn_main" in Path(f"/proc/{c}/cmdline").read_text()]
+        """The processes that score: children of the server which the command has started."""
+        servers = [c for c in children_of(self.process.pid) if "forkserver" in command_line(c)]
+        return [worker for server in servers for worker in children_of(server)]
 
     def end(self) -> int:
         """Read on to the end; returns the exit code."""
@@ -279,6 +280,14 @@ def session(tmp_path: Path) -> Iterator[Session]:
         run.process.kill()
         run.process.wait()
         os.close(run.terminal)
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def command_line(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
 
 
 def gone_soon(workers: list[int]) -> bool:
@@ -358,7 +367,8 @@ def test_a_proxy_of_another_package_needs_no_file_here(tmp_path: Path) -> None:
         "@dataclass(frozen=True)\n"
         "class Deaf(Params):\n"
         "    def score(self, records):\n"
-        "        return {'score': signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])}\n"
+        "        blocked = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])\n"
+        "        return {'score': blocked + 2 * (signal.getsignal(signal.SIGINT) == signal.SIG_IGN)}\n"
     )
 
     options = ["proxy=[weighed,params,deaf]", "proxy.weight=2.5", "n=3", "run=mine", *TINY[:2], "device=cpu"]
@@ -373,7 +383,7 @@ def test_a_proxy_of_another_package_needs_no_file_here(tmp_path: Path) -> None:
     plain, weighed = (read_scores(tmp_path / "results" / "mine", proxy=p) for p in ("params", "weighed"))
     assert list(weighed["score"]) == [2.5 * score for score in plain["score"]]
     deaf = read_scores(tmp_path / "results" / "mine", proxy="deaf")
-    assert list(deaf["score"]) == [1, 1, 1], "Ctrl-C is for the parent alone, from a worker's first moment on"
+    assert list(deaf["score"]) == [3, 3, 3], "Ctrl-C is for the parent alone, from a worker's first moment on"
 
 
 def test_the_recorded_command_names_no_folder_of_this_machine(ask: Ask, tmp_path: Path) -> None:

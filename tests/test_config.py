@@ -11,7 +11,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from nasbench_eval import config
+from nasbench_eval import execution
 from nasbench_eval.config import Run, resolve
 from nasbench_eval.errors import UsageError
 from nasbench_eval.overrides import choices
@@ -57,7 +57,7 @@ def test_a_gpu_gets_as_many_workers_as_it_holds(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free << 30, 256 << 30))
-    monkeypatch.setattr(config, "_cores", lambda: cores)
+    monkeypatch.setattr(execution, "_cores", lambda: cores)
     assert run_of("device=cuda", "n=500").workers == workers
     assert run_of("device=cuda", "n=500", "workers=3").workers == 3
 
@@ -79,6 +79,18 @@ def test_no_worker_is_started_for_nothing() -> None:
     assert run_of("indices=[4]", "device=cpu").workers == 1
     assert run_of("n=3", "device=cpu", "workers=8").workers == 3
     assert run_of("n=9", "device=cpu", "workers=8").workers == 8
+    assert run_of("n=9", "device=cpu", "workers=0").workers == 0
+
+
+def test_how_a_run_is_watched_decides_no_score() -> None:
+    plain = run_of()
+    assert (plain.options.timeout, plain.options.save_every, plain.options.retry_failed) == (3600, 30, False)
+    assert run_of("timeout=null").options.timeout is None
+    watched = run_of("timeout=600", "save_every=0.5", "retry_failed=true", "workers=0")
+    assert (watched.options.timeout, watched.options.save_every) == (600, 0.5)
+    assert watched.options.retry_failed
+    assert watched.folder == plain.folder
+    assert watched.identity() == plain.identity()
 
 
 def test_every_experiment_computes_its_scores() -> None:
@@ -177,7 +189,14 @@ def test_a_proxy_goes_under_a_second_label_with_other_options() -> None:
         (["seed=-1"], "seed=-1"),
         (["seed=99999999999999999999"], "less than"),
         (["sample_seed=-1"], "sample_seed=-1"),
-        (["workers=0"], "workers=0"),
+        (["workers=-1"], "workers=-1 will not do; it should be greater than or equal to 0"),
+        (["timeout=0"], "timeout=0 will not do; it should be greater than 0"),
+        (["timeout=-3"], "timeout=-3 will not do; it should be greater than 0"),
+        (["timeout=inf"], "timeout=.* will not do; it should be"),
+        (["timeout=soon"], "timeout=soon will not do; it should be a valid number"),
+        (["save_every=-1"], "save_every=-1 will not do; it should be greater than or equal to 0"),
+        (["save_every=null"], "save_every=None will not do; it should be a valid number"),
+        (["retry_failed=1"], "retry_failed=1 will not do; it should be a valid boolean"),
         (["device=gpu"], "'auto', 'cpu' or 'cuda'"),
         (["+nn=3"], "unknown option of the run 'nn'; did you mean n"),
         (["~seed"], "seed has no value"),

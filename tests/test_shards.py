@@ -68,7 +68,7 @@ def test_a_digest_is_what_it_was_and_knows_no_marks(tmp_path: Path) -> None:
 def test_shards_with_and_without_marks_merge(tmp_path: Path) -> None:
     aged(written(tmp_path, row(1), row(4)))
     store = Store(tmp_path, "toy", IDENTITY, {})
-    assert done(store, Task("a", "p")) == {1, 4}
+    assert store.indices(Task("a", "p")) == {1, 4}
     store.add([row(2, copied_from=1)])
     store.flush()
     assert list(read_scores(tmp_path)["index"]) == [1, 2, 4]
@@ -135,7 +135,7 @@ def test_a_shard_of_other_columns_is_refused_by_name(
 ) -> None:
     [file] = written(tmp_path, row(0), row(1)).rglob("part-*.parquet")
     pq.write_table(change(pq.ParquetFile(file).read()), file)
-    with pytest.raises(UsageError, match=rf"part-00000\.parquet {said}; delete it"):
+    with pytest.raises(UsageError, match=rf"part-00000\.parquet {said}; the command that made the run"):
         shards.read(file)
 
 

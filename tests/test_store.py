@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,8 @@ def test_rows_come_back_with_the_types_and_values_they_had(tmp_path: Path) -> No
 def test_an_interrupted_run_knows_what_is_done(tmp_path: Path) -> None:
     write_shards(tmp_path, [4, 2], [9])
     again = opened(tmp_path)
-    assert done(again, Task("a", "p")) == {2, 4, 9}
-    assert done(again, Task("a", "other")) == set()
+    assert again.indices(Task("a", "p")) == {2, 4, 9}
+    assert again.indices(Task("a", "other")) == set()
     again.add([row(5)])
     again.finish({"finished": "now"})
     again.close()
@@ -88,12 +89,12 @@ def test_rows_reach_the_disk_when_30_seconds_are_at_risk(
     for second, on_disk in [(29, []), (31, [0, 1]), (60, [0, 1]), (62, [0, 1, 2, 3])]:
         now[0] = 1000.0 + second
         run.add([row({29: 0, 31: 1, 60: 2, 62: 3}[second])])
-        assert sorted(done(run, Task("a", "p"))) == on_disk
+        assert sorted(run.indices(Task("a", "p"))) == on_disk
     now[0] = 1000.0 + 62 + 10_000  # after 10,062 s, 2 % are 201 s
     run.add([row(4)])
     now[0] += 200
     run.add([row(5)])
-    assert sorted(done(run, Task("a", "p"))) == [0, 1, 2, 3, 4]
+    assert sorted(run.indices(Task("a", "p"))) == [0, 1, 2, 3, 4]
     run.close()
 
 
@@ -113,7 +114,7 @@ def test_a_crash_in_a_flush_neither_loses_nor_doubles_what_was_flushed(
 
     again = opened(tmp_path)
     for task in (Task("a", "p"), Task("b", "p"), Task("a", "q")):
-        missing = {2, 3} - done(again, task) if task == Task("a", "p") else {2} - done(again, task)
+        missing = {2, 3} - again.indices(task) if task == Task("a", "p") else {2} - again.indices(task)
         again.add([row(i, task.label, task.dataset) for i in missing])
     again.finish({})
     again.close()
@@ -163,7 +164,7 @@ def test_a_crash_in_a_merge_leaves_every_row_once(
     run._lock.close()
 
     again = opened(tmp_path)
-    assert sorted(done(again, Task("a", "p"))) == [0, 1, 2, 3, 4, 5]
+    assert sorted(again.indices(Task("a", "p"))) == [0, 1, 2, 3, 4, 5]
     assert indices(tmp_path) == [0, 1, 2, 3, 4, 5]
     again.finish({})
     again.close()
@@ -221,27 +222,156 @@ def test_a_half_written_file_is_ignored_and_removed(tmp_path: Path) -> None:
     assert not leftover.exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"PAR1", b"truncated"])
-def test_a_damaged_shard_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
-    write_shards(tmp_path, [0], [1])
+DAMAGE = [b"", b"PAR1", b"truncated"]
+
+
+@pytest.mark.parametrize("content", DAMAGE)
+def test_a_damaged_shard_is_set_aside_and_its_cells_are_scored_again(tmp_path: Path, content: bytes) -> None:
+    write_shards(tmp_path, [0], [1, 2], [3])
+    before = read_scores(tmp_path)
     shard = sorted(tmp_path.rglob("part-*.parquet"))[1]
-    shard.write_bytes(content or b"")
+    shard.write_bytes(content)
+    with pytest.raises(UsageError, match=r"part-00001\.parquet is damaged .*the command that made the run"):
+        read_scores(tmp_path)  # who only reads changes nothing
+    assert shard.read_bytes() == content
+
     run = opened(tmp_path)
-    with pytest.raises(UsageError, match=r"part-00001\.parquet is damaged"):
-        done(run, Task("a", "p"))
+    aside = shard.with_name("_part-00001.parquet.damaged")
+    assert run.mended == [
+        f"{shard} is damaged: set aside as {aside.name}, its cells are scored again",
+    ]
+    assert aside.read_bytes() == content
+    assert run.indices(Task("a", "p")) == {0, 3}
+    run.add([row(1), row(2)])
+    run.finish({})
     run.close()
-    with pytest.raises(UsageError, match="delete it"):
-        read_scores(tmp_path)
+    pd.testing.assert_frame_equal(read_scores(tmp_path), before)
+    assert opened_and_closed(tmp_path) == []
+    assert aside.exists()
+    assert len(pd.read_parquet(tmp_path / "scores")) == 4, "pandas passes over what is set aside"
 
 
-@pytest.mark.parametrize("content", ["", "{", None])
-def test_scores_without_a_readable_record_are_refused(tmp_path: Path, content: str | None) -> None:
+def opened_and_closed(folder: Path) -> list[str]:
+    run = opened(folder)
+    run.close()
+    return run.mended
+
+
+def test_shards_of_the_same_name_are_set_aside_one_beside_the_other(tmp_path: Path) -> None:
     write_shards(tmp_path, [0])
-    (tmp_path / "run.json").unlink()
+    [shard] = tmp_path.rglob("part-*.parquet")
+    for content in (b"first", b"second", b"third"):
+        shard.write_bytes(content)
+        assert len(opened_and_closed(tmp_path)) == 1
+    aside = [shard.with_name(f"_{shard.name}.damaged{number}") for number in ("", "-2", "-3")]
+    assert [file.read_bytes() for file in aside] == [b"first", b"second", b"third"]
+
+
+@pytest.mark.parametrize("content", DAMAGE)
+def test_a_damaged_merged_shard_is_set_aside_and_no_row_is_lost(tmp_path: Path, content: bytes) -> None:
+    write_shards(tmp_path, [0], [1])
+    before = read_scores(tmp_path)
+    merged = next(tmp_path.rglob("part-*.parquet")).with_name(".merged.parquet")
+    merged.write_bytes(content)
+    assert "set aside as _merged.parquet.damaged" in opened_and_closed(tmp_path)[0]
+    assert not merged.exists()
+    pd.testing.assert_frame_equal(read_scores(tmp_path), before)
+
+
+RECORDS = ["", "{", "null", '{"earlier": [3]}', None]
+
+
+@pytest.mark.parametrize("content", RECORDS)
+def test_a_lost_record_is_made_good_from_the_shards(tmp_path: Path, content: str | None) -> None:
+    both = {**IDENTITY, "proxies": {**IDENTITY["proxies"], "q": {"name": "q", "version": 1}}}
+    write_shards(tmp_path, [0])
+    run = opened(tmp_path, both, commit="one")
+    run.add([row(1), row(1, "q")])
+    run.close()
+    before = json.loads((tmp_path / "run.json").read_text())
+    spoil_record(tmp_path, content)
+
+    run = opened(tmp_path, commit="two")
+    assert "made good from the shards of scores" in run.mended[0]
+    assert run.indices(Task("a", "p")) == {0, 1}
+    run.close()
+    after = json.loads((tmp_path / "run.json").read_text())
+    assert {**after, "commit": "one", "earlier": []} == before
+    assert after["earlier"] == [{"commit": "one"}]
+    assert set_aside_record(tmp_path) == content
+    with pytest.raises(UsageError, match="seed=0, now seed=1"):  # what is known again is held to
+        opened(tmp_path, {**IDENTITY, "seed": 1})
+
+
+def spoil_record(folder: Path, content: str | None) -> None:
+    (folder / "run.json").unlink()
     if content is not None:
-        (tmp_path / "run.json").write_text(content)
-    with pytest.raises(UsageError, match=r"run\.json"):
-        opened(tmp_path)
+        (folder / "run.json").write_text(content)
+
+
+def set_aside_record(folder: Path) -> str | None:
+    found = [file.read_text() for file in folder.glob("_run.json.damaged*")]
+    assert len(found) < 2
+    return found[0] if found else None
+
+
+@pytest.mark.parametrize("content", [c for c in RECORDS if c is not None])
+def test_a_damaged_record_of_no_scores_is_begun_anew(tmp_path: Path, content: str) -> None:
+    (tmp_path / "run.json").write_text(content)
+    run = opened(tmp_path)
+    assert "set aside as _run.json.damaged and begun anew" in run.mended[0]
+    run.close()
+    assert json.loads((tmp_path / "run.json").read_text())["proxies"] == IDENTITY["proxies"]
+    assert set_aside_record(tmp_path) == content
+    assert opened_and_closed(tmp_path) == []
+
+
+@pytest.mark.parametrize("content", RECORDS)
+def test_scores_that_nothing_says_the_configuration_of_are_refused(
+    tmp_path: Path, content: str | None
+) -> None:
+    write_shards(tmp_path, [0])
+    [shard] = tmp_path.rglob("part-*.parquet")
+    pq.write_table(pq.ParquetFile(shard).read().replace_schema_metadata({}), shard)
+    spoil_record(tmp_path, content)
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    for _ in range(2):  # the refused one does not keep the lock
+        with pytest.raises(UsageError, match=r"run\.json"):
+            opened(tmp_path)
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
+
+
+def test_a_folder_that_was_deleted_is_not_written_to(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    for again in (False, True):
+        run = opened(folder)
+        run.add([row(0)])
+        shutil.rmtree(folder)
+        if again:  # another command has begun there
+            opened(folder).close()
+        with pytest.raises(UsageError, match="deleted or replaced while scores were written"):
+            run.flush()
+        with pytest.raises(UsageError, match="deleted or replaced"):
+            run.close()
+        assert not list(folder.rglob("*.parquet"))
+    opened(folder).close()  # and none of them keeps the lock
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_run_is_not_finished_in_a_folder_that_was_deleted(tmp_path: Path, again: bool) -> None:
+    folder = tmp_path / "run"
+    run = opened(folder)
+    run.add([row(0)])
+    run.flush()
+    shutil.rmtree(folder)
+    if again:
+        opened(folder, seed_later=1).close()
+    before = (folder / "run.json").read_bytes() if again else None
+    with pytest.raises(UsageError, match="deleted or replaced"):
+        run.finish({"finished": "now"})
+    run.close()
+    assert folder.exists() == again
+    assert not again or (folder / "run.json").read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -337,7 +467,7 @@ def failed(index: int, status: str, label: str = "p") -> Row:
     return {**row(index, label), "score": math.nan, "status": status, "error": "it broke"}
 
 
-def test_what_broke_is_not_done_and_gives_way(tmp_path: Path) -> None:
+def test_what_broke_has_a_row_and_gives_way_if_dropped(tmp_path: Path) -> None:
     run = opened(tmp_path)
     run.add([row(0), failed(1, "oom"), failed(2, "nan"), failed(3, "error"), failed(1, "oom", "q")])
     run.flush()
@@ -348,7 +478,8 @@ def test_what_broke_is_not_done_and_gives_way(tmp_path: Path) -> None:
 
     again, task = opened(tmp_path), Task("a", "p")
     untouched = next(tmp_path.rglob("proxy=p/part-00002.parquet")).stat().st_mtime_ns
-    assert done(again, task) == {0, 2, 5, 6}
+    assert again.indices(task) == set(range(7)), "a failure is a row"
+    assert again.failed(task) == {1, 3, 4}, "what could come out otherwise next time"
     again.drop_failed(task, [1, 2, 4])  # 3 is not asked for: its row stays
     assert list(read_scores(tmp_path, proxy="p")["index"]) == [0, 2, 3, 5, 6]
     assert list(read_scores(tmp_path, proxy="q")["index"]) == [1]
@@ -383,7 +514,8 @@ def test_a_crash_while_failures_are_dropped_loses_no_other_row(
 
     again = opened(tmp_path)
     again.drop_failed(task, range(4))
-    assert done(again, task) == {0, 3}
+    assert again.indices(task) == {0, 3}
+    assert again.failed(task) == set()
     again.add([row(1), row(2)])
     again.finish({})
     again.close()

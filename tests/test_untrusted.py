@@ -21,7 +21,9 @@ from nasbench_eval.data.images import DamagedImages, load_images
 from nasbench_eval.errors import UsageError
 from nasbench_eval.pickles import PickleRefused, load
 from nasbench_eval.report.expression import evaluate
+from nasbench_eval.report.scores import read_runs
 from nasbench_eval.report.spec import load_table_spec
+from nasbench_eval.store import Store
 from nasbench_eval.training.checkpoints import Folder
 
 PACKAGE = Path(nasbench_eval.__file__).parent
@@ -188,16 +190,21 @@ def test_a_parser_of_arguments_tells_in_one_line() -> None:
         errors.Parser(prog="p").parse_args(["--no-such"])
 
 
-def test_records_of_runs_nested_too_deep(tmp_path: Path) -> None:
-    from nasbench_eval.report.scores import read_runs
-    from nasbench_eval.store import Store
+RECORDS = ["[" * 100_000, "[]", '{"proxies": []}', '{"earlier": [3]}', '{"datasets": {"a": 3}}']
 
+
+@pytest.mark.parametrize("content", RECORDS, ids=range(len(RECORDS)))
+def test_a_record_that_is_none_is_set_aside_as_it_is(content: str, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(content)
+    store = Store(tmp_path, "toy", {"seed": 0, "proxies": {}}, {})
+    store.close()
+    assert re.search(r"run\.json is (damaged|no record of a run)", store.mended[0])
+    assert (tmp_path / "_run.json.damaged").read_text() == content
+    assert json.loads((tmp_path / "run.json").read_text())["seed"] == 0
+
+
+def test_a_record_that_is_none_is_refused_by_who_only_reads(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("[" * 100_000)
-    with pytest.raises(UsageError, match=r"run\.json is damaged"):
-        Store(tmp_path, "toy", {}, {})
     with pytest.raises(UsageError, match=r"run\.json is not valid JSON"):
         read_runs([tmp_path])
-    for record in ([], {"proxies": []}, {"earlier": [3]}, {"datasets": {"a": 3}}):
-        (tmp_path / "run.json").write_text(json.dumps(record))
-        with pytest.raises(UsageError, match=r"run\.json is no record of a run"):
-            Store(tmp_path, "toy", {}, {})
+    assert [file.name for file in tmp_path.iterdir()] == ["run.json"]

@@ -7,12 +7,14 @@ import shlex
 import time
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
 
 from nasbench_eval import provenance
 from nasbench_eval.benchmark import table
@@ -32,14 +34,25 @@ def check(configs: Sequence[DictConfig], *, images: bool) -> None:
     Raises:
         UsageError: naming what is wrong.
     """
+    if len(configs) == 1 and images:
+        return  # its own start reads the images at once anyway
     for config in configs:
         resolve(config)
+
+
+def _named(config: DictConfig) -> Course:
+    """The trainings; those of a sweep that is given a name go to folders of their own in one of that name."""
+    course = resolve(config)
+    if HydraConfig.get().mode == RunMode.MULTIRUN and config.run is not None and course.split is None:
+        unnamed = resolve(OmegaConf.merge(config, {"run": None}))  # type: ignore[arg-type]
+        course = replace(course, whole=course.whole / unnamed.whole.name)
+    return course
 
 
 def execute(config: DictConfig) -> int:
     """Train what a job's configuration asks for, as far as its folder does not hold it yet."""
     started = time.perf_counter()
-    course = resolve(config)
+    course = _named(config)
     store = Store(
         course.folder,
         course.plan.space.name,
@@ -63,10 +76,11 @@ def execute(config: DictConfig) -> int:
         finished = datetime.now(timezone.utc).isoformat(timespec="seconds")
         seconds = round(time.perf_counter() - started, 1)
         store.finish({"finished": finished, "seconds_last_session": seconds})
-        done = f"{len(progress.cells)} cells trained now"
+        done = f"{_count(len(progress.cells), 'cell')} trained now"
         if progress.failed:
             done += (
-                f"; {progress.failed} trainings diverged or failed (reasons in {course.folder / 'run.log'})"
+                f"; {_count(progress.failed, 'training')} diverged or failed "
+                f"(reasons in {course.folder / 'run.log'})"
             )
         progress.say(done if progress.cells else "nothing left to train")
         progress.say(_made(course, store))
@@ -92,12 +106,15 @@ def _made(course: Course, store: Store) -> str:
     }
     found = table.save(run, plan, made, record)
     test = made[f"{plan.dataset.name}_test"]
+    if not test.notna().any():
+        return f"no training came to an accuracy; a smaller learning_rate= may help, and so may {run / 'run.log'}"
     low, middle, high = test.quantile([0.0, 0.5, 1.0])
     ceiling = found.ceiling(plan.dataset.name, "test")
     agree = "" if ceiling is None else f"; two runs agree to tau {ceiling.kendall_tau:.3f}"
     return (
-        f"{len(made)} cells with test accuracies from {low:.1f} to {high:.1f} %, median {middle:.1f}{agree}; "
-        f"next: nasbench-score truth={run}"
+        f"{_count(len(made), 'cell')} with test accuracies from {low:.1f} to {high:.1f} %, median "
+        f"{middle:.1f}{agree}; "
+        f"next: nasbench-score truth={run} n=all"
     )
 
 
@@ -113,16 +130,20 @@ def _write_images(course: Course) -> None:
 
 def _headline(course: Course) -> str:
     plan = course.plan
-    cells = f"{len(course.indices)} cells"
+    cells = _count(len(course.indices), "cell")
     if course.split is not None:
         cells += f", shard {course.split} of {course.sampled:,}"
     sizes = " + ".join(str(len(labels)) for _, labels in course.parts.values())
     images = f"{sizes} images of {plan.dataset.num_classes} classes, {plan.dataset.resolution} pixels"
     return (
-        f"{plan.space.name}: {cells}, each trained with {len(plan.seeds)} seeds for {plan.training.epochs} "
-        f"epochs on {plan.dataset.name} ({images}); {course.workers} workers on {course.device.type}; into "
-        f"{course.folder}"
+        f"{plan.space.name}: {cells}, each trained with {_count(len(plan.seeds), 'seed')} for "
+        f"{_count(plan.training.epochs, 'epoch')} on {plan.dataset.name} ({images}); "
+        f"{_count(course.workers, 'worker')} on {course.device.type}; into {course.folder}"
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _record(course: Course) -> dict[str, Any]:

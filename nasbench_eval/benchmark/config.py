@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from nasbench_eval import sampling
-from nasbench_eval.benchmark.pictures import divide, prepared, read
-from nasbench_eval.benchmark.trainer import VERSION, Plan, label_of
+from nasbench_eval.benchmark.pictures import Pictures, divide, prepared, read
+from nasbench_eval.benchmark.trainer import VERSION, Plan, label_of, sizes
 from nasbench_eval.data.datasets import DataSet
-from nasbench_eval.errors import UsageError, shown
+from nasbench_eval.data.images import FORMATS, Format
+from nasbench_eval.errors import UsageError, first_line, shown
 from nasbench_eval.execution import Work, device_named, given, space_named, work_of
 from nasbench_eval.options import TrainOptions, plain, train_options_of
 from nasbench_eval.record import LATER, fingerprint
@@ -61,13 +62,14 @@ def resolve(config: DictConfig) -> Course:
     options = train_options_of(config)
     space = space_named(plain(config).get("space"))
     pictures = read(options.images, options.resolution, lambda: data_folder(options.data))
-    sizes = (options.train_images, options.val_images, options.test_images)
-    division = divide(pictures, sizes, options.split_seed, options.images)
+    wished = (options.train_images, options.val_images, options.test_images)
+    division = divide(pictures, wished, options.split_seed, options.images)
     if options.copies > 1 and not options.noise:
         raise UsageError(f"copies={options.copies} without noise= would only repeat the images")
     parts = prepared(pictures, division, options.noise, options.copies, options.split_seed)
-    dataset = _described(options.name or _stem(options.images), pictures.classes, parts["train"][0])
+    dataset = _described(_name(options, pictures), pictures.classes, parts["train"][0])
     plan = Plan(space, dataset, _training(options, len(division.train)), _seeds(options))
+    _try(plan)
     device = device_named(options.device)
     size = len(space)
     if options.indices is not None:
@@ -81,6 +83,18 @@ def resolve(config: DictConfig) -> Course:
     digits = fingerprint({**_identity(plan), **LATER})
     work = work_of(options, sample, device, f"{space.name}-{dataset.name}-trained-{digits}")
     return Course(**vars(work), plan=plan, options=options, classes=pictures.classes, parts=parts)
+
+
+def _try(plan: Plan) -> None:
+    """Refuse images that the space's networks cannot take: all have the same stem and the same strides."""
+    try:
+        sizes(plan, 0)
+    except RuntimeError as error:
+        side = plan.dataset.resolution
+        raise UsageError(
+            f"networks of {plan.space.name} cannot take images of {side} x {side} pixels "
+            f"({first_line(error)}); resolution={max(8, side // 8 * 8)} brings them to a size that fits"
+        ) from error
 
 
 def _training(options: TrainOptions, images: int) -> Training:
@@ -102,16 +116,31 @@ def _seeds(options: TrainOptions) -> tuple[int, ...]:
     return options.seeds
 
 
-def _stem(images: str) -> str:
-    """A data set's name from where its images lie."""
-    stem = Path(images).resolve().stem
-    return "".join(c if c.isalnum() else "_" for c in stem).strip("_").lower() or "images"
+def _name(options: TrainOptions, pictures: Pictures) -> str:
+    """The data set's name, by default from where the images lie.
+
+    An official one is left to images that look like the official ones, which is asked of all that bear it.
+    """
+    stem = Path(options.images).resolve().stem
+    stem = "".join(c if c.isalnum() else "_" for c in stem).strip("_").lower() or "images"
+    name, side, classes = options.name or stem, pictures.x.shape[1], len(pictures.classes)
+    official = FORMATS.get(name)
+    if official in (None, Format(side, classes)):
+        return name
+    if options.name is None:
+        return f"{name}_{side}px_{classes}"
+    raise UsageError(
+        f"name={name} is of images of {official.side} pixels and {official.num_classes} classes; these have "
+        f"{side} pixels and {classes} classes: choose another"
+    )
 
 
 def _described(name: str, classes: Sequence[str], images: NDArray[np.uint8]) -> DataSet:
     """The data set with the statistics of the images that are trained on."""
     if not name.replace("_", "").isalnum() or not name.isascii():
-        raise UsageError(f"name={shown(name)[1:-1]} will not do; it should be made of letters, digits and _")
+        raise UsageError(
+            f"name={shown(name)[1:-1]} will not do; give the images one of letters, digits and _ with name="
+        )
     x = images.astype(np.float64)
     mean, std = x.mean(axis=(0, 1, 2)), x.std(axis=(0, 1, 2))
     if not (std > 0).all():

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_eval.data.images import read_arrays
+from nasbench_eval.data.images import MissingImages, images_path, read_arrays
 from nasbench_eval.errors import UsageError, first_line, shown
 
 PARTS = ("train", "val", "test")
+_DOING = ("train", "validate", "test")
 _KINDS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 
 
@@ -53,7 +54,7 @@ def read(source: str, resolution: int | None, data: Callable[[], Path]) -> Pictu
     """
     known: Mapping[str, Callable[[], Pictures]] = {
         "digits": _digits,
-        **{name: lambda name=name: _from_npz(data() / "images" / f"{name}.npz") for name in _OFFICIAL},  # type: ignore[misc]
+        **{name: lambda name=name: _official(data(), name) for name in _OFFICIAL},  # type: ignore[misc]
     }
     if source in known:
         found = known[source]()
@@ -77,7 +78,7 @@ def _check(pictures: Pictures, source: str) -> None:
     x, y, count = pictures.x, pictures.y, len(pictures.classes)
     if not len(x):
         raise UsageError(f"{source} holds no images")
-    if x.shape[1] != x.shape[2]:
+    if x.shape[1] != x.shape[2] or not x.shape[1]:
         raise UsageError(f"{source} has images of {x.shape[1]} x {x.shape[2]} pixels; they have to be square")
     present = np.bincount(y, minlength=count)
     if (present > 0).sum() < 2:
@@ -98,6 +99,15 @@ def _digits() -> Pictures:
     bunch = load_digits()
     grey = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
     return Pictures(_coloured(grey), bunch.target.astype(np.int64), tuple(str(n) for n in bunch.target_names))
+
+
+def _official(data: Path, name: str) -> Pictures:
+    path = images_path(data, name)
+    if not path.is_file():
+        raise MissingImages(
+            f"images={name}: there are none at {path}; nasbench-data (make data) fetches them"
+        )
+    return _from_npz(path)
 
 
 def _from_npz(path: Path) -> Pictures:
@@ -125,6 +135,8 @@ def _from_npz(path: Path) -> Pictures:
         parts.append(np.full(len(x), part))
     x, y, part_N = np.concatenate(xs), np.concatenate(ys), np.concatenate(parts)
     count = int(y.max(initial=-1)) + 1
+    if count > len(y) > 0:  # some class has no image then, and there may be no room for the names of all
+        raise UsageError(f"{path} has the label {count - 1}, but {len(y)} images; classes count from 0")
     names = arrays.get("classes", np.array([str(n) for n in range(count)]))
     if names.dtype.kind != "U" or names.ndim != 1 or len(names) < count:
         raise UsageError(
@@ -162,8 +174,9 @@ def _labels_array(path: Path, name: str, arrays: Mapping[str, NDArray[Any]]) -> 
     y = arrays[name]
     if y.dtype.kind not in "iu" or y.ndim != 1:
         raise UsageError(f"{path} has {name} of {y.dtype} and shape {y.shape}, not a whole number an image")
-    if len(y) and y.min() < 0:
-        raise UsageError(f"{path} has the label {y.min()} in {name}; classes count from 0")
+    for label in (int(y.min()), int(y.max())) if len(y) else ():
+        if not 0 <= label < 2**31:
+            raise UsageError(f"{path} has the label {label} in {name}; classes count from 0")
     return y.astype(np.int64)
 
 
@@ -172,20 +185,27 @@ def _coloured(grey_NHW: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _from_folder(folder: Path, resolution: int | None) -> Pictures:
-    """A subfolder of images a class; or `train`, `test` and perhaps `val`, each with a subfolder a class."""
-    divided = (folder / "train").is_dir()
-    roots = (
-        [(n, folder / part) for n, part in enumerate(PARTS) if (folder / part).is_dir()]
-        if divided
-        else [(0, folder)]
-    )
-    classes = sorted({place.name for _, root in roots for place in root.iterdir() if place.is_dir()})
+    """A subfolder of images a class; or `train`, `test` and perhaps `val`, each with a subfolder a class.
+
+    Names with a leading dot, such as .ipynb_checkpoints, are passed over.
+    """
+    inside = _subfolders(folder)
+    divided = "train" in inside and bool(_subfolders(folder / "train"))  # else a class of that name
+    if divided and (others := [name for name in inside if name not in PARTS]):
+        raise UsageError(
+            f"{folder} holds train, and beside it {', '.join(others[:3])}: which part is that? Images that "
+            f"are divided lie in {', '.join(PARTS)}"
+        )
+    roots = [(n, folder / part) for n, part in enumerate(PARTS) if part in inside]
+    if not divided:
+        roots = [(0, folder)]
+    classes = sorted({name for _, root in roots for name in _subfolders(root)})
     files = [
         (part, label, file)
         for part, root in roots
         for label, name in enumerate(classes)
         for file in sorted((root / name).rglob("*"))
-        if file.suffix.lower() in _KINDS and not file.name.startswith(".")
+        if file.suffix.lower() in _KINDS and not any(p[0] == "." for p in file.relative_to(root).parts)
     ]
     if not files:
         raise UsageError(
@@ -196,6 +216,13 @@ def _from_folder(folder: Path, resolution: int | None) -> Pictures:
     x = np.stack([_opened(file, side) for _, _, file in files])
     part_N = np.array([part for part, _, _ in files]) if divided else None
     return Pictures(x, np.array([label for _, label, _ in files], np.int64), tuple(classes), part_N)
+
+
+def _subfolders(folder: Path) -> list[str]:
+    try:
+        return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    except OSError as error:
+        raise UsageError(f"cannot read {folder}: {error.strerror or error}") from error
 
 
 def _size(file: Path) -> int:
@@ -209,9 +236,18 @@ def _opened(file: Path, side: int) -> NDArray[np.uint8]:
 
     with _image(file) as image:
         try:
-            return np.asarray(ImageOps.fit(image.convert("RGB"), (side, side)), np.uint8)
+            return np.asarray(ImageOps.fit(_eight_bit(image).convert("RGB"), (side, side)), np.uint8)
         except Exception as error:  # a damaged file fails wherever its garbage leads
             raise _unreadable(file, error) from error
+
+
+def _eight_bit(image: Any) -> Any:
+    """Grey images of 16 bits, which Pillow would cut off at 255, by their upper eight; others as they are."""
+    from PIL import Image
+
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
 
 
 def _image(file: Path) -> Any:
@@ -273,7 +309,7 @@ def divide(pictures: Pictures, sizes: Sequence[int | None], seed: int, source: s
     part_N = np.zeros(len(pictures.y), np.int64) if pictures.part is None else pictures.part
     pools = [rng.permutation(np.flatnonzero(part_N == part)) for part in range(3)]
     pools = [_interleaved(pictures.y, pool) for pool in pools]
-    rest, fifth = pools[0], len(pools[0]) // 5
+    rest, fifth = pools[0], max(1, len(pools[0]) // 5)
     cuts: list[NDArray[np.int64]] = [rest] * 3
     for part in (2, 1, 0):  # what has no pool of its own comes out of that for training
         own = part > 0 and len(pools[part]) > 0
@@ -283,16 +319,16 @@ def divide(pictures: Pictures, sizes: Sequence[int | None], seed: int, source: s
             size = len(pool) if own or part == 0 else fifth
         if not 0 < size <= len(pool):
             raise UsageError(
-                f"{source} has {len(pool)} images left to {PARTS[part]} with, of {len(part_N)}; {size} are "
+                f"{source} has {len(pool)} images left to {_DOING[part]} with, of {len(part_N)}; {size} are "
                 "asked for"
             )
         cuts[part] = pool[:size]
         rest = rest if own else rest[size:]
-    for name, cut in zip(PARTS, cuts, strict=True):
+    for doing, cut in zip(_DOING, cuts, strict=True):
         lacking = np.setdiff1d(np.arange(len(pictures.classes)), pictures.y[cut])
         if len(lacking):
             raise UsageError(
-                f"{len(cut)} images of {source} to {name} with have none of class "
+                f"the {len(cut)} images of {source} to {doing} with have none of class "
                 f"{shown(pictures.classes[int(lacking[0])])}; ask for more, or leave the class out"
             )
     return Division(*cuts)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
@@ -23,7 +24,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasbench_eval.benchmark.trainer import Plan, curve_columns, label_of
+from nasbench_eval.benchmark.trainer import Plan, curve_columns, label_of, sizes
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.errors import UsageError, first_line, shown
 from nasbench_eval.files import write_whole
@@ -65,7 +66,7 @@ class Benchmark:
     @property
     def title(self) -> str:
         """What it is called in tables and figures, never to be taken for an official one."""
-        embedded = self.folder.parent.name == "embedded"
+        embedded = self.folder in map(_embedded, EMBEDDED)
         return f"{self.dataset.name} ({'embedded' if embedded else 'own'} benchmark)"
 
     @property
@@ -111,11 +112,7 @@ def load(name: str) -> Benchmark:
     Raises:
         UsageError: if there is none, or it is not what it should be.
     """
-    folder = (
-        Path(str(resources.files("nasbench_eval.benchmark") / "embedded" / name))
-        if name in EMBEDDED
-        else Path(name)
-    )
+    folder = _embedded(name) if name in EMBEDDED else Path(name)
     record = _record(folder, name)
     try:
         content = (folder / TABLE).read_bytes()
@@ -126,13 +123,22 @@ def load(name: str) -> Benchmark:
         raise UsageError(f"{folder / TABLE} is not the table that {RECORD} is about; make it again")
     space = space_of(record)
     dataset = typed(DataSet, record["dataset"], f"{folder / RECORD}")
-    check(table, space, dataset.name, len(record["seeds"]), str(folder / TABLE))
+    try:
+        check(table, space, dataset.name, len(record["seeds"]), str(folder / TABLE))
+    except UsageError:
+        raise
+    except (TypeError, ValueError) as error:  # a column of something else than numbers
+        raise UsageError(f"{folder / TABLE} is no table of accuracies ({first_line(error)})") from error
     return Benchmark(folder, space, dataset, table, record)
+
+
+def _embedded(name: str) -> Path:
+    return Path(str(resources.files("nasbench_eval.benchmark") / "embedded" / name))
 
 
 def _record(folder: Path, name: str) -> dict[str, Any]:
     file = folder / RECORD
-    if not file.is_file():
+    if not os.path.isfile(file):  # unlike Path's, no error on what cannot be a name
         raise UsageError(
             f"truth={shown(name)[1:-1]}: there is no {RECORD} in that folder; nasbench-train makes one, and "
             f"embedded is {', '.join(EMBEDDED)}"
@@ -141,7 +147,7 @@ def _record(folder: Path, name: str) -> dict[str, Any]:
         record = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{file} cannot be read ({first_line(error)})") from error
-    parts = {"space": dict, "dataset": dict, "seeds": list, "table_sha256": str}
+    parts = {"space": dict, "dataset": dict, "training": dict, "seeds": list, "table_sha256": str}
     wrong = [
         key
         for key, kind in parts.items()
@@ -180,8 +186,10 @@ def check(table: pd.DataFrame, space: SearchSpace, dataset: str, seeds: int, whe
     for split in SPLITS:
         runs = table[[f"{dataset}_{split}_run{run}" for run in range(seeds)]].to_numpy(np.float64)
         mean = table[f"{dataset}_{split}"].to_numpy(np.float64)
-        if fault := percent_fault(runs[np.isfinite(runs)]):
-            raise refuse(f"the accuracies of the {split} images {fault}")
+        present = runs[np.isfinite(runs)]
+        # A small benchmark may end at 1 % indeed, and cannot be told from fractions then.
+        if not ((present >= 0) & (present <= 1)).all() and (fault := percent_fault(present)):
+            raise refuse(f"{dataset}_{split} {fault}")
         known = np.isfinite(runs).any(axis=1)
         if (
             not np.array_equal(known, np.isfinite(mean))
@@ -208,6 +216,8 @@ def build(run: Path, plan: Plan) -> pd.DataFrame:
     by_run = [frame.loc[whole] for frame in by_run]
     first = by_run[0]
     size = pd.concat([frame[["params", "flops"]] for frame in by_run]).groupby(level=0).max()
+    for index in size.index[size.isna().any(axis=1)]:  # no training of it came so far
+        size.loc[index] = sizes(plan, int(index))
     table: dict[str, Any] = {
         "index": np.array(whole),
         "arch": first["arch"].to_numpy(),

@@ -192,6 +192,19 @@ def _measured(history: Sequence[Epoch], val: Outcome, test: Outcome) -> dict[str
     return found
 
 
+def sizes(plan: Plan, index: int) -> tuple[float, float]:
+    """Parameters and FLOPs of an architecture's network, which is built without memory for its tensors.
+
+    Raises:
+        RuntimeError: if it cannot take images of the data set's size.
+    """
+    side = plan.dataset.resolution
+    with torch.device("meta"):
+        network = plan.space.build(plan.space.arch(index), num_classes=plan.dataset.num_classes)
+        flops = count_flops(network, torch.empty(1, 3, side, side))
+    return float(sum(p.numel() for p in network.parameters())), float(flops)
+
+
 @torch.no_grad()
 def count_flops(network: Network, image_1CRR: Tensor) -> int:
     """Multiply-accumulates of convolutions and the classifier for one image, as `flops` counts them."""

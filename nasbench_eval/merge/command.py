@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from nasbench_eval import shards
 from nasbench_eval.errors import UsageError
 from nasbench_eval.files import write_whole
 from nasbench_eval.merge.missing import (
@@ -32,7 +33,7 @@ from nasbench_eval.merge.missing import (
     shortened,
     told,
 )
-from nasbench_eval.merge.rows import Joined, join, put
+from nasbench_eval.merge.rows import Joined, join
 from nasbench_eval.merge.sources import (
     Source,
     joined_identity,
@@ -42,9 +43,9 @@ from nasbench_eval.merge.sources import (
     same_bits,
     shards_of,
 )
-from nasbench_eval.record import MACHINERY, Record, fingerprint, sessions
+from nasbench_eval.record import MACHINERY, OUTCOME, Record, fingerprint, sessions
 from nasbench_eval.split import Split
-from nasbench_eval.store import _OUTCOME, Store
+from nasbench_eval.store import Store
 from nasbench_eval.verify.held import count, some
 from nasbench_eval.worker import Task
 
@@ -197,7 +198,7 @@ def _survey(
         _refuse_contradictions(having, joined, task)
         fresh = int((joined.source > 0).sum()) if having[0].split is None else len(joined.source)
         if run is not None and fresh:
-            put(sources[0].partition(task), joined.table, run)
+            shards.replace(sources[0].partition(task), joined.table, run)
         if sample.cells is not None:
             survey.masks[task] = np.isin(sample.cells, joined.cells, assume_unique=True)
         else:
@@ -330,7 +331,7 @@ def _record(found: Sequence[Source], own: Source | None, of: int) -> dict[str, A
         if isinstance(spent, int | float):
             seconds[str(source.split)] = spent
     return {
-        **{key: value for key, value in first.items() if key not in (*_OUTCOME, "earlier")},
+        **{key: value for key, value in first.items() if key not in (*OUTCOME, "earlier")},
         "command": shlex.join(whole_command(first)),
         "shard": None,
         "merged": of,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from nasbench_eval import shards
-from nasbench_eval.files import write_whole
 
 # What a row may end as and never be scored again; any other end is a failure.
 _SCORED = ("ok", "nan", "inf")
@@ -99,18 +96,3 @@ def _distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
 def _numbers(table: pa.Table, name: str) -> NDArray[np.int64]:
     numbers: NDArray[np.int64] = table[name].to_numpy().astype(np.int64)
     return numbers
-
-
-def put(partition: Path, table: pa.Table, run: Mapping[str, Any]) -> None:
-    """Put rows in the place of all that a partition holds.  A crash leaves the former ones or these.
-
-    Raises:
-        UsageError: if they cannot be written.
-    """
-    replaced = [file.name for file in shards.parts(partition)] or [shards.next_part(partition).name]
-    metadata = {
-        shards._METADATA: json.dumps(run, sort_keys=True).encode(),
-        shards._REPLACES: json.dumps(replaced).encode(),
-    }
-    write_whole(partition / shards._MERGED, shards._parquet(table.replace_schema_metadata(metadata)))
-    shards.finish_compaction(partition)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -15,15 +14,13 @@ import pyarrow as pa
 
 from nasbench_eval import shards
 from nasbench_eval.errors import UsageError, shown
-from nasbench_eval.lock import lock
+from nasbench_eval.lock import in_use, lock
 from nasbench_eval.record import LATER, Record, completed, read_record, sessions, within
 from nasbench_eval.split import Split, shard_folders
 from nasbench_eval.worker import Task
 
 # What decides trainings beside the configuration: the division of the images.
 _DIVISION = "division"
-# How often a folder is read anew that changes while it is read.
-_ATTEMPTS = 10
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ class Source:
         tasks = []
         for place in sorted(self.folder.glob(pattern)):
             task = Task(*(part.partition("=")[2] for part in place.parts[-2:]))
-            if not _present(place):
+            if not shards.present(place):
                 continue
             if task.dataset not in self.record["datasets"] or task.label not in self.record["proxies"]:
                 raise UsageError(f"{place} holds scores of which {self.folder / 'run.json'} says nothing")
@@ -76,17 +73,8 @@ class Source:
             UsageError: if a file is damaged.
         """
         partition = self.partition(task)
-        for _ in range(_ATTEMPTS):
-            before = _present(partition)
-            try:
-                tables = [shards.read(file) for file in _files(partition)]
-            except UsageError:
-                if _present(partition) == before:
-                    raise
-                continue
-            if _present(partition) == before:
-                return pa.concat_tables(tables, promote_options="default") if tables else None
-        raise UsageError(f"{partition} changes faster than it can be read; merge again later")
+        tables = shards.at_one_moment(partition)
+        return pa.concat_tables(tables, promote_options="default") if tables else None
 
     def records(self, task: Task) -> list[Record]:
         """What the files of a task say of the runs that began them.
@@ -94,7 +82,10 @@ class Source:
         Raises:
             UsageError: if a file is damaged.
         """
-        return [shards.record_of(shards.read(file, ["index"])) for file in _files(self.partition(task))]
+        return [
+            shards.record_of(shards.read(file, ["index"]))
+            for file in shards.whole_files(self.partition(task))
+        ]
 
     def machinery(self) -> list[str]:
         """What the sessions computed with, a text each; bits agree where it is one text, that of a CPU."""
@@ -109,20 +100,6 @@ def same_bits(sources: Sequence[Source]) -> bool:
     """Whether scores have to agree to the bit: all sessions on one kind of CPU, with one PyTorch."""
     devices = {session.get("device") for source in sources for session in sessions(source.record)}
     return devices == {"cpu"} and len({text for source in sources for text in source.machinery()}) == 1
-
-
-def _present(partition: Path) -> list[str]:
-    """The names of the files that hold rows; a merged one may not yet be in its place."""
-    return sorted(f.name for f in (*partition.glob("part-*.parquet"), *partition.glob(".merged.parquet")))
-
-
-def _files(partition: Path) -> list[Path]:
-    """The files that hold each row once, also where a swap of the merged one was cut short."""
-    merged = partition / ".merged.parquet"
-    if not merged.exists():
-        return shards.parts(partition)
-    replaced = shards._replaced(merged)
-    return [merged, *(file for file in shards.parts(partition) if file.name not in replaced)]
 
 
 def shards_of(run: Path) -> list[Source]:
@@ -230,18 +207,6 @@ def refuse_other(run: Path, own: Source, identity: Mapping[str, Any]) -> None:
             f"{run} holds scores of another configuration than its shards: {'; '.join(wrong)}; delete the "
             "one or the other"
         )
-
-
-def in_use(folder: Path) -> bool:
-    """Whether another process is writing to a run's folder."""
-    try:
-        with (folder / ".lock").open() as handle:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # no lock, or a file system without any
-        return False
-    return False
 
 
 @contextmanager

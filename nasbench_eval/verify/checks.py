@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nasbench_eval.classes import representatives
 from nasbench_eval.errors import UsageError, first_line
+from nasbench_eval.lock import in_use
 from nasbench_eval.record import LATER, Record, completed, fingerprint, within
 from nasbench_eval.spaces.base import Names
 from nasbench_eval.store import digest
@@ -47,22 +46,10 @@ def _finished(held: Held) -> Check:
         proxies, datasets = len(record["proxies"]), len(record["datasets"])
         scored = f"{count(proxies, 'proxy', 'proxies')} on {count(datasets, 'data set')}"
         return Check("ok", "record", f"finished {record['finished']}: {scored}")
-    if _in_use(held.folder):
+    if in_use(held.folder):
         return Check("FAIL", "record", "not finished: another process is writing to the folder")
     command = record.get("command", "the command that made the run")
     return Check("FAIL", "record", f"not finished: an interrupted session; it continues with: {command}")
-
-
-def _in_use(folder: Path) -> bool:
-    """Whether another process holds the run's lock."""
-    try:
-        with (folder / ".lock").open() as handle:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # no lock, or a file system without any
-        return False
-    return False
 
 
 def _configuration(held: Held) -> Check:
@@ -94,7 +81,8 @@ def _contradictions(record: Record, written: Record, part: Partition) -> list[st
 
 
 def _leftovers(held: Held) -> Check:
-    hidden = [f for f in held.folder.rglob(".*") if f.suffix == ".tmp" or f.name == ".merged.parquet"]
+    own = [*held.folder.glob(".*"), *(held.folder / "scores").rglob(".*")]  # shards are runs of their own
+    hidden = [f for f in own if f.suffix == ".tmp" or f.name == ".merged.parquet"]
     trainings = [f for f in (held.folder / ".training").rglob("*") if f.is_file()]
     left = [f"left over is {f.relative_to(held.folder)}" for f in sorted([*hidden, *trainings])]
     return verdict("leftovers", left, "none")

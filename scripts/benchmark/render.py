@@ -112,6 +112,16 @@ def throughput(f: Mapping[str, Any]) -> str:
     return what + table(("", "cells a second"), rows)
 
 
+def training(f: Mapping[str, Any]) -> str:
+    """Cells an hour and seconds a training."""
+    what = (
+        f"The recipe of the digits benchmark: {f['seeds']} trainings a cell of {f['epochs']} epochs of "
+        f"{f['images']} images; {f['cells']} cells, {f['workers']} workers.\n\n"
+    )
+    row = (_number(f["cells_per_hour"]), _number(f["seconds_a_training"]))
+    return what + table(("cells an hour", "seconds a training and worker"), [row], left=0)
+
+
 def startup(f: Mapping[str, Any]) -> str:
     """Seconds of the two commands."""
     rows = [
@@ -150,6 +160,7 @@ _PARTS = {
     "proxies": ("Proxies and groups", costs),
     "targets": ("What the targets are judged by", costs),
     "throughput": ("Throughput", throughput),
+    "training": ("Training", training),
     "startup": ("Start-up", startup),
     "memory": ("Memory", memory),
     "operators": ("Largest operators", operators),

@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark import memory, operators, readings, startup, throughput
+from benchmark import memory, operators, readings, startup, throughput, training
 from benchmark.costs import Figures, measure
 from benchmark.processes import Processes
 
 ON_ANY_DEVICE = ("proxies", "targets", "operators")
-SECTIONS = ("startup", "throughput", *ON_ANY_DEVICE, "memory")
+SECTIONS = ("startup", "throughput", "training", *ON_ANY_DEVICE, "memory")
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,17 @@ class Extent:
         repeats: of the start of a command.
         throughput: cells and rounds of each side.
         flat: after how many cells a worker's memory is looked at.
+        trained: cells that are trained.
     """
 
     repeats: int = 3
     throughput: tuple[int, int] = (80, 2)
     flat: tuple[int, int] = (100, 2000)
+    trained: int = 30
 
 
 FULL = Extent()
-QUICK = Extent(repeats=1, throughput=(8, 1), flat=(5, 20))
+QUICK = Extent(repeats=1, throughput=(8, 1), flat=(5, 20), trained=2)
 
 
 class Suite:
@@ -96,6 +98,10 @@ class Suite:
     def throughput(self) -> dict[str, Any]:
         """A real run against one process with PyTorch's defaults."""
         return throughput.throughput(*self.extent.throughput, self._fresh)
+
+    def training(self) -> dict[str, Any]:
+        """How many cells are trained in an hour."""
+        return training.training(self.extent.trained, cores(), "cpu")
 
     def startup(self) -> dict[str, Any]:
         """Seconds until a command has done something."""

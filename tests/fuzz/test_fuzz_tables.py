@@ -181,16 +181,23 @@ def make_run(folder: Path) -> Path:
     return folder
 
 
-def everything(folder: Path) -> None:
-    """All that reads or writes the shards of a run."""
+def everything(folder: Path) -> set[str]:
+    """All that reads or writes the shards of a run; returns what it set aside."""
     store = Store(folder, "nasbench201", IDENTITY, {})
     try:
-        done(store, TASK)
+        lacking = {0, 2} - store.indices(TASK)
         store.scores_of(TASK, [0, 2])
+        assert store.failed(TASK) <= store.indices(TASK)
         store.drop_failed(TASK, [1])
+        store.add([row(index) for index in sorted(lacking)])
         store.finish({})
     finally:
         store.close()
+    assert {0, 2} <= set(read_scores(folder)["index"])
+    again = Store(folder, "nasbench201", IDENTITY, {})
+    again.close()
+    assert again.mended == []
+    return {str(path.relative_to(folder)) for path in folder.rglob("*.damaged*")}
 
 
 def on_a_run(folder: Path, what: str, spoil: Callable[[Path], None]) -> None:
@@ -200,10 +207,12 @@ def on_a_run(folder: Path, what: str, spoil: Callable[[Path], None]) -> None:
     told(f"{what}, read", lambda: read_scores(folder))
     told(f"{what}, reported", lambda: read_runs([folder]))
     assert tree(folder) == before
-    told(f"{what}, continued", lambda: everything(folder))
+    set_aside = told(f"{what}, continued", lambda: everything(folder))
     after = tree(folder)
     lost = {name for name in before.keys() - after.keys() if "part-" not in name and ".merged" not in name}
     assert not lost
+    if set_aside is not REFUSED:
+        assert all(after[name] in before.values() for name in set_aside), "what is set aside stays as it was"
 
 
 def fresh(factory: pytest.TempPathFactory) -> Path:
