@@ -107,7 +107,7 @@ def _made(course: Course, store: Store) -> str:
     found = table.save(run, plan, made, record)
     test = made[f"{plan.dataset.name}_test"]
     if not test.notna().any():
-        return f"no training came to an accuracy; a smaller learning_rate= may help, and so may {run / 'run.log'}"
+        return f"no training came to an accuracy (reasons in {run / 'run.log'}); try a smaller learning_rate="
     low, middle, high = test.quantile([0.0, 0.5, 1.0])
     ceiling = found.ceiling(plan.dataset.name, "test")
     agree = "" if ceiling is None else f"; two runs agree to tau {ceiling.kendall_tau:.3f}"

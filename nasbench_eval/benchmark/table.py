@@ -64,10 +64,14 @@ class Benchmark:
     record: Mapping[str, Any]
 
     @property
+    def kind(self) -> str:
+        """Whose it is: `embedded` in the package, or one's `own`."""
+        return "embedded" if self.folder in map(_embedded, EMBEDDED) else "own"
+
+    @property
     def title(self) -> str:
         """What it is called in tables and figures, never to be taken for an official one."""
-        embedded = self.folder in map(_embedded, EMBEDDED)
-        return f"{self.dataset.name} ({'embedded' if embedded else 'own'} benchmark)"
+        return f"{self.dataset.name} ({self.kind} benchmark)"
 
     @property
     def indices(self) -> list[int]:

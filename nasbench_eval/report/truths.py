@@ -94,8 +94,8 @@ def table_of(benchmark: Benchmark, scores: Scores, splits: Sequence[str]) -> tup
         space=space,
         truth=(
             f"accuracy after {trained['epochs']} epochs on {trained['images']} images, mean over "
-            f"{len(benchmark.record['seeds'])} training runs of {len(benchmark.indices)} thin networks; an "
-            "embedded or own benchmark, no published one"
+            f"{len(benchmark.record['seeds'])} training runs of {len(benchmark.indices)} networks; an "
+            f"{benchmark.kind} benchmark, no published one"
         ),
         datasets=[benchmark.dataset.name],
         splits=list(splits),
