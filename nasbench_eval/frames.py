@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from nasbench_eval.benchmark.table import EMBEDDED, load
 from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.report.scores import read_runs
 from nasbench_eval.truth.folder import data_folder
-from nasbench_eval.truth.tables import load_table
+from nasbench_eval.truth.tables import TABLES, load_table
 
 
 def load_scores(
@@ -72,7 +73,8 @@ def load_truth(space: str, data: Path | str | None = None) -> pd.DataFrame:
     """A search space's accuracies, checked, an architecture a row.
 
     Args:
-        space: `nasbench201` or `nasbench101`.
+        space: `nasbench201` or `nasbench101`; or a benchmark of one's own: `digits`, which is embedded, or
+            the folder of one that `nasbench-train` made.
         data: the folder of tables; None for $NASBENCH_EVAL_DATA, then ./data.
 
     Returns:
@@ -83,4 +85,6 @@ def load_truth(space: str, data: Path | str | None = None) -> pd.DataFrame:
         UnknownName: if there is no ground truth for the space.
         TruthError: if the table is missing or wrong.
     """
+    if space not in TABLES and (space in EMBEDDED or Path(space).is_dir()):
+        return load(space).table.set_index("index")
     return load_table(space, data_folder(None if data is None else Path(data))).set_index("index")

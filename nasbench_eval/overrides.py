@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
 import textwrap
 from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, dataclass, fields
+from importlib import metadata
 from typing import Any, NoReturn
 
 from hydra import compose, initialize_config_dir
@@ -36,6 +38,12 @@ _SEVERAL = {"dataset", "proxy"}
 _PLUGGED = {"space": "spaces", "proxy": "proxies"}
 # Runs that a command may name: each is composed before the first begins.
 _MOST_RUNS = 10_000
+# Launchers of configs/hydra/launcher: the extra that each needs, and the package this brings.
+_LAUNCHERS = {
+    "local": ("slurm", "hydra-submitit-launcher"),
+    "slurm": ("slurm", "hydra-submitit-launcher"),
+    "ray_cluster": ("ray", "hydra-ray-launcher"),
+}
 # Hydra's flags that would swap the configuration which this command checks.
 _REFUSED = ("config_name", "config_path", "config_dir", "experimental_rerun")
 
@@ -101,6 +109,7 @@ def jobs(line: CommandLine, name: str = "config") -> list[DictConfig]:
             parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
             overrides = [_parsed(parser, argument, line.multirun) for argument in line.overrides]
             _check_number(overrides)
+            _check_launcher(overrides, line.multirun)
             chosen = _chosen(overrides)
             _offer_plugins()  # only now: it imports other packages, of which a misspelt name needs none
             _check_options(overrides, chosen, name)
@@ -180,6 +189,26 @@ def _check_number(overrides: Sequence[Override]) -> None:
             runs *= steps
         if not runs <= _MOST_RUNS:
             raise UsageError(f"{shown(override.input_line)} names more than {_MOST_RUNS} runs; name fewer")
+
+
+def _check_launcher(overrides: Sequence[Override], multirun: bool) -> None:
+    """Refuse a launcher that is not installed, or has nothing to launch or no place to."""
+    for override in overrides:
+        name = str(override.value()) if override.key_or_group == "hydra/launcher" else ""
+        if name not in _LAUNCHERS:
+            continue
+        extra, package = _LAUNCHERS[name]
+        try:
+            metadata.version(package)
+        except metadata.PackageNotFoundError as error:
+            needs = f"hydra/launcher={name} needs the extra: pip install 'nasbench_eval[{extra}]'"
+            raise UsageError(needs) from error
+        if not multirun:
+            raise UsageError(f"hydra/launcher={name} runs the jobs of a sweep: add -m")
+        if name == "slurm" and shutil.which("srun") is None:
+            raise UsageError(
+                "hydra/launcher=slurm finds no srun here: give the command on a machine of the cluster"
+            )
 
 
 def _chosen(overrides: Sequence[Override]) -> list[str]:

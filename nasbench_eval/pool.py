@@ -265,16 +265,17 @@ def _serve(scorer: Scores, connection: Connection) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     tqdm.set_lock(threading.RLock())  # a process that is killed would leave its semaphore behind
-    connection.send(None)
+    answer: list[Row] | UsageError | None = None
     while True:
         try:
+            connection.send(answer)
             item: Item = connection.recv()
-        except EOFError:
+        except (EOFError, OSError):  # nobody is there any more
             return
         try:
-            connection.send(scorer(*item))
+            answer = scorer(*item)
         except UsageError as error:
-            connection.send(UsageError(str(error)))
+            answer = UsageError(str(error))
 
 
 def _end_with_parent() -> None:

@@ -137,7 +137,7 @@ def _from_npz(path: Path) -> Pictures:
     count = int(y.max(initial=-1)) + 1
     if count > len(y) > 0:  # some class has no image then, and there may be no room for the names of all
         raise UsageError(f"{path} has the label {count - 1}, but {len(y)} images; classes count from 0")
-    names = arrays.get("classes", np.array([str(n) for n in range(count)]))
+    names = arrays.get("classes", np.array([str(n) for n in range(count)], str))
     if names.dtype.kind != "U" or names.ndim != 1 or len(names) < count:
         raise UsageError(
             f"{path} names {names.size} classes by {names.dtype}, and has labels up to {count - 1}"
@@ -319,8 +319,8 @@ def divide(pictures: Pictures, sizes: Sequence[int | None], seed: int, source: s
             size = len(pool) if own or part == 0 else fifth
         if not 0 < size <= len(pool):
             raise UsageError(
-                f"{source} has {len(pool)} images left to {_DOING[part]} with, of {len(part_N)}; {size} are "
-                "asked for"
+                f"{source} has {len(pool)} images left to {_DOING[part]} with, of {len(part_N)}; "
+                f"{f'{size} are asked for' if size else 'at least one of each class is needed'}"
             )
         cuts[part] = pool[:size]
         rest = rest if own else rest[size:]
