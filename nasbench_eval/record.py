@@ -23,6 +23,8 @@ Record = Mapping[str, Any]
 LATER = {"sampling": "uniform", "dedupe": "none", "precision": "float32"}
 # What it says of a run that is finished.
 OUTCOME = ("finished", "seconds_last_session", "scores_sha256", "cells", "rows", "copied", "reused")
+# What a training of `nasbench-train` is called where a run of scores has a proxy's name.
+TRAINED = "trained"
 # What a record says of the sample, which the shards of a run have to agree about.
 SAMPLE = ("n", "sample", "sample_seed", "truth")
 # What a record says of the machinery of its last session.

@@ -20,7 +20,7 @@ from nasbench_eval.data.images import FORMATS, Format
 from nasbench_eval.errors import UsageError, first_line, shown
 from nasbench_eval.execution import Work, device_named, given, space_named, work_of
 from nasbench_eval.options import TrainOptions, plain, train_options_of
-from nasbench_eval.record import LATER, fingerprint
+from nasbench_eval.record import LATER, TRAINED, fingerprint
 from nasbench_eval.training import Training
 from nasbench_eval.truth.folder import data_folder
 
@@ -150,7 +150,7 @@ def _described(name: str, classes: Sequence[str], images: NDArray[np.uint8]) -> 
 
 
 def _identity(plan: Plan) -> dict[str, Any]:
-    recipe = {"name": "trained", "version": VERSION, **asdict(plan.training)}
+    recipe = {"name": TRAINED, "version": VERSION, **asdict(plan.training)}
     return {
         "space": {"name": plan.space.name, **asdict(plan.space)},  # type: ignore[call-overload]
         "seed": min(plan.seeds),

@@ -13,7 +13,7 @@ import numpy as np
 from nasbench_eval.classes import representatives
 from nasbench_eval.errors import UsageError, first_line
 from nasbench_eval.lock import in_use
-from nasbench_eval.record import LATER, Record, completed, fingerprint, within
+from nasbench_eval.record import LATER, TRAINED, Record, completed, fingerprint, within
 from nasbench_eval.spaces.base import Names
 from nasbench_eval.store import digest
 from nasbench_eval.verify.completeness import completeness
@@ -121,7 +121,8 @@ def _wrong_cells(part: Partition, names: Names) -> Iterator[str]:
 
 def _wrong_values(held: Held, part: Partition) -> Iterator[str]:
     rows, recorded = part.rows, held.record["proxies"].get(part.task.label, {})
-    for column, expected in (("seed", held.record["seed"]), ("proxy_version", recorded.get("version"))):
+    seed = recorded.get("seed") if recorded.get("name") == TRAINED else held.record["seed"]
+    for column, expected in (("seed", seed), ("proxy_version", recorded.get("version"))):
         if (other := rows[rows[column] != expected]).size:
             found, where = some(sorted(map(str, set(other[column])))), ranges(set(other["index"]))
             yield f"{part}: {column} {found} where the record says {expected}, at {where}"

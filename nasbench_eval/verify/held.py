@@ -13,7 +13,7 @@ import pyarrow as pa
 from nasbench_eval import shards
 from nasbench_eval.errors import UsageError
 from nasbench_eval.proxies.base import Proxy
-from nasbench_eval.record import Record, job_of, proxy_of
+from nasbench_eval.record import TRAINED, Record, job_of, proxy_of
 from nasbench_eval.worker import Job, Task
 
 # Of many items of the same kind so many are named.
@@ -72,6 +72,9 @@ def read(folder: Path, record: Record) -> Held:
     unfit: dict[str, str] = {}
     proxies: dict[str, Proxy] = {}
     for label, recorded in record["proxies"].items():
+        if recorded["name"] == TRAINED:
+            unfit[label] = "a training, which is not repeated here"
+            continue
         try:
             proxy = proxy_of(record, label)
             proxy.passes()  # which may refuse a combination of options

@@ -15,6 +15,7 @@ import torch
 from tqdm import tqdm
 
 from nasbench_eval import provenance
+from nasbench_eval.benchmark.table import load
 from nasbench_eval.data.images import images_path, load_images
 from nasbench_eval.errors import UsageError
 from nasbench_eval.record import Record, sessions, within
@@ -76,7 +77,7 @@ def rescore(held: Held, settings: Settings) -> Iterator[Check]:
     fit, skipped = _fit(held, settings, device)
     drawn = _draw(fit, settings)
     found = _compare(
-        _score(held.job, drawn, _folder(settings), device), drawn, held.job, exact, settings.rtol
+        _score(held.job, drawn, _folder(held, settings), device), drawn, held.job, exact, settings.rtol
     )
     _return_memory()
     for label in dict.fromkeys([*held.record["proxies"], *found]):
@@ -159,7 +160,7 @@ def _imaged(held: Held, dataset: str) -> bool:
 def _images(held: Held, dataset: str, settings: Settings) -> str | None:
     """Why the images of a data set will not do; None if they do, as far as can be told."""
     try:
-        path = images_path(data_folder(settings.data), dataset)
+        path = images_path(_data(held, settings), dataset)
         load_images(path.parents[1], dataset)
     except UsageError as error:
         return f"reads images of {dataset}: {error}"
@@ -171,9 +172,15 @@ def _images(held: Held, dataset: str, settings: Settings) -> str | None:
     return None
 
 
-def _folder(settings: Settings) -> Path | None:
+def _data(held: Held, settings: Settings) -> Path:
+    """The folder of images: that of the benchmark which the run was scored on, or the data folder."""
+    truth = held.record.get("truth")
+    return load(truth).folder if isinstance(truth, str) else data_folder(settings.data)
+
+
+def _folder(held: Held, settings: Settings) -> Path | None:
     try:
-        return data_folder(settings.data)
+        return _data(held, settings)
     except UsageError:  # then no partition that reads images is scored
         return None
 
