@@ -527,7 +527,7 @@ def test_rows_that_came_after_the_merge_keep_a_shard(
 ) -> None:
     """As if a process had been scoring between the two readings."""
     record(shard(run, 1), device="cuda")  # else other scores of a cell were refused
-    real = command.kept_out
+    real = removal.kept_out
 
     @contextmanager
     def late(folder: Path) -> Iterator[bool]:
@@ -538,7 +538,7 @@ def test_rows_that_came_after_the_merge_keep_a_shard(
                 rewrite(part(folder), lambda mine: mine.append({**rows[0], "index": index, **change}))
             yield alone
 
-    monkeypatch.setattr(command, "kept_out", late)
+    monkeypatch.setattr(removal, "kept_out", late)
     merged = merge(run, "--remove")
     assert "shard 1/3 is kept: its rows of snip on cifar10 are not those of the run" in merged.out
     assert [str(split) for split in shard_folders(run)] == ["1/3"]

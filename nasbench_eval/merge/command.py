@@ -7,94 +7,40 @@ place whole, so that the same command goes on from whatever an interruption left
 from __future__ import annotations
 
 import shlex
-import shutil
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from nasbench_eval import shards
 from nasbench_eval.errors import UsageError
 from nasbench_eval.files import write_whole
 from nasbench_eval.merge.missing import (
     Gap,
-    Mask,
     Sample,
-    counted_gaps,
     expected,
-    gaps,
-    ranges,
     sample_of,
     shortened,
     told,
 )
-from nasbench_eval.merge.rows import Joined, join
+from nasbench_eval.merge.removal import clear_up, remove_merged
 from nasbench_eval.merge.sources import (
     Source,
     joined_identity,
-    kept_out,
     own_scores,
     refuse_other,
-    same_bits,
     shards_of,
 )
+from nasbench_eval.merge.survey import Survey, survey_of
 from nasbench_eval.record import MACHINERY, OUTCOME, Record, fingerprint, sessions
 from nasbench_eval.split import Split
 from nasbench_eval.store import Store
-from nasbench_eval.verify.held import count, some
+from nasbench_eval.verify.held import count
 from nasbench_eval.worker import Task
 
 # Ranges of cells in a line of the terminal; the file has all of them.
 _MOST = 12
 _MISSING = "missing.txt"
-# What scoring and training leave in a shard's folder; whoever put more there would not want it deleted.
-_OWN = {"run.json", "scores", ".lock", ".training", "run.log", "progress.json", "images"}
-
-
-@dataclass
-class _Survey:
-    """What the folders hold together.
-
-    Attributes:
-        rows: rows of each task that was asked for.
-        masks: which cells of the sample these are, if it can be told.
-        shards: rows of each task in each shard's own folder.
-        elsewhere: whether the run has rows that no shard has, where cells cannot be told.
-        new: rows that the run itself did not have, or as failures only.
-        failures: rows that are failures, by status.
-        rivals: rows that gave way to others with other scores, of another kind of machine; by task and shard.
-        largest: the largest relative difference of these scores.
-    """
-
-    rows: dict[Task, int] = field(default_factory=dict)
-    masks: dict[Task, Mask] = field(default_factory=dict)
-    shards: dict[int, dict[Task, int]] = field(default_factory=dict)
-    elsewhere: bool = False
-    new: int = 0
-    failures: Counter[str] = field(default_factory=Counter)
-    rivals: Counter[tuple[Task, Split | None]] = field(default_factory=Counter)
-    largest: float = 0.0
-
-    def gaps(self, sample: Sample, found: Sequence[Source]) -> list[Gap]:
-        """What is missing."""
-        if sample.cells is None:
-            finished = {s.split.shard for s in found if s.split is not None and "finished" in s.record}
-            return counted_gaps(sample, self.rows, self.shards, finished, self.elsewhere)
-        return gaps(sample, self.masks)
-
-    def whole(self, sample: Sample) -> int:
-        """How many cells have all scores that were asked for; an upper bound where cells cannot be told."""
-        if sample.cells is None:
-            return min(sample.n, *self.rows.values()) if self.rows else 0
-        every = np.ones(sample.n, dtype=bool) if self.masks else np.zeros(sample.n, dtype=bool)
-        for mask in self.masks.values():
-            every &= mask
-        return int(every.sum())
 
 
 def merge(run: Path, *, check: bool = False, remove: bool = False, data: Path | None = None) -> int:
@@ -126,7 +72,7 @@ def merge(run: Path, *, check: bool = False, remove: bool = False, data: Path | 
     )
     if own is not None and not found and not tasks:  # a later command asked for more cells
         tasks = own.tasks()
-    survey = _survey([*([own] if own else []), *found], tasks, sample)
+    survey = survey_of([*([own] if own else []), *found], tasks, sample)
     missing = survey.gaps(sample, found)
     for line in _headlines(found, missing, sample, survey):
         _say(line)
@@ -134,7 +80,7 @@ def merge(run: Path, *, check: bool = False, remove: bool = False, data: Path | 
         for line in _listed(missing, found, first.record, run, None):
             _say(line)
         if remove:
-            _clear_up(run)
+            clear_up(run)
         _say(f"incomplete: {_lacking(missing)}" if missing else "nothing is missing")
         return 1 if missing else 0
     record = _record(found, own, sample.of)
@@ -143,14 +89,14 @@ def merge(run: Path, *, check: bool = False, remove: bool = False, data: Path | 
             _say(line)
         store.run["earlier"] = _machinery(store.run["earlier"], found, record)
         target = Source(run, store.run, None, False)
-        survey = _survey([target, *found], tasks, sample, store.run)
+        survey = survey_of([target, *found], tasks, sample, store.run)
         missing = survey.gaps(sample, found)
         finished = {} if missing else {"finished": _finished(found, own)}
         store.finish({**finished, "seconds_last_session": round(sum(record["shard_seconds"].values()), 1)})
         for line in _listed(missing, found, first.record, run, _MOST):
             _say(line)
         if remove:
-            for line in _remove(run, target, found, missing, survey):
+            for line in remove_merged(run, target, found, missing, survey):
                 _say(line)
     end = f"incomplete: {_lacking(missing)}" if missing else f"next: {_next(first.record, run)}"
     _say(f"merged into {run}; {end}")
@@ -168,68 +114,7 @@ def _merged_before(own: Source | None, sample: Sample) -> list[Task]:
     ]
 
 
-def _survey(
-    sources: Sequence[Source], tasks: Sequence[Task], sample: Sample, run: Mapping[str, Any] | None = None
-) -> _Survey:
-    """Read and compare all rows, one task after the other, and with a record write them into the run.
-
-    Args:
-        sources: the run itself, if it has scores, and its shards.
-        tasks: what to read.
-        sample: which cells were asked for.
-        run: the record to write; None writes nothing.
-
-    Raises:
-        UsageError: if rows contradict each other, or a file is damaged or cannot be written.
-    """
-    survey = _Survey()
-    for task in tasks:
-        given = [(source, table) for source in sources if (table := source.table(task)) is not None]
-        if sample.cells is not None:
-            survey.masks[task] = np.zeros(sample.n, dtype=bool)
-        survey.rows[task] = 0
-        for source, table in given:
-            if source.split is not None:
-                survey.shards.setdefault(source.split.shard, {})[task] = table.num_rows
-        if not given:
-            continue
-        joined = join([table for _, table in given])
-        having = [source for source, _ in given]
-        _refuse_contradictions(having, joined, task)
-        fresh = int((joined.source > 0).sum()) if having[0].split is None else len(joined.source)
-        if run is not None and fresh:
-            shards.replace(sources[0].partition(task), joined.table, run)
-        if sample.cells is not None:
-            survey.masks[task] = np.isin(sample.cells, joined.cells, assume_unique=True)
-        else:
-            parts = [table for source, table in given if source.split is not None]
-            survey.elsewhere |= not parts or len(join(parts).cells) < len(joined.cells)
-        survey.rows[task] = joined.table.num_rows
-        survey.new += fresh
-        survey.failures += joined.failures()
-        survey.rivals += _rivals(having, joined, task)
-        survey.largest = max(survey.largest, joined.largest)
-    return survey
-
-
-def _refuse_contradictions(sources: Sequence[Source], joined: Joined, task: Task) -> None:
-    """Raises UsageError where two folders have other scores of a cell and should have the same to the bit."""
-    for one, other in np.unique(joined.rivals[:, 1:], axis=0).tolist():
-        if same_bits([sources[one], sources[other]]):
-            mine = joined.rivals[(joined.rivals[:, 1:] == (one, other)).all(axis=1), 0]
-            where = f"{task.label} on {task.dataset} at {some(ranges(np.unique(mine)))}"
-            raise UsageError(
-                f"{sources[one]} and {sources[other]} have different scores of {where}, and were made on the "
-                "same kind of machine: find out by nasbench-verify which of them is wrong, and delete it"
-            )
-
-
-def _rivals(sources: Sequence[Source], joined: Joined, task: Task) -> Counter[tuple[Task, Split | None]]:
-    """How many rows of each shard gave way to others with other scores."""
-    return Counter((task, sources[number].split) for number in joined.rivals[:, 2].tolist())
-
-
-def _headlines(found: Sequence[Source], missing: Sequence[Gap], sample: Sample, survey: _Survey) -> list[str]:
+def _headlines(found: Sequence[Source], missing: Sequence[Gap], sample: Sample, survey: Survey) -> list[str]:
     """What there is, a line a fact."""
     absent = set(range(sample.of)) - {source.split.shard for source in found if source.split}
     merged = len(absent - {gap.split.shard for gap in missing})
@@ -360,85 +245,6 @@ def _finished(found: Sequence[Source], own: Source | None) -> str:
     if len(known) == len(times):
         return max(known)
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
-
-
-def _remove(
-    run: Path, target: Source, found: Sequence[Source], missing: Sequence[Gap], survey: _Survey
-) -> list[str]:
-    """Delete the shards whose rows the run has, which is read from the disk once more.
-
-    Raises:
-        UsageError: if a file is damaged or cannot be deleted.
-    """
-    lacking, removed = {gap.split for gap in missing}, 0
-    kept: dict[Split | None, str]
-    kept = {source.split: "it is not complete" for source in found if source.split in lacking}
-    with ExitStack() as locks:
-        for source in found:
-            if source.split not in kept and not locks.enter_context(kept_out(source.folder)):
-                kept[source.split] = "another process is writing to it"
-            elif source.split not in kept and (more := _foreign(source.folder)):
-                kept[source.split] = f"there is more in it ({some(more)})"
-        candidates = [source for source in found if source.split not in kept]
-        for source, task in _unmerged(target, candidates, survey):
-            kept[source.split] = f"its rows of {task.label} on {task.dataset} are not those of the run"
-        for source in found:
-            if source.split not in kept:
-                _delete(source.folder)
-                removed += 1
-    lines = [f"{source} is kept: {kept[source.split]}" for source in found if source.split in kept]
-    if removed:
-        lines.append(f"{count(removed, 'shard')} deleted")
-    _clear_up(run)
-    return lines
-
-
-def _clear_up(run: Path) -> None:
-    """Finish deletions that were cut short, and remove the folder of the shards if nothing is left in it."""
-    for leftover in (run / "shards").glob(".*-of-*.removed"):
-        _delete_all(leftover)
-    with suppress(OSError):  # there is something in it, or it is not there
-        (run / "shards").rmdir()
-
-
-def _foreign(folder: Path) -> list[str]:
-    """What is in a shard's folder that scoring did not put there."""
-    own = _OWN | {path.name for path in folder.glob("_run.json.damaged*")}
-    return sorted({path.name for path in folder.iterdir()} - own)
-
-
-def _unmerged(target: Source, sources: Sequence[Source], survey: _Survey) -> Iterator[tuple[Source, Task]]:
-    """The shards with rows that the run, as it is on the disk, lacks or has otherwise, but for rivals."""
-    for task in sorted({task for source in sources for task in source.tasks()}):
-        given = [(s, table) for s in (target, *sources) if (table := s.table(task)) is not None]
-        joined, having = join([table for _, table in given]), [source for source, _ in given]
-        _refuse_contradictions(having, joined, task)
-        rivals = _rivals(having, joined, task)
-        taken = set(joined.source.tolist())
-        for number, source in enumerate(having):
-            mine = (task, source.split)
-            if source is not target and (number in taken or rivals[mine] > survey.rivals[mine]):
-                yield source, task
-
-
-def _delete(folder: Path) -> None:
-    """Delete a shard: at once as far as anyone sees, whatever happens meanwhile."""
-    hidden = folder.with_name(f".{folder.name}.removed")
-    _delete_all(hidden)
-    try:
-        folder.rename(hidden)
-    except OSError as error:
-        raise UsageError(f"cannot delete {folder}: {error.strerror or error}") from error
-    _delete_all(hidden)
-
-
-def _delete_all(folder: Path) -> None:
-    try:
-        shutil.rmtree(folder)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise UsageError(f"cannot delete {folder}: {error.strerror or error}") from error
 
 
 def _say(line: str) -> None:
