@@ -27,7 +27,7 @@ from nasbench_eval import sampling, shards
 from nasbench_eval.benchmark import table as benchmark
 from nasbench_eval.cli import score
 from nasbench_eval.errors import UsageError
-from nasbench_eval.merge import command, missing
+from nasbench_eval.merge import command, missing, removal
 from nasbench_eval.merge.cli import main
 from nasbench_eval.merge.missing import Sample, ranges
 from nasbench_eval.merge.sources import Source, own_scores
