@@ -9,7 +9,7 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
 
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -18,6 +18,7 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 def prepare() -> None:
     """Start the server, which imports what a worker needs; this does not wait for it."""
     _CONTEXT.set_forkserver_preload(["nasbench_eval.runner"])
+    resource_tracker.ensure_running()  # else the server starts it, and that unblocks what is blocked here
     with _interrupts_blocked():
         forkserver.ensure_running()
 

@@ -54,7 +54,7 @@ def read(source: str, resolution: int | None, data: Callable[[], Path]) -> Pictu
     """
     known: Mapping[str, Callable[[], Pictures]] = {
         "digits": _digits,
-        **{name: lambda name=name: _official(data(), name) for name in _OFFICIAL},  # type: ignore[misc]
+        **{name: lambda name=name: _official(data, name) for name in _OFFICIAL},  # type: ignore[misc]
     }
     if source in known:
         found = known[source]()
@@ -101,8 +101,11 @@ def _digits() -> Pictures:
     return Pictures(_coloured(grey), bunch.target.astype(np.int64), tuple(str(n) for n in bunch.target_names))
 
 
-def _official(data: Path, name: str) -> Pictures:
-    path = images_path(data, name)
+def _official(data: Callable[[], Path], name: str) -> Pictures:
+    try:
+        path = images_path(data(), name)
+    except UsageError as error:
+        raise UsageError(f"images={name}: {error}") from error
     if not path.is_file():
         raise MissingImages(
             f"images={name}: there are none at {path}; nasbench-data (make data) fetches them"
