@@ -21,6 +21,7 @@ from nasbench_eval.passes.spec import IN_HALF
 from nasbench_eval.proxies.base import Proxy
 from nasbench_eval.record import LATER, fingerprint
 from nasbench_eval.spaces.base import SearchSpace
+from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.truth.folder import data_folder
 from nasbench_eval.worker import Job
 
@@ -83,7 +84,7 @@ def _benchmark(name: str, space: SearchSpace, datasets: Mapping[str, DataSet]) -
     from nasbench_eval.benchmark.table import load  # brings pandas and SciPy, which few runs need
 
     benchmark = load(name)
-    if space not in (type(space)(), benchmark.space):
+    if space not in (NASBench201(), benchmark.space):
         raise UsageError(
             f"truth={name} brings its own networks, {benchmark.space}; leave the options of space= out"
         )

@@ -77,7 +77,7 @@ class TrainOptions(Execution):
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     momentum: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    flips: bool
+    flips: bool | None
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

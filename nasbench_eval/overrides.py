@@ -233,10 +233,12 @@ def _chosen(overrides: Sequence[Override]) -> list[str]:
 
 
 def _check_options(overrides: Sequence[Override], chosen: Sequence[str], name: str) -> None:
-    known = set(_options(compose(name, overrides=list(chosen))))
+    # Only scoring has groups beside that of search spaces.
+    groups = GROUPS if name == "config" else {"space"}
+    known = set(_options(compose(name, overrides=[c for c in chosen if c.partition("=")[0] in groups])))
     for override in overrides:
         key = override.key_or_group
-        if not (key in known or key in GROUPS or key.startswith("hydra") or override.is_add()):
+        if not (key in known or key in groups or key.startswith("hydra") or override.is_add()):
             raise UnknownName("option", key, known)
 
 
@@ -261,7 +263,7 @@ def _options(config: DictConfig, prefix: str = "") -> Iterator[str]:
         node = config.get(key)
         if OmegaConf.is_dict(node):
             yield from _options(node, f"{name}.")
-        elif key != "name":
+        elif key != "name" or not prefix:  # that of a space or a proxy is chosen, not set
             yield name
             if prefix.startswith("proxy."):
                 yield f"proxy.{key}"

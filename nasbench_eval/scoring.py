@@ -127,7 +127,7 @@ def execute(config: DictConfig) -> int:
         for line in _left_out(run):
             progress.say(line)
         wanted = Wanted(run.job, stands_in, store, retry_failed=run.options.retry_failed)
-        if run.options.reuse == "results" and not run.options.retry_failed:
+        if run.options.reuse == "results":
             for line in _told(take_over(wanted, run.options.results)):
                 progress.say(line)
         run_job(scorer, wanted, progress, workers=run.workers, timeout=run.options.timeout)

@@ -47,11 +47,21 @@ def job_of(**proxies: Proxy) -> Job:
 JOB = job_of(intrain=TINY)
 
 
-def run(folder: Path, cells: Sequence[int] = CELLS, job: Job = JOB, *, dedupe: bool = True) -> dict[str, int]:
+def run(
+    folder: Path,
+    cells: Sequence[int] = CELLS,
+    job: Job = JOB,
+    *,
+    dedupe: bool = True,
+    retry: bool = False,
+) -> dict[str, int]:
+    folder: Path, cells: Sequence[int] = CELLS, job: Job = JOB, *, dedupe: bool = True, retry: bool = False
+) -> dict[str, int]:
     chosen = {"dedupe": "isomorphic" if dedupe else "none"}
     identity = {"proxies": {label: {} for label in job.proxies}, **chosen}
     with closing(Store(folder, SPACE.name, identity, {})) as store:
-        wanted = Wanted(job, representatives(SPACE, cells) if dedupe else {c: c for c in cells}, store)
+        stands_in = representatives(SPACE, cells) if dedupe else {c: c for c in cells}
+        wanted = Wanted(job, stands_in, store, retry_failed=retry)
         run_job(Scorer(job, None, torch.device("cpu")), wanted, progress := Progress(), workers=0)
         store.finish({})
     return {"cells": len(progress.cells), "rows": progress.rows.total(), "failed": progress.failed}
@@ -164,7 +174,9 @@ def test_a_failure_is_copied_as_a_failure_and_mended_with_its_representative(tmp
     assert (rows["status"][of_57] == "error").all()
     assert (rows["error"][of_57] == "ArithmeticError: trapped").all()
     trap.unlink()
-    assert run(tmp_path / "run", job=job) == {"cells": failed, "rows": failed, "failed": 0}
+    assert run(tmp_path / "run", job=job)["cells"] == 0
+    again = run(tmp_path / "run", job=job, retry=True)
+    assert again == {"cells": failed, "rows": failed, "failed": 0}
     rows = by_index(tmp_path / "run")
     assert (rows["status"] == "ok").all()
     assert rows["score"][of_57].nunique() == 1

@@ -64,12 +64,13 @@ def run(
     *,
     dedupe: bool = False,
     results: Path | None = None,
+    retry_failed: bool = False,
 ) -> tuple[dict[str, int], int]:
     """A run that takes over what it may; returns what it did, by run, and how many cells it scored."""
     identity = {**_identity(job), "dedupe": "isomorphic" if dedupe else "none"}
     with closing(Store(folder, job.space.name, identity, machinery)) as store:
         stands_in = representatives(job.space, cells) if dedupe else {cell: cell for cell in cells}
-        wanted = Wanted(job, stands_in, store)
+        wanted = Wanted(job, stands_in, store, retry_failed=retry_failed)
         taken = take_over(wanted, results or folder.parent)
         run_job(Scorer(job, None, torch.device("cpu")), wanted, progress := Progress(), workers=0)
         store.finish({})
@@ -240,7 +241,8 @@ def test_a_failure_of_its_own_gives_way_to_a_score_that_is_taken_over(tmp_path: 
     file = next((tmp_path / "b").rglob("*.parquet"))
     rows = shards.read(file).to_pylist()
     shards.write(file, [{**row, "status": "error"} for row in rows], {})
-    assert run(tmp_path / "b", CELLS[:2]) == ({"a": 1}, 1)
+    assert run(tmp_path / "b", CELLS[:2]) == ({}, 0)
+    assert run(tmp_path / "b", CELLS[:2], retry_failed=True) == ({"a": 1}, 1)
     assert read_scores(tmp_path / "b")["status"].to_list() == ["ok", "ok"]
 
 

@@ -106,7 +106,7 @@ def _training(options: TrainOptions, images: int) -> Training:
         momentum=options.momentum,
         weight_decay=options.weight_decay,
         schedule=options.epochs,
-        flips=options.flips,
+        flips=options.images != "digits" if options.flips is None else options.flips,
     )
 
 
@@ -153,7 +153,7 @@ def _identity(plan: Plan) -> dict[str, Any]:
     recipe = {"name": TRAINED, "version": VERSION, **asdict(plan.training)}
     return {
         "space": {"name": plan.space.name, **asdict(plan.space)},  # type: ignore[call-overload]
-        "seed": min(plan.seeds),
+        "seed": 0,  # each training has its own
         "datasets": {plan.dataset.name: asdict(plan.dataset)},
         "proxies": {label_of(seed): {**recipe, "seed": seed} for seed in plan.seeds},
     }

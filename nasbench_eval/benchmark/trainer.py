@@ -12,7 +12,7 @@ import math
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +164,7 @@ class Trainer:
         network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         states = None
         if self.checkpoints is not None:
-            place = f"{seed_of(*key, plan, replace(plan.training, epochs=0)):016x}"
+            place = f"{seed_of(*key, plan.space, plan.dataset, plan.training):016x}"
             states = Seldom(Folder(self.checkpoints / place), self.every)
         images, labels = self._parts["train"]
         found["params"] = float(sum(p.numel() for p in network.parameters()))

@@ -40,15 +40,15 @@ def noise_ceiling(runs: NDArray[np.float64]) -> Ceiling | None:
 
     Returns:
         Means over the pairs of runs, each over the architectures that both have; None if no two runs can be
-        compared, because there are fewer, they share fewer than two architectures or one is constant.
+        compared, because there are fewer, they share fewer than three architectures or one is constant.
     """
     known = ~np.isnan(runs)
     taus, rhos = [], []
     for i, j in combinations(range(runs.shape[1]), 2):
         both = known[:, i] & known[:, j]
         a, b = runs[both, i], runs[both, j]
-        # τ and ρ are not defined of fewer, or of a constant.
-        if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        # Of two there is no more to say than which is better; of a constant nothing is defined.
+        if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
             continue
         # `asymptotic` is about the p-value, which nobody asks for here; an exact one would take long.
         taus.append(kendalltau(a, b, method="asymptotic").statistic)
