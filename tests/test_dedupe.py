@@ -55,8 +55,6 @@ def run(
     dedupe: bool = True,
     retry: bool = False,
 ) -> dict[str, int]:
-    folder: Path, cells: Sequence[int] = CELLS, job: Job = JOB, *, dedupe: bool = True, retry: bool = False
-) -> dict[str, int]:
     chosen = {"dedupe": "isomorphic" if dedupe else "none"}
     identity = {"proxies": {label: {} for label in job.proxies}, **chosen}
     with closing(Store(folder, SPACE.name, identity, {})) as store:
