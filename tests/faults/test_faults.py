@@ -163,7 +163,7 @@ def test_everything_that_can_go_wrong(command: Start, undisturbed: Undisturbed, 
             done[damage(luck, run).partition(" of ")[0]] += 1
     print(dict(done))
     finish(command, tmp_path, *options)
-    same_scores(run, undisturbed(1200))
+    same_scores(run, undisturbed(2000))
 
 
 @long_only
