@@ -82,6 +82,8 @@ test: $(READY) ## the tests, on the CPU
 	$(BIN)/pytest -n 2 --dist worksteal
 
 test-long: $(READY) ## disturb real runs, sweep on launchers, fuzz all that is read from outside; new cases each time (20 minutes)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt 'ray[default]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt hydra-ray-launcher
 	FUZZING=long $(BIN)/pytest tests/faults tests/cluster tests/fuzz
 
 lint: $(READY) ## style and types

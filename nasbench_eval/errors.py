@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn
 
 # Characters of a message: room for a list of all proxies.
@@ -73,17 +74,22 @@ def guard(main: Callable[[], int], interrupted: str = "the same command continue
     try:
         return main()
     except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _tell(f"error: {error}")
         return 2
     except KeyboardInterrupt:
-        print(f"\ninterrupted; {interrupted}", file=sys.stderr)
+        _tell(f"\ninterrupted; {interrupted}")
         return 128 + signal.SIGINT
     except Terminated:
-        print(f"terminated; {interrupted}", file=sys.stderr)
+        _tell(f"terminated; {interrupted}")
         return 128 + signal.SIGTERM
     finally:
         if main_thread:
             signal.signal(signal.SIGTERM, before)
+
+
+def _tell(line: str) -> None:
+    with suppress(OSError):  # standard error may be a file on a full disk: the exit code says enough
+        print(line, file=sys.stderr)
 
 
 def _terminate(number: int, frame: object) -> NoReturn:

@@ -192,7 +192,7 @@ class Progress:
         return {"limit": self._pool.limit, "replaced": self._pool.replaced, "at": at}
 
     def _print(self, line: str) -> None:
-        with tqdm.external_write_mode(file=sys.stderr):  # above the bar, if one is shown
+        with suppress(OSError), tqdm.external_write_mode(file=sys.stderr):  # above the bar, if one is shown
             print(line, file=sys.stderr)
 
 

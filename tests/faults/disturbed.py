@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,8 @@ class Command:
         prepare: Callable[[], None] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._said = folder / f"said-{next(_NUMBERS)}.txt"
+        # What it says has room, whatever becomes of a small disk.
+        self._said = (folder.parent if folder.is_mount() else folder) / f"said-{next(_NUMBERS)}.txt"
         fixed = [*(TINY if tiny else ()), "run=mine", "device=cpu", "reuse=none"]
         with self._said.open("wb") as said:
             self.process = subprocess.Popen(
@@ -125,7 +127,8 @@ class Command:
 
     def send(self, number: int, *, group: bool = False) -> None:
         """A signal for the command, or for all its processes, as a terminal sends Ctrl-C."""
-        (os.killpg if group else os.kill)(self.process.pid, number)
+        with suppress(ProcessLookupError):  # it has ended by itself
+            (os.killpg if group else os.kill)(self.process.pid, number)
 
     def end(self) -> int:
         """Wait for its end; returns its exit code.  None of its processes is left then."""

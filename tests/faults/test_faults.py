@@ -183,7 +183,7 @@ def test_a_power_cut_after_every_start(command: Start, undisturbed: Undisturbed,
 
 @long_only
 def test_a_worker_that_hangs(command: Start, undisturbed: Undisturbed, tmp_path: Path) -> None:
-    luck, run, options = chance(), tmp_path / "results" / "mine", ("n=200", "workers=2")
+    luck, run, options = chance(), tmp_path / "results" / "mine", ("n=1500", "workers=2")
     session = command(tmp_path, *options, "timeout=2", "save_every=0.2")
     for _ in range(2):
         assert session.under_way(run)
@@ -206,7 +206,7 @@ def test_a_worker_that_hangs(command: Start, undisturbed: Undisturbed, tmp_path:
     mended = command(tmp_path, *options, "retry_failed=true")
     assert mended.end() == 0
     assert f"{failed['index'].nunique()} cells scored now" in mended.said.replace("1 cell ", "1 cells ")
-    same_scores(run, undisturbed(200))
+    same_scores(run, undisturbed(1500))
 
 
 # Full disks
