@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
@@ -27,7 +28,8 @@ def start(target: Callable[..., None], *arguments: object) -> BaseProcess:
     """A process that runs `target`; Ctrl-C does not reach it."""
     prepare()
     process = _CONTEXT.Process(target=target, args=arguments, daemon=True)
-    process.start()
+    with _later(signal.SIGINT, signal.SIGTERM):  # else the server might be sent half of it
+        process.start()
     return process
 
 
@@ -39,3 +41,20 @@ def _interrupts_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _later(*signals: signal.Signals) -> Iterator[None]:
+    """Have signals handled when the block is done; blocked, they would go to another thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda n, _: came.append(n)) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for late in came:
+        signal.raise_signal(late)

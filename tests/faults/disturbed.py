@@ -137,7 +137,8 @@ class Command:
         while left := self.processes():
             assert time.monotonic() < deadline, [_command_line(pid) for pid in left]
             time.sleep(0.01)
-        assert "Traceback" not in self.said, self.said
+        if code != -signal.SIGKILL:  # else a worker may find that nobody is there to start it
+            assert "Traceback" not in self.said, self.said
         return code
 
     def kill(self) -> None:
