@@ -32,6 +32,8 @@ _LOOK = 5.0
 _ATTEMPTS_ALONE = 2
 # Shortages of memory after which there is one worker less for the rest of the run.
 _SHORTAGES = 3
+# What multiprocessing gives for the end of a worker whose server is gone: it may have been memory.
+_UNKNOWN = 255
 # Workers that may end in a row before they have begun.
 _FALSE_STARTS = 3
 
@@ -202,7 +204,7 @@ class Pool:
                     "command's own process"
                 )
             todo.appendleft(item)
-        elif worker.process.exitcode != -signal.SIGKILL:
+        elif worker.process.exitcode not in (-signal.SIGKILL, _UNKNOWN):
             yield self._failed(item, "error", f"its worker process {how}", seconds)
         elif not self._alone:
             self._short[item] = 0
@@ -252,6 +254,8 @@ class Pool:
 def _end_of(process: BaseProcess) -> str:
     process.join()
     code = process.exitcode or 0
+    if code == _UNKNOWN:
+        return "is gone, and the server it came from"
     if code >= 0:
         return f"ended with code {code}"
     name = signal.Signals(-code).name if -code in {s.value for s in signal.Signals} else "a signal"

@@ -8,11 +8,16 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
 
+from nasbench_eval.errors import UsageError, first_line
+
+# Times that a process is tried to be started, within three seconds.
+_ATTEMPTS = 6
 _CONTEXT = multiprocessing.get_context("forkserver")
 
 
@@ -25,12 +30,25 @@ def prepare() -> None:
 
 
 def start(target: Callable[..., None], *arguments: object) -> BaseProcess:
-    """A process that runs `target`; Ctrl-C does not reach it."""
-    prepare()
-    process = _CONTEXT.Process(target=target, args=arguments, daemon=True)
-    with _later(signal.SIGINT, signal.SIGTERM):  # else the server might be sent half of it
-        process.start()
-    return process
+    """A process that runs `target`; Ctrl-C does not reach it.
+
+    Raises:
+        UsageError: if none can be started.
+    """
+    for attempt in range(_ATTEMPTS):
+        time.sleep(attempt * 0.2)
+        prepare()
+        process = _CONTEXT.Process(target=target, args=arguments, daemon=True)
+        try:
+            with _later(signal.SIGINT, signal.SIGTERM):  # else the server might be sent half of it
+                process.start()
+            return process
+        except (
+            OSError,
+            EOFError,
+        ) as error:  # the server has just died: soon that is seen, and it is replaced
+            reason = first_line(error)
+    raise UsageError(f"no worker process can be started ({reason}); workers=0 works without")
 
 
 @contextmanager

@@ -42,6 +42,10 @@ class Acts:
             if what in ("KILL", "SEGV"):
                 mark.unlink()
                 os.kill(os.getpid(), getattr(signal, f"SIG{what}"))
+            if what == "server":
+                mark.unlink()
+                os.kill(os.getppid(), signal.SIGKILL)
+                os.kill(os.getpid(), signal.SIGKILL)
             if what == "exit":
                 mark.unlink()
                 os._exit(3)
@@ -136,7 +140,7 @@ def test_a_worker_that_hangs_is_ended_and_its_cell_recorded(tmp_path: Path) -> N
     assert outcome.rows[2, "q"]["seconds"] >= 1.5
 
 
-@pytest.mark.parametrize("what", ["oom", "KILL"])
+@pytest.mark.parametrize("what", ["oom", "KILL", "server"])
 def test_memory_that_ran_short_is_tried_again_alone(tmp_path: Path, what: str) -> None:
     outcome = results(tmp_path, {0: (what, 1)}, cells=12, workers=3)
     assert statuses(outcome) == {}
