@@ -195,7 +195,7 @@ def joined(folder: Path, known: Mapping[str, Any], identity: Mapping[str, Any]) 
         if key not in known:
             continue
         if key in ("datasets", "proxies"):
-            for name in value.keys() & known[key].keys():
+            for name in sorted(value.keys() & known[key].keys()):
                 old = known[key][name] if key == "datasets" else completed(known[key][name], value[name])
                 _agree(folder, name, old, value[name])
             both[key] = {**known[key], **value}
