@@ -13,13 +13,13 @@ from nasbench_eval import __version__
 from nasbench_eval.errors import Parser, guard
 
 _EPILOG = """\
-The shards are those that nasbench-score shard=0/8, 1/8 ... left in RUN/shards.  What is finished of them is
-merged, also while others are being scored: the same command takes the rest later, and no row twice.  Rows
-that RUN has already stay.  What is missing is told shard by shard, with the command that scores it; a list
-too long for a line stands in RUN/missing.txt.
+The shards are those that nasbench-score shard=0/8, 1/8 ... left in RUN/shards.  What is finished
+of them is merged, also while others are being scored: the same command takes the rest later, and
+no row twice.  Rows that RUN has already stay.  What is missing is told shard by shard, with the
+command that scores it; a list too long for a line stands in RUN/missing.txt.
 
-Exit code: 0 if nothing is missing, 1 if something is (what is there was merged), 2 for a request that cannot
-be met, such as shards of different configurations; then nothing was written.
+Exit code: 0 if nothing is missing, 1 if something is (what is there was merged), 2 for a request
+that cannot be met, such as shards of different configurations; then nothing was written.
 """
 
 

@@ -31,14 +31,15 @@ def benchmark_of(wish: str | None, scores: Scores) -> Benchmark | None:
     Raises:
         UsageError: if runs of several are read as one, or it is not there or about other networks.
     """
-    recorded = {run.config.get("truth") for run in scores.runs}
+    found = [run.config.get("truth") for run in scores.runs]
+    recorded = {name if isinstance(name, str) else None for name in found}
     if wish is None and len(recorded) > 1:
         named = ", ".join(sorted(str(name or "official tables") for name in recorded))
         raise UsageError(
             f"the runs were scored on different benchmarks ({named}); report them apart, or add --truth"
         )
     name = wish or recorded.pop()
-    if not isinstance(name, str):
+    if name is None:
         return None
     benchmark = load(name)
     place = (benchmark.space.name, benchmark.dataset.name)

@@ -14,12 +14,13 @@ from nasbench_eval.errors import Parser, guard
 from nasbench_eval.report.cli import OPTION
 
 _EPILOG = """\
-A line a check: ok, FAIL or skip with the reason.  Exit code: 0 if no check fails, 1 if one does, 2 for a
-request that cannot be met.  A skipped check is no failure: it says what cannot be told here, such as the
-scores of a proxy whose version has been raised since, or which reads images that are not there.
+A line a check: ok, FAIL or skip with the reason.  Exit code: 0 if no check fails, 1 if one does,
+2 for a request that cannot be met.  A skipped check is no failure: it says what cannot be told
+here, such as the scores of a proxy whose version has been raised since, or which reads images
+that are not there.
 
-Scores are compared bit for bit if the run was made on a CPU with the PyTorch, instruction set and (where
-recorded) model of processor that are used here, else within --rtol.
+Scores are compared bit for bit if the run was made on a CPU with the PyTorch, instruction set and
+(where recorded) model of processor that are used here, else within --rtol.
 """
 
 
