@@ -21,7 +21,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from nasbench_eval.errors import Terminated
+from nasbench_eval.errors import Terminated, UsageError
 from nasbench_eval.pool import Pool
 from nasbench_eval.worker import Row
 
@@ -73,7 +73,7 @@ class Progress:
         state, reason = _end(error)
         self._write(state, reason)
         if error is not None:
-            expected = isinstance(error, KeyboardInterrupt | Terminated | ValueError)
+            expected = isinstance(error, KeyboardInterrupt | Terminated | UsageError)
             self._log.error("%s: %s", state, reason, exc_info=None if expected else error)
         for handler in self._log.handlers:
             with suppress(OSError):  # of a full disk, with what was not written yet
