@@ -41,8 +41,8 @@ SPLITS = ("val", "test")
 # Benchmarks that the package brings along, by name.
 EMBEDDED = ("digits",)
 _ROUNDING = 1e-6
-# By run, beside the accuracies: the table's name, and the column of the run's rows.
-_BY_RUN = {"val_loss": "val_loss", "test_loss": "test_loss"}
+# Columns of a run's rows that the table has as well.
+_BY_RUN = ("val_loss", "test_loss")
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ def build(run: Path, plan: Plan) -> pd.DataFrame:
             "train_loss": curves[:, -1],
             "train_curve": list(curves[:, :epochs]),
             "train_loss_curve": list(curves[:, epochs:]),
-            **{ours: frame[theirs] for ours, theirs in _BY_RUN.items()},
+            **{column: frame[column] for column in _BY_RUN},
         }
         table |= {f"{name}_{key}_run{number}": _plain(values) for key, values in single.items()}
         table[f"seconds_run{number}"] = frame["seconds"].to_numpy()

@@ -23,6 +23,7 @@ from nasbench_eval.benchmark.pictures import PARTS
 from nasbench_eval.data.batches import normalised
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.data.images import images_path, read_arrays
+from nasbench_eval.errors import UsageError
 from nasbench_eval.passes.observer import modules
 from nasbench_eval.passes.spec import Init
 from nasbench_eval.passes.weights import draw
@@ -124,6 +125,8 @@ class Trainer:
         started, found = time.perf_counter(), dict[str, float]()
         try:
             seconds = self._train(index, seed, found)
+        except UsageError:  # a checkpoint cannot be written: no other training would fare better
+            raise
         except Exception as error:  # a failure is a row
             status, text = status_of(math.nan, error)
             row = self._finished(index, task, seed, found, time.perf_counter() - started, status, text)
