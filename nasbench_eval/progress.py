@@ -205,6 +205,11 @@ def _end(error: BaseException | None) -> tuple[str, str | None]:
     return "failed", str(error) or type(error).__name__
 
 
+def counted(number: int, what: str) -> str:
+    """`1 cell`, `2 cells`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 

@@ -20,7 +20,7 @@ from nasbench_eval import provenance
 from nasbench_eval.config import Run, resolve
 from nasbench_eval.data.images import images_path, load_images
 from nasbench_eval.errors import UsageError
-from nasbench_eval.progress import Progress
+from nasbench_eval.progress import Progress, counted
 from nasbench_eval.reuse import Taken, take_over
 from nasbench_eval.runner import Scorer, run_job
 from nasbench_eval.store import Store
@@ -141,11 +141,11 @@ def execute(config: DictConfig) -> int:
 def _outcome(run: Run, wanted: Wanted[Job], progress: Progress) -> str:
     """What came of the command, and what to do next."""
     cells, rows = len(progress.cells), progress.rows
-    said = f"{_count(cells, 'cell')} scored now" if cells else "nothing left to score"
+    said = f"{counted(cells, 'cell')} scored now" if cells else "nothing left to score"
     if rows:
-        said += f"; {progress.failed} of {_count(rows.total(), 'score')} not finite or failed"
+        said += f"; {progress.failed} of {counted(rows.total(), 'score')} not finite or failed"
     if wanted.copied:
-        said += f"; {_count(wanted.copied, 'score')} copied from an isomorphic cell"
+        said += f"; {counted(wanted.copied, 'score')} copied from an isomorphic cell"
     if again := rows["oom"] + rows["error"]:
         said += f" ({again} to be scored again with retry_failed=true; reasons in {run.folder / 'run.log'})"
     after = f"nasbench-report {run.folder}" if run.split is None else f"nasbench-merge {run.whole}"
@@ -200,13 +200,13 @@ def _told(taken: Taken) -> Iterator[str]:
     if taken.rows:
         several = len(taken.rows) > 1
         runs = ", ".join(f"{name} ({number})" if several else name for name, number in taken.rows.items())
-        yield f"{_count(taken.rows.total(), 'score')} taken over from {runs}; reuse=none computes them anew"
+        yield f"{counted(taken.rows.total(), 'score')} taken over from {runs}; reuse=none computes them anew"
 
 
 def _headline(run: Run, classes: int) -> str:
     labels = list(run.job.proxies)
     proxies = ", ".join(labels) if len(labels) < 5 else f"{len(labels)} proxies"
-    cells, size = _count(len(run.indices), "cell"), len(run.job.space)
+    cells, size = counted(len(run.indices), "cell"), len(run.job.space)
     if run.options.n == "auto" and len(run.indices) < size:
         cells = f"a random sample of {cells} (no GPU; n=all scores all {size:,})"
     if run.split is not None:
@@ -216,9 +216,5 @@ def _headline(run: Run, classes: int) -> str:
     datasets = ", ".join(run.job.datasets) if run.benchmark is None else run.benchmark.title
     return (
         f"{run.job.space.name}: {proxies} of {cells} on {datasets}; "
-        f"{_count(run.workers, 'worker')} on {run.device.type}; into {run.folder}"
+        f"{counted(run.workers, 'worker')} on {run.device.type}; into {run.folder}"
     )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -22,7 +22,7 @@ from nasbench_eval.benchmark.config import Course, resolve
 from nasbench_eval.benchmark.trainer import Trainer
 from nasbench_eval.data.images import images_path
 from nasbench_eval.files import write_whole
-from nasbench_eval.progress import Progress
+from nasbench_eval.progress import Progress, counted
 from nasbench_eval.runner import run_job
 from nasbench_eval.store import Store
 from nasbench_eval.wanted import Wanted
@@ -76,10 +76,10 @@ def execute(config: DictConfig) -> int:
         finished = datetime.now(timezone.utc).isoformat(timespec="seconds")
         seconds = round(time.perf_counter() - started, 1)
         store.finish({"finished": finished, "seconds_last_session": seconds})
-        done = f"{_count(len(progress.cells), 'cell')} trained now"
+        done = f"{counted(len(progress.cells), 'cell')} trained now"
         if progress.failed:
             done += (
-                f"; {_count(progress.failed, 'training')} diverged or failed "
+                f"; {counted(progress.failed, 'training')} diverged or failed "
                 f"(reasons in {course.folder / 'run.log'})"
             )
         progress.say(done if progress.cells else "nothing left to train")
@@ -112,7 +112,7 @@ def _made(course: Course, store: Store) -> str:
     ceiling = found.ceiling(plan.dataset.name, "test")
     agree = "" if ceiling is None else f"; two runs agree to tau {ceiling.kendall_tau:.3f}"
     return (
-        f"{_count(len(made), 'cell')} with test accuracies from {low:.1f} to {high:.1f} %, median "
+        f"{counted(len(made), 'cell')} with test accuracies from {low:.1f} to {high:.1f} %, median "
         f"{middle:.1f}{agree}; "
         f"next: nasbench-score truth={run} n=all"
     )
@@ -130,20 +130,16 @@ def _write_images(course: Course) -> None:
 
 def _headline(course: Course) -> str:
     plan = course.plan
-    cells = _count(len(course.indices), "cell")
+    cells = counted(len(course.indices), "cell")
     if course.split is not None:
         cells += f", shard {course.split} of {course.sampled:,}"
     sizes = " + ".join(str(len(labels)) for _, labels in course.parts.values())
     images = f"{sizes} images of {plan.dataset.num_classes} classes, {plan.dataset.resolution} pixels"
     return (
-        f"{plan.space.name}: {cells}, each trained with {_count(len(plan.seeds), 'seed')} for "
-        f"{_count(plan.training.epochs, 'epoch')} on {plan.dataset.name} ({images}); "
-        f"{_count(course.workers, 'worker')} on {course.device.type}; into {course.folder}"
+        f"{plan.space.name}: {cells}, each trained with {counted(len(plan.seeds), 'seed')} for "
+        f"{counted(plan.training.epochs, 'epoch')} on {plan.dataset.name} ({images}); "
+        f"{counted(course.workers, 'worker')} on {course.device.type}; into {course.folder}"
     )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _record(course: Course) -> dict[str, Any]:
