@@ -4,8 +4,8 @@ A benchmark is a folder with `table.parquet`, `benchmark.json` and `images/NAME.
 columns of the official ones, a row a trained architecture in the space's order: `index`, `arch`, `params`,
 `flops`, `epochs`, accuracies in percent as means over the seeds, `NAME_val` and `NAME_test`, and those of the
 single runs, `NAME_test_run0` and so on; by run as well `NAME_train` (accuracy), `NAME_train_loss`,
-`NAME_val_loss`, `NAME_test_loss`, `seconds`, and the learning curves `NAME_train_curve` and
-`NAME_train_loss_curve`, a number an epoch.
+`NAME_val_loss`, `NAME_test_loss`, `seconds`, and the learning curves, a number an epoch: `NAME_train_curve`,
+`NAME_train_loss_curve`, `NAME_val_curve`, `NAME_val_loss_curve`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasbench_eval.benchmark.trainer import Plan, curve_columns, label_of, sizes
+from nasbench_eval.benchmark.trainer import CURVES, Plan, curve_columns, label_of, sizes
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.errors import UsageError, first_line, shown
 from nasbench_eval.files import write_whole
@@ -41,8 +41,6 @@ SPLITS = ("val", "test")
 # Benchmarks that the package brings along, by name.
 EMBEDDED = ("digits",)
 _ROUNDING = 1e-6
-# Columns of a run's rows that the table has as well.
-_BY_RUN = ("val_loss", "test_loss")
 
 
 @dataclass(frozen=True)
@@ -206,7 +204,7 @@ def check(table: pd.DataFrame, space: SearchSpace, dataset: str, seeds: int, whe
 
 def columns(dataset: str, seeds: int) -> list[str]:
     """The columns of a table, in order."""
-    by_run = ("val", "test", "train", "train_loss", *_BY_RUN, "train_curve", "train_loss_curve")
+    by_run = ("test", "test_loss", *CURVES, *(f"{curve}_curve" for curve in CURVES))
     names = ["index", "arch", "params", "flops", "epochs", *(f"{dataset}_{split}" for split in SPLITS)]
     names += [f"{dataset}_{name}_run{run}" for name in by_run for run in range(seeds)]
     return names + [f"seconds_run{run}" for run in range(seeds)]
@@ -230,15 +228,12 @@ def build(run: Path, plan: Plan) -> pd.DataFrame:
         "epochs": np.full(len(whole), epochs),
     }
     for number, frame in enumerate(by_run):
-        curves = frame[curve_columns(epochs)].to_numpy(np.float64)
+        curves = {curve: frame[curve_columns(epochs, [curve])].to_numpy(np.float64) for curve in CURVES}
         single = {
-            "val": frame["val"],
             "test": frame["score"],
-            "train": curves[:, epochs - 1],
-            "train_loss": curves[:, -1],
-            "train_curve": list(curves[:, :epochs]),
-            "train_loss_curve": list(curves[:, epochs:]),
-            **{column: frame[column] for column in _BY_RUN},
+            "test_loss": frame["test_loss"],
+            **{last: curve[:, -1] for last, curve in curves.items()},
+            **{f"{whole}_curve": list(curve) for whole, curve in curves.items()},
         }
         table |= {f"{name}_{key}_run{number}": _plain(values) for key, values in single.items()}
         table[f"seconds_run{number}"] = frame["seconds"].to_numpy()

@@ -34,12 +34,12 @@ from nasbench_eval.training.checkpoints import State
 from nasbench_eval.training.evaluate import Outcome, evaluate
 from nasbench_eval.worker import Row, Task, configure_process, status_of
 
-# To be raised when the same plan comes to other accuracies.
-VERSION = 1
+# To be raised when the same plan comes to other accuracies, or to other columns.
+VERSION = 2
 # What is measured of a trained network beside its accuracy on the test images, which is the score.
-MEASURED = ("val", "test_loss", "val_loss", "params", "flops")
+MEASURED = ("test_loss", "params", "flops")
 # What is measured of each epoch: a column `train_3` for the third, and so on.
-CURVES = ("train", "loss")
+CURVES = ("train", "train_loss", "val", "val_loss")
 _INIT: Init = "kaiming"
 
 
@@ -173,25 +173,34 @@ class Trainer:
         found["params"] = float(sum(p.numel() for p in network.parameters()))
         found["flops"] = float(count_flops(network, images[:1]))
         history = train(
-            network, images, labels, plan.training, key=key, checkpoints=states, progress="training"
+            network,
+            images,
+            labels,
+            plan.training,
+            key=key,
+            validation=self._parts["val"],
+            checkpoints=states,
+            progress="training",
         )
         start = time.perf_counter()
-        val, test = (evaluate(network, *self._parts[part]) for part in ("val", "test"))
-        found |= _measured(history, val, test)
+        found |= _measured(history, evaluate(network, *self._parts["test"]))
         if states is not None:
             states.clear()
         return sum(epoch.seconds for epoch in history) + time.perf_counter() - start
 
 
-def curve_columns(epochs: int) -> list[str]:
-    """The columns of the learning curves."""
-    return [f"{name}_{epoch}" for name in CURVES for epoch in range(1, epochs + 1)]
+def curve_columns(epochs: int, curves: Sequence[str] = CURVES) -> list[str]:
+    """The columns of learning curves."""
+    return [f"{name}_{epoch}" for name in curves for epoch in range(1, epochs + 1)]
 
 
-def _measured(history: Sequence[Epoch], val: Outcome, test: Outcome) -> dict[str, float]:
-    found = {"score": test.accuracy, "val": val.accuracy, "test_loss": test.loss, "val_loss": val.loss}
+def _measured(history: Sequence[Epoch], test: Outcome) -> dict[str, float]:
+    found = {"score": test.accuracy, "test_loss": test.loss}
     for epoch in history:
-        found[f"train_{epoch.epoch}"], found[f"loss_{epoch.epoch}"] = epoch.accuracy, epoch.loss
+        assert epoch.val_accuracy is not None
+        assert epoch.val_loss is not None
+        point = (epoch.accuracy, epoch.loss, epoch.val_accuracy, epoch.val_loss)
+        found |= {f"{name}_{epoch.epoch}": value for name, value in zip(CURVES, point, strict=True)}
     return found
 
 

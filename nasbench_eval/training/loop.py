@@ -10,7 +10,7 @@ import multiprocessing
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, NoReturn
 
 import torch
@@ -23,6 +23,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.seeding import seed_of
 from nasbench_eval.training.augment import epoch_batches
 from nasbench_eval.training.checkpoints import Checkpoints, State
+from nasbench_eval.training.evaluate import evaluate
 from nasbench_eval.training.recipe import Diverged, Epoch, Training
 
 # PyTorch's default, with which the benchmark trained.
@@ -36,6 +37,7 @@ def train(
     training: Training,
     *,
     key: tuple[object, ...],
+    validation: tuple[Tensor, Tensor] | None = None,
     checkpoints: Checkpoints | None = None,
     progress: str | None = None,
 ) -> list[Epoch]:
@@ -55,6 +57,8 @@ def train(
         training: the recipe.
         key: what the order of the images, flips, crops and the layers' own draws depend on; it names the
             run's seed, the data set and the architecture, for a checkpoint is recognised by it.
+        validation: images and labels, as those to train with, that each epoch's network is asked about; of no
+            influence on the training.
         checkpoints: where to continue from and to save after every epoch; None starts afresh.
         progress: text before a bar over epochs on standard error, shown on a terminal only.
 
@@ -78,7 +82,7 @@ def train(
         with _bar(progress, len(history), training.epochs) as bar:
             for epoch in range(len(history) + 1, training.epochs + 1):
                 last = _train_epoch(network, optimizer, images_NCHW, labels_N, training, key, epoch)
-                history.append(last)
+                history.append(last if validation is None else _validated(last, network, *validation))
                 if checkpoints is not None:
                     checkpoints.save(epoch, _state(network, optimizer, identity, history))
                 bar.set_postfix(loss=f"{last.loss:.3f}", accuracy=f"{last.accuracy:.1f}%", refresh=False)
@@ -145,6 +149,13 @@ def _train_epoch(
     _check_finite(network, mean, epoch, rate)
     accuracy = 100 * int(torch.stack(hits).sum()) / total
     return Epoch(epoch, mean, accuracy, rate, time.perf_counter() - start)
+
+
+def _validated(epoch: Epoch, network: nn.Module, images_NCHW: Tensor, labels_N: Tensor) -> Epoch:
+    start = time.perf_counter()
+    loss, accuracy = evaluate(network, images_NCHW, labels_N)
+    seconds = epoch.seconds + time.perf_counter() - start
+    return replace(epoch, val_loss=loss, val_accuracy=accuracy, seconds=seconds)
 
 
 def _check(network: nn.Module, images_NCHW: Tensor, labels_N: Tensor, training: Training) -> None:

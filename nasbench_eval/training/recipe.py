@@ -59,7 +59,9 @@ class Epoch:
         loss: mean training cross-entropy, in nats.
         accuracy: training accuracy in percent, over the augmented images as they were seen.
         learning_rate: throughout the epoch.
-        seconds: it took, of which writing the checkpoint is no part.
+        seconds: it took, validation included, of which writing the checkpoint is no part.
+        val_loss: mean cross-entropy after the epoch on images to validate with; None where there are none.
+        val_accuracy: in percent, on the same.
     """
 
     epoch: int
@@ -67,6 +69,8 @@ class Epoch:
     accuracy: float
     learning_rate: float
     seconds: float
+    val_loss: float | None = None
+    val_accuracy: float | None = None
 
 
 class Diverged(RuntimeError):

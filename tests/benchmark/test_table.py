@@ -18,7 +18,7 @@ from scipy.stats import kendalltau
 
 from nasbench_eval.benchmark import table as module
 from nasbench_eval.benchmark.table import EMBEDDED, RECORD, TABLE, build, check, columns, failures, load, save
-from nasbench_eval.benchmark.trainer import MEASURED, VERSION, Plan, curve_columns, label_of, sizes
+from nasbench_eval.benchmark.trainer import CURVES, MEASURED, VERSION, Plan, curve_columns, label_of, sizes
 from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.spaces.nasbench101 import NASBench101
@@ -33,7 +33,7 @@ def row(plan: Plan, index: int, seed: int, score: float | None, **changes: Any) 
     made = dict.fromkeys((*MEASURED, *curve_columns(plan.training.epochs)), math.nan)
     if score is not None:
         made |= {c: index + seed + n / 10 for n, c in enumerate(curve_columns(plan.training.epochs))}
-        made |= {"val": score / 2, "test_loss": seed + 0.5, "val_loss": seed + 0.25}
+        made |= {f"val_{plan.training.epochs}": score / 2, "test_loss": seed + 0.5}
     return {
         "dataset": plan.dataset.name,
         "label": label_of(seed),
@@ -93,14 +93,14 @@ def test_a_table_holds_what_the_runs_came_to(made: pd.DataFrame, plan: Plan) -> 
         assert made[f"shades_test_run{seed}"].tolist() == [score_of(i, seed) for i in CELLS]
         assert made[f"shades_val_run{seed}"].tolist() == [score_of(i, seed) / 2 for i in CELLS]
         assert set(made[f"shades_test_loss_run{seed}"]) == {seed + 0.5}
-        assert set(made[f"shades_val_loss_run{seed}"]) == {seed + 0.25}
         assert set(made[f"seconds_run{seed}"]) == {1.5}
         for position, i in enumerate(CELLS):
-            curve = [i + seed + n / 10 for n in range(6)]
-            assert made[f"shades_train_curve_run{seed}"][position].tolist() == curve[:3]
-            assert made[f"shades_train_loss_curve_run{seed}"][position].tolist() == curve[3:]
-            assert made[f"shades_train_run{seed}"][position] == curve[2]
-            assert made[f"shades_train_loss_run{seed}"][position] == curve[5]
+            points = [i + seed + n / 10 for n in range(12)]
+            points[8] = score_of(i, seed) / 2
+            for n, curve in enumerate(CURVES):
+                of_it = points[3 * n : 3 * n + 3]
+                assert made[f"shades_{curve}_curve_run{seed}"][position].tolist() == of_it
+                assert made[f"shades_{curve}_run{seed}"][position] == of_it[-1]
     means = [(score_of(i, 0) + score_of(i, 1)) / 2 for i in CELLS]
     np.testing.assert_allclose(made["shades_test"], means)
     check(made, plan.space, "shades", 2, "table")
@@ -157,7 +157,7 @@ def test_what_is_saved_is_read_back(run: Path, plan: Plan, made: pd.DataFrame) -
     assert read.record["architectures"] == len(CELLS)
     content = (run / TABLE).read_bytes()
     assert read.record["table_sha256"] == hashlib.sha256(content).hexdigest()
-    curves = [f"shades_{name}_curve_run{n}" for name in ("train", "train_loss") for n in (0, 1)]
+    curves = [f"shades_{name}_curve_run{n}" for name in CURVES for n in (0, 1)]
     pd.testing.assert_frame_equal(read.table.drop(columns=curves), made.drop(columns=curves))
     for curve in curves:
         np.testing.assert_array_equal(np.stack(read.table[curve]), np.stack(made[curve]))

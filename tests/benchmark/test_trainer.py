@@ -65,17 +65,19 @@ def test_a_training_is_a_row_a_seed(plan: Plan, folder: Path) -> None:
     for seed, row in enumerate(rows):
         assert row.keys() == {
             *("dataset", "label", "index", "arch", "seed", "score", "seconds", "status", "error"),
-            *("proxy_version", *MEASURED, *(f"{name}_{n}" for name in ("train", "loss") for n in (1, 2, 3))),
+            *("proxy_version", *MEASURED, *curve_columns(3)),
         }
         assert (row["dataset"], row["index"], row["arch"], row["seed"]) == ("shades", CELL, WHOLE, seed)
         assert (row["status"], row["error"], row["proxy_version"]) == ("ok", None, VERSION)
         assert row["seconds"] > 0
         # Accuracies are those of so many images.
         assert row["score"] * 30 / 100 == pytest.approx(round(row["score"] * 30 / 100))
-        assert row["val"] * 24 / 100 == pytest.approx(round(row["val"] * 24 / 100))
+        for n in (1, 2, 3):
+            assert row[f"val_{n}"] * 24 / 100 == pytest.approx(round(row[f"val_{n}"] * 24 / 100))
         assert all(0 <= row[f"train_{n}"] <= 100 for n in (1, 2, 3))
         assert all(math.isfinite(row[c]) for c in (*curve_columns(3), *MEASURED))
-    assert curve_columns(2) == ["train_1", "train_2", "loss_1", "loss_2"]
+    assert curve_columns(2)[:4] == ["train_1", "train_2", "train_loss_1", "train_loss_2"]
+    assert curve_columns(2)[4:] == ["val_1", "val_2", "val_loss_1", "val_loss_2"]
 
 
 def test_accuracy_rises_on_digits(tmp_path: Path) -> None:
@@ -94,9 +96,11 @@ def test_accuracy_rises_on_digits(tmp_path: Path) -> None:
     recipe = Training(4, images=400, batch_size=32, schedule=4, flips=False)
     [row] = trained(Plan(NASBench201(4, 1), dataset, recipe, (0,)), tmp_path)
     assert row["train_1"] < row["train_2"] < row["train_4"]
-    assert row["loss_1"] > row["loss_2"] > row["loss_4"]
+    assert row["train_loss_1"] > row["train_loss_2"] > row["train_loss_4"]
+    assert row["val_loss_1"] > row["val_loss_4"]
     assert row["score"] > 50  # chance is 10
-    assert row["val"] > 50
+    assert row["val_4"] > row["val_1"]
+    assert row["val_4"] > 50
     assert row["test_loss"] < math.log(10) / 1.5
 
 
@@ -121,12 +125,12 @@ def test_the_same_rows_come_from_processes(plan: Plan, folder: Path) -> None:
 
 def test_the_seed_and_the_recipe_matter(plan: Plan, folder: Path) -> None:
     first, second = trained(plan, folder)
-    assert first["loss_1"] != second["loss_1"]
+    assert first["train_loss_1"] != second["train_loss_1"]
     [alone] = trained(replace(plan, seeds=(1,)), folder)
     assert results([alone]) == results([second])
     for changed in ({"learning_rate": 0.05}, {"flips": False}, {"weight_decay": 0.0}):
         recipe = replace(plan.training, **changed)  # type: ignore[arg-type]
-        assert trained(replace(plan, seeds=(1,), training=recipe), folder)[0]["loss_3"] != second["loss_3"]
+        assert trained(replace(plan, seeds=(1,), training=recipe), folder)[0]["score"] != second["score"]
 
 
 def test_divergence_is_a_row(plan: Plan, folder: Path) -> None:
