@@ -35,16 +35,14 @@ class Run(Work):
 
     Attributes:
         job: what to score.
-        options: how.
         benchmark: the benchmark of one's own that it is about; None for the official ones.
     """
 
-    job: Job
     options: RunOptions
+    job: Job
     benchmark: Benchmark | None
 
     def identity(self) -> dict[str, Any]:
-        """What decides the scores and the sample, as plain data."""
         chosen = {name: getattr(self.options, name) for name in LATER}
         return {**_identity(self.job), **chosen}
 
@@ -76,7 +74,7 @@ def resolve(config: DictConfig) -> Run:
     _check_precision(job, device)
     sample = _sample(options, job, device, benchmark)
     work = work_of(options, sample, device, _run_name(job, options))
-    return Run(**vars(work), job=job, options=options, benchmark=benchmark)
+    return Run(**{**vars(work), "options": options}, job=job, benchmark=benchmark)
 
 
 def _benchmark(name: str, space: SearchSpace, datasets: Mapping[str, DataSet]) -> Benchmark:

@@ -26,6 +26,7 @@ class Work:
     """A command's work.
 
     Attributes:
+        options: how it is to be done.
         indices: which architectures, by the benchmark's index; of a shard, its own.
         sampled: how many were drawn, for all shards together.
         split: which shard this is; None for a run in one piece.
@@ -34,6 +35,7 @@ class Work:
         whole: folder of the run; a shard's results go to a folder inside it.
     """
 
+    options: Execution
     indices: tuple[int, ...]
     sampled: int
     split: Split | None
@@ -44,6 +46,15 @@ class Work:
     @property
     def folder(self) -> Path:
         return self.whole if self.split is None else self.split.folder(self.whole)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where trainings leave their state while they run."""
+        return self.folder / ".training"
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the outcome and the sample, as plain data."""
+        raise NotImplementedError
 
 
 def work_of(options: Execution, sample: Sequence[int], device: torch.device, name: str) -> Work:
@@ -63,7 +74,8 @@ def work_of(options: Execution, sample: Sequence[int], device: torch.device, nam
     wished = _workers(device) if options.workers is None else options.workers
     folder = name if options.run in (None, "") else _safe(str(options.run))
     # More workers than architectures would start for nothing.
-    return Work(indices, len(sample), split, device, min(wished, len(indices)), options.results / folder)
+    workers = min(wished, len(indices))
+    return Work(options, indices, len(sample), split, device, workers, options.results / folder)
 
 
 def space_named(node: Any) -> SearchSpace:

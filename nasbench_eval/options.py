@@ -28,6 +28,7 @@ _PARTS = {"space", "dataset", "proxy", "options"}
 class Execution:
     """What scoring and training have in common: which architectures, where, and how (see configs/)."""
 
+    n: int | str
     sample_seed: Annotated[int, Field(ge=0)]
     indices: tuple[int, ...] | None
     shard: int | str | None

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
 from dataclasses import replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from nasbench_eval import provenance
 from nasbench_eval.config import Run, resolve
@@ -22,8 +16,8 @@ from nasbench_eval.data.images import images_path, load_images
 from nasbench_eval.errors import UsageError
 from nasbench_eval.progress import Progress, counted
 from nasbench_eval.reuse import Taken, take_over
-from nasbench_eval.runner import Scorer, run_job
-from nasbench_eval.store import Store
+from nasbench_eval.runner import Scorer
+from nasbench_eval.session import facts, named, opened
 from nasbench_eval.truth.folder import data_folder
 from nasbench_eval.wanted import Wanted
 from nasbench_eval.worker import Job, Task
@@ -96,44 +90,22 @@ def _images_folder(run: Run) -> Path | None:
         ) from error
 
 
-def _named(config: DictConfig) -> Run:
-    """The run; those of a sweep that is given a name share a folder of that name, unless they are shards."""
-    run = resolve(config)
-    if HydraConfig.get().mode == RunMode.MULTIRUN and config.run is not None and run.split is None:
-        unnamed = resolve(OmegaConf.merge(config, {"run": None}))  # type: ignore[arg-type]
-        run = replace(run, whole=run.whole / unnamed.whole.name)
-    return run
-
-
 def execute(config: DictConfig) -> int:
     """Score what a job's configuration asks for, as far as its folder does not hold it yet."""
-    started = time.perf_counter()
-    run = _without_absent_images(_named(config))
-    scorer = Scorer(run.job, _images_folder(run), run.device, run.folder / ".training")
+    run = _without_absent_images(named(config, resolve))
+    scorer = Scorer(run.job, _images_folder(run), run.device, run.checkpoints)
     scorer.check_inputs()
-    store = Store(
-        run.folder,
-        run.job.space.name,
-        run.identity(),
-        _record(run),
-        whole=run.whole if run.split else None,
-        save_every=run.options.save_every,
-    )
-    with Progress(run.folder) as progress, closing(store):
-        stands_in = run.stands_in()
-        progress.say(_headline(run, len(set(stands_in.values()))))
-        for line in store.mended:
-            progress.warn(line)
+    stands_in = run.stands_in()
+    headline = _headline(run, len(set(stands_in.values())))
+    with opened(run, run.job.space.name, headline, _record(run)) as session:
+        progress = session.progress
         for line in _left_out(run):
             progress.say(line)
-        wanted = Wanted(run.job, stands_in, store, retry_failed=run.options.retry_failed)
+        wanted = Wanted(run.job, stands_in, session.store, retry_failed=run.options.retry_failed)
         if run.options.reuse == "results":
             for line in _told(take_over(wanted, run.options.results)):
                 progress.say(line)
-        run_job(scorer, wanted, progress, workers=run.workers, timeout=run.options.timeout)
-        _remove_if_empty(run.folder / ".training")
-        finished = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        store.finish({"finished": finished, "seconds_last_session": round(time.perf_counter() - started, 1)})
+        session.run(scorer, wanted)
         progress.say(_outcome(run, wanted, progress))
     return 0
 
@@ -152,30 +124,11 @@ def _outcome(run: Run, wanted: Wanted[Job], progress: Progress) -> str:
     return f"{said}; next: {after}"
 
 
-def _remove_if_empty(folder: Path) -> None:
-    with suppress(OSError):  # absent, or a training in it was not finished
-        folder.rmdir()
-
-
 def _record(run: Run) -> dict[str, Any]:
     """What run.json says beside the configuration."""
-    places = ("data=", "results=")  # folders of this machine, which say nothing to anyone else
-    given = [
-        o.replace("++options.", "proxy.", 1)
-        for o in HydraConfig.get().overrides.task
-        if not o.lstrip("+").startswith(places)
-    ]
     return {
-        "command": shlex.join(["nasbench-score", *given]),
-        "n": run.sampled,
-        "shard": None if run.split is None else str(run.split),
-        "sample": "given" if run.options.indices else run.options.n,
-        "sample_seed": run.options.sample_seed,
+        **facts(run, "nasbench-score"),
         "truth": run.options.truth,
-        "workers": run.workers,
-        "versions": provenance.versions(),
-        "commit": provenance.commit(),
-        **provenance.hardware(run.device),
         "sources": provenance.sources(run.job.space, run.job.proxies.values()),
         "images": _image_digests(run),
     }

@@ -10,6 +10,7 @@ from types import ModuleType
 import hypothesis
 import pytest
 import torch
+from commands import Asked
 
 from nasbench_eval.data.datasets import DataSet
 
@@ -19,6 +20,12 @@ torch.set_num_threads(1)
 # The same examples in every run, however busy the machine.
 hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("tests")
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Asked:
+    """Calls `asked(main, "nasbench-score", *arguments)`."""
+    return Asked(monkeypatch, capsys)
 
 
 @pytest.fixture(scope="session")

@@ -15,12 +15,13 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 import pytest
+from commands import Ask, Asked
 
 from nasbench_eval import __version__
 from nasbench_eval.cli import score
@@ -38,31 +39,11 @@ COMMAND = [
 ]
 
 
-class Answer(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Ask = Callable[..., Answer]
-
-
 @pytest.fixture
-def ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Ask:
+def ask(asked: Asked, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ask:
     """Runs the command in an empty folder, its working directory."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("NASBENCH_EVAL_DATA", raising=False)
-
-    def run(*arguments: str) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["nasbench-score", *arguments])
-        try:
-            code = score()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        said = capsys.readouterr()
-        return Answer(code, said.out, said.err)
-
-    return run
+    return partial(asked, score, "nasbench-score")
 
 
 def scored(folder: Path) -> Path:

@@ -13,13 +13,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from commands import Ask, Asked
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,30 +78,10 @@ def run(made: Path, tmp_path: Path) -> Path:
     return shutil.copytree(made / "run", tmp_path / "run")
 
 
-class Merged(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Merge = Callable[..., Merged]
-
-
 @pytest.fixture
-def merge(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Merge:
+def merge(asked: Asked) -> Ask:
     """Runs the command."""
-    monkeypatch.delenv("NASBENCH_EVAL_DATA", raising=False)
-
-    def call(*arguments: object) -> Merged:
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["nasbench-merge", *map(str, arguments)])
-        try:
-            code = main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return Merged(code, *capsys.readouterr())
-
-    return call
+    return partial(asked, main, "nasbench-merge")
 
 
 def shard(run: Path, number: int, of: int = K) -> Path:
@@ -152,7 +134,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def test_merged_shards_are_the_run_in_one_piece(
-    run: Path, whole: Path, merge: Merge, monkeypatch: pytest.MonkeyPatch
+    run: Path, whole: Path, merge: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {name: content for name, content in tree(run).items() if name.startswith("shards")}
     merged = merge(run)
@@ -173,7 +155,7 @@ def test_merged_shards_are_the_run_in_one_piece(
     assert verified(run, monkeypatch) == 0
 
 
-def test_every_row_is_copied_as_it_is(run: Path, merge: Merge) -> None:
+def test_every_row_is_copied_as_it_is(run: Path, merge: Ask) -> None:
     def mark(rows: list[Row]) -> None:
         rows[0].update(seconds=123.5, reused_from="another", error=None)
         rows[1].update(copied_from=3, status="nan", score=math.nan, error="no number")
@@ -186,7 +168,7 @@ def test_every_row_is_copied_as_it_is(run: Path, merge: Merge) -> None:
         assert repr(rows[row["index"]]) == repr(row)
 
 
-def test_the_record_is_that_of_the_whole(run: Path, whole: Path, merge: Merge) -> None:
+def test_the_record_is_that_of_the_whole(run: Path, whole: Path, merge: Ask) -> None:
     for number, seconds in enumerate((1.25, 2.5, 4.0)):
         record(shard(run, number), seconds_last_session=seconds, finished=f"2026-01-0{number + 1}T00:00:00")
     record(shard(run, 2), device_name="another", earlier=[{"device": "cpu", "device_name": "a third"}])
@@ -202,7 +184,7 @@ def test_the_record_is_that_of_the_whole(run: Path, whole: Path, merge: Merge) -
     assert {k: v for k, v in one.items() if k not in own} == {k: v for k, v in other.items() if k not in own}
 
 
-def test_merging_again_changes_nothing(run: Path, merge: Merge) -> None:
+def test_merging_again_changes_nothing(run: Path, merge: Ask) -> None:
     merge(run)
     before = tree(run)
     merged = merge(run)
@@ -216,7 +198,7 @@ def test_merging_again_changes_nothing(run: Path, merge: Merge) -> None:
 
 
 def test_a_missing_shard_is_told_by_its_cells_and_its_command(
-    run: Path, whole: Path, merge: Merge, monkeypatch: pytest.MonkeyPatch
+    run: Path, whole: Path, merge: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.rmtree(shard(run, 1))
     merged = merge(run)
@@ -241,7 +223,7 @@ def test_a_missing_shard_is_told_by_its_cells_and_its_command(
     assert digest(run) == digest(whole)
 
 
-def test_a_shard_in_part_is_told_by_proxy_and_cells(run: Path, merge: Merge) -> None:
+def test_a_shard_in_part_is_told_by_proxy_and_cells(run: Path, merge: Ask) -> None:
     mine = Split(2, K).take(CELLS)
     rewrite(part(shard(run, 2)), lambda rows: rows.pop(0))
     rewrite(part(shard(run, 1)), lambda rows: rows.clear() or rows.append({**ROW, "index": CELLS[0]}))
@@ -272,7 +254,7 @@ ROW: Row = {
 }
 
 
-def test_rows_that_are_there_twice_are_taken_once(run: Path, whole: Path, merge: Merge) -> None:
+def test_rows_that_are_there_twice_are_taken_once(run: Path, whole: Path, merge: Ask) -> None:
     scored(run, "n=5")  # the run itself holds some of the cells
     rows = shards.read(part(shard(run, 0))).to_pylist()
     rewrite(part(shard(run, 2)), lambda mine: mine.extend(rows))
@@ -283,7 +265,7 @@ def test_rows_that_are_there_twice_are_taken_once(run: Path, whole: Path, merge:
     assert not read_scores(run).duplicated(["proxy", "index"]).any()
 
 
-def test_a_failure_gives_way_to_a_score(run: Path, whole: Path, merge: Merge) -> None:
+def test_a_failure_gives_way_to_a_score(run: Path, whole: Path, merge: Ask) -> None:
     good = shards.read(part(shard(run, 0))).to_pylist()
     failed = {"score": math.nan, "status": "oom", "error": "it broke"}
     rewrite(part(shard(run, 0)), lambda rows: [row.update(failed) for row in rows])
@@ -307,7 +289,7 @@ def contradict(run: Path) -> None:
     rewrite(part(shard(run, 1)), lambda rows: rows.append(other))
 
 
-def test_a_contradiction_is_refused(run: Path, merge: Merge) -> None:
+def test_a_contradiction_is_refused(run: Path, merge: Ask) -> None:
     contradict(run)
     before = tree(run)
     merged = merge(run)
@@ -319,7 +301,7 @@ def test_a_contradiction_is_refused(run: Path, merge: Merge) -> None:
 
 @pytest.mark.parametrize("facts", [{"device": "cuda"}, {"processor": "another"}])
 def test_other_machines_may_differ_and_the_first_is_kept(
-    facts: dict[str, str], run: Path, whole: Path, merge: Merge
+    facts: dict[str, str], run: Path, whole: Path, merge: Ask
 ) -> None:
     contradict(run)
     record(shard(run, 1), **facts)
@@ -332,7 +314,7 @@ def test_other_machines_may_differ_and_the_first_is_kept(
     assert not (run / "shards").exists()
 
 
-def test_what_is_neither_a_score_nor_a_failure_contradicts_as_well(run: Path, merge: Merge) -> None:
+def test_what_is_neither_a_score_nor_a_failure_contradicts_as_well(run: Path, merge: Ask) -> None:
     [row, *_] = shards.read(part(shard(run, 0))).to_pylist()
     rewrite(part(shard(run, 1)), lambda rows: rows.append({**row, "score": math.nan, "status": "nan"}))
     assert merge(run).code == 2
@@ -405,7 +387,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
 @pytest.mark.parametrize(("spoil", "said"), REFUSED.values(), ids=REFUSED.keys())
 @pytest.mark.parametrize("option", ["--check", "--remove"])
 def test_what_is_no_run_in_shards_is_refused_before_anything_is_written(
-    spoil: Callable[[Path], object], said: str, option: str, run: Path, merge: Merge
+    spoil: Callable[[Path], object], said: str, option: str, run: Path, merge: Ask
 ) -> None:
     spoil(run)
     before = tree(run)
@@ -416,7 +398,7 @@ def test_what_is_no_run_in_shards_is_refused_before_anything_is_written(
     assert tree(run) == before
 
 
-def test_scores_of_another_configuration_in_the_run_are_refused(run: Path, merge: Merge) -> None:
+def test_scores_of_another_configuration_in_the_run_are_refused(run: Path, merge: Ask) -> None:
     scored(run, "n=3")
     record(run, seed=1)
     before = tree(run)
@@ -429,7 +411,7 @@ def test_scores_of_another_configuration_in_the_run_are_refused(run: Path, merge
     assert "holds scores, but no run.json" in merge(run).err
 
 
-def test_words_that_are_no_options_are_refused(run: Path, merge: Merge) -> None:
+def test_words_that_are_no_options_are_refused(run: Path, merge: Ask) -> None:
     assert "not allowed with argument" in merge(run, "--check", "--remove").err
     assert "see --help" in merge().err
     assert merge("--help").out.startswith("usage: nasbench-merge")
@@ -454,7 +436,7 @@ def crash_at(monkeypatch: pytest.MonkeyPatch, target: Any, name: str, call: int)
 @pytest.mark.parametrize("begun", [False, True])
 @pytest.mark.parametrize(("target", "name"), [(os, "replace"), (os, "fsync"), (Path, "unlink")])
 def test_a_crash_at_any_moment_is_made_good_by_the_same_command(
-    target: Any, name: str, begun: bool, run: Path, whole: Path, merge: Merge, tmp_path: Path
+    target: Any, name: str, begun: bool, run: Path, whole: Path, merge: Ask, tmp_path: Path
 ) -> None:
     if begun:  # the run has rows, in several files
         scored(run, "n=4")
@@ -483,7 +465,7 @@ def test_a_crash_at_any_moment_is_made_good_by_the_same_command(
 
 
 def test_shards_are_removed_once_their_rows_are_in_the_run(
-    run: Path, whole: Path, merge: Merge, monkeypatch: pytest.MonkeyPatch
+    run: Path, whole: Path, merge: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     merged = merge(run, "--remove")
     assert merged.code == 0
@@ -500,7 +482,7 @@ def test_shards_are_removed_once_their_rows_are_in_the_run(
     assert tree(run) == before
 
 
-def test_a_shard_in_use_or_in_part_or_with_more_in_it_is_kept(run: Path, merge: Merge) -> None:
+def test_a_shard_in_use_or_in_part_or_with_more_in_it_is_kept(run: Path, merge: Ask) -> None:
     (shard(run, 0) / "notes.txt").touch()
     rewrite(part(shard(run, 1)), lambda rows: rows.pop(0))
     with locked(shard(run, 2)):
@@ -523,7 +505,7 @@ def test_a_shard_in_use_or_in_part_or_with_more_in_it_is_kept(run: Path, merge: 
 
 @pytest.mark.parametrize("change", [{"seconds": 7.0}, {"score": 0.5}])
 def test_rows_that_came_after_the_merge_keep_a_shard(
-    change: Row, run: Path, merge: Merge, monkeypatch: pytest.MonkeyPatch
+    change: Row, run: Path, merge: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if a process had been scoring between the two readings."""
     record(shard(run, 1), device="cuda")  # else other scores of a cell were refused
@@ -546,7 +528,7 @@ def test_rows_that_came_after_the_merge_keep_a_shard(
 
 @pytest.mark.parametrize(("target", "name", "call"), [(shutil, "rmtree", 4), (os, "rmdir", 3)])
 def test_a_deletion_that_was_cut_short_is_finished(
-    target: Any, name: str, call: int, run: Path, whole: Path, merge: Merge, monkeypatch: pytest.MonkeyPatch
+    target: Any, name: str, call: int, run: Path, whole: Path, merge: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         crash_at(patch, target, name, call)
@@ -558,7 +540,7 @@ def test_a_deletion_that_was_cut_short_is_finished(
     assert digest(run) == digest(whole)
 
 
-def test_a_check_writes_nothing(run: Path, merge: Merge) -> None:
+def test_a_check_writes_nothing(run: Path, merge: Ask) -> None:
     before = tree(run)
     merged = merge(run, "--check")
     assert (merged.code, merged.out.splitlines()[-1]) == (0, "nothing is missing")
@@ -569,7 +551,7 @@ def test_a_check_writes_nothing(run: Path, merge: Merge) -> None:
     assert not (run / "run.json").exists()
 
 
-def test_a_run_that_is_written_to_is_left_alone(run: Path, merge: Merge) -> None:
+def test_a_run_that_is_written_to_is_left_alone(run: Path, merge: Ask) -> None:
     before = tree(run)
     with locked(run):
         merged = merge(run)
@@ -578,7 +560,7 @@ def test_a_run_that_is_written_to_is_left_alone(run: Path, merge: Merge) -> None
     assert tree(run) == before
 
 
-def test_a_shard_that_is_being_scored_gives_what_is_on_its_disk(run: Path, whole: Path, merge: Merge) -> None:
+def test_a_shard_that_is_being_scored_gives_what_is_on_its_disk(run: Path, whole: Path, merge: Ask) -> None:
     rows = shards.read(part(shard(run, 1))).to_pylist()
     rewrite(part(shard(run, 1)), lambda mine: mine.pop())
     record(shard(run, 1), finished=None)
@@ -591,7 +573,7 @@ def test_a_shard_that_is_being_scored_gives_what_is_on_its_disk(run: Path, whole
     assert digest(run) == digest(whole)
 
 
-def test_an_unfinished_swap_in_a_shard_is_read_once(run: Path, whole: Path, merge: Merge) -> None:
+def test_an_unfinished_swap_in_a_shard_is_read_once(run: Path, whole: Path, merge: Ask) -> None:
     file = part(shard(run, 1))
     rows = shards.read(file).to_pylist()
     rewrite(file, lambda mine: mine.__delitem__(slice(2, None)))
@@ -606,7 +588,7 @@ def test_an_unfinished_swap_in_a_shard_is_read_once(run: Path, whole: Path, merg
 
 
 def test_a_file_that_goes_while_it_is_read_is_read_where_it_went(
-    run: Path, whole: Path, merge: Merge, monkeypatch: pytest.MonkeyPatch
+    run: Path, whole: Path, merge: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = part(shard(run, 1))
     rows = shards.read(file).to_pylist()
@@ -626,7 +608,7 @@ def test_a_file_that_goes_while_it_is_read_is_read_where_it_went(
     assert digest(run) == digest(whole)
 
 
-def test_a_long_list_stands_in_a_file(run: Path, merge: Merge, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_list_stands_in_a_file(run: Path, merge: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "_MOST", 2)
     shutil.move(shard(run, 1), run.parent / "later")
     merged = merge(run)
@@ -641,7 +623,7 @@ def test_a_long_list_stands_in_a_file(run: Path, merge: Merge, monkeypatch: pyte
     assert not (run / "missing.txt").exists()
 
 
-def test_named_cells_are_told_by_the_command(tmp_path: Path, merge: Merge) -> None:
+def test_named_cells_are_told_by_the_command(tmp_path: Path, merge: Ask) -> None:
     run = tmp_path / "run"
     for number in (0, 2):
         scored(run, "indices=[9,3,5,4,11,12]", f"shard={number}/3")
@@ -656,7 +638,7 @@ def stratified(run: Path) -> None:
         record(folder, sampling="stratified")
 
 
-def test_a_stratified_sample_is_judged_by_numbers(run: Path, merge: Merge) -> None:
+def test_a_stratified_sample_is_judged_by_numbers(run: Path, merge: Ask) -> None:
     stratified(run)
     assert merge(run, "--check").code == 0
     rewrite(part(shard(run, 0)), lambda rows: rows.pop(0))
@@ -671,7 +653,7 @@ def test_a_stratified_sample_is_judged_by_numbers(run: Path, merge: Merge) -> No
 
 
 def test_a_stratified_sample_is_drawn_again_where_there_are_accuracies(
-    run: Path, merge: Merge, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run: Path, merge: Ask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     accuracies = np.full(15625, np.nan)
     accuracies[CELLS] = np.linspace(10, 90, N)
@@ -685,7 +667,7 @@ def test_a_stratified_sample_is_drawn_again_where_there_are_accuracies(
 
 
 def test_a_sample_of_a_benchmark_of_ones_own_is_drawn_from_its_cells(
-    run: Path, merge: Merge, monkeypatch: pytest.MonkeyPatch
+    run: Path, merge: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def absent(name: str) -> None:
         raise UsageError(f"no benchmark {name}")
@@ -705,7 +687,7 @@ def test_a_sample_of_a_benchmark_of_ones_own_is_drawn_from_its_cells(
     assert "1 cell lacks snip on cifar10: which of them cannot be told here; " in merge(run, "--check").out
 
 
-def test_of_trainings_the_command_for_all_of_them_comes_next(run: Path, merge: Merge) -> None:
+def test_of_trainings_the_command_for_all_of_them_comes_next(run: Path, merge: Ask) -> None:
     for folder in shard_folders(run).values():
         record(folder, division="abc", command="nasbench-train n=11 shards=3 shard=0")
     merged = merge(run)
@@ -716,7 +698,7 @@ def test_of_trainings_the_command_for_all_of_them_comes_next(run: Path, merge: M
 
 
 def test_a_space_that_is_not_installed_is_merged_by_numbers(
-    run: Path, whole: Path, merge: Merge, monkeypatch: pytest.MonkeyPatch
+    run: Path, whole: Path, merge: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def absent(record: Any) -> Any:
         raise UsageError("no such space")
@@ -726,7 +708,7 @@ def test_a_space_that_is_not_installed_is_merged_by_numbers(
     assert digest(run) == digest(whole)
 
 
-def test_a_run_grows_by_shards_of_other_numbers(tmp_path: Path, merge: Merge) -> None:
+def test_a_run_grows_by_shards_of_other_numbers(tmp_path: Path, merge: Ask) -> None:
     run = tmp_path / "run"
     for number in range(2):
         scored(run, "n=4", f"shard={number}/2")
@@ -743,7 +725,7 @@ def test_a_run_grows_by_shards_of_other_numbers(tmp_path: Path, merge: Merge) ->
     assert "10 of 10 cells have all scores" in merge(run).out
 
 
-def test_a_proxy_that_one_shard_was_not_asked_for_yet_is_missing(run: Path, merge: Merge) -> None:
+def test_a_proxy_that_one_shard_was_not_asked_for_yet_is_missing(run: Path, merge: Ask) -> None:
     for number in (0, 1):
         scored(run, f"n={N}", f"shard={number}/{K}", "proxy=[snip,params,flops]")
     merged = merge(run)
@@ -792,7 +774,7 @@ def test_the_command_for_a_shard_leads_into_this_run(run: Path, tmp_path: Path) 
     assert command.score_command(known, Path("results/c"), Split(1, 8)) == "nasbench-score run=c shard=1/8"
 
 
-def test_foreign_partitions_are_not_taken(run: Path, merge: Merge) -> None:
+def test_foreign_partitions_are_not_taken(run: Path, merge: Ask) -> None:
     mine = part(shard(run, 1)).parent
     shutil.copytree(mine, mine.with_name("proxy=other"))
     assert "holds scores of which" in merge(run).err

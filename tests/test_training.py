@@ -248,7 +248,7 @@ def test_a_damaged_file_is_set_aside(damage: str, tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"epoch-002\.pt is damaged .*set aside"):
         resumed = outcome(3, Folder(tmp_path))
     assert_same(resumed, outcome(3))
-    assert (tmp_path / "epoch-002.pt.damaged").exists()
+    assert (tmp_path / "_epoch-002.pt.damaged").exists()
     assert file.exists()
     Folder(tmp_path).clear()
     assert not tmp_path.exists()

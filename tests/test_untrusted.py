@@ -126,7 +126,7 @@ def test_a_checkpoint_is_not_run(trap: Trap, tmp_path: Path) -> None:
     torch.save(state, folder / "epoch-001.pt")
     with pytest.warns(UserWarning, match=r"epoch-001\.pt is damaged \(Weights only load failed"):
         assert Folder(folder).latest(1) is None
-    assert [file.name for file in folder.iterdir()] == ["epoch-001.pt.damaged"]
+    assert [file.name for file in folder.iterdir()] == ["_epoch-001.pt.damaged"]
 
 
 CODE = [

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from commands import Asked
 
 from nasbench_eval import sampling, shards
 from nasbench_eval.cli import score
@@ -67,18 +68,11 @@ Verify = Callable[..., Verified]
 
 
 @pytest.fixture
-def verify(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Verify:
+def verify(asked: Asked) -> Verify:
     """Runs the command."""
-    monkeypatch.delenv("NASBENCH_EVAL_DATA", raising=False)
 
     def call(*arguments: object) -> Verified:
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["nasbench-verify", *map(str, arguments)])
-        try:
-            code = main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = capsys.readouterr()
+        code, out, err = asked(main, "nasbench-verify", *arguments)
         checks = {}
         for line in out.splitlines():
             if line.startswith("  "):

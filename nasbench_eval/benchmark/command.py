@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import io
-import shlex
-import time
 from collections.abc import Sequence
-from contextlib import closing, suppress
-from dataclasses import replace
-from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from nasbench_eval import provenance
 from nasbench_eval.benchmark import table
@@ -22,8 +15,8 @@ from nasbench_eval.benchmark.config import Course, resolve
 from nasbench_eval.benchmark.trainer import Trainer
 from nasbench_eval.data.images import images_path
 from nasbench_eval.files import write_whole
-from nasbench_eval.progress import Progress, counted
-from nasbench_eval.runner import run_job
+from nasbench_eval.progress import counted
+from nasbench_eval.session import facts, named, opened
 from nasbench_eval.store import Store
 from nasbench_eval.wanted import Wanted
 
@@ -40,42 +33,15 @@ def check(configs: Sequence[DictConfig], *, images: bool) -> None:
         resolve(config)
 
 
-def _named(config: DictConfig) -> Course:
-    """The trainings; those of a sweep that is given a name go to folders of their own in one of that name."""
-    course = resolve(config)
-    if HydraConfig.get().mode == RunMode.MULTIRUN and config.run is not None and course.split is None:
-        unnamed = resolve(OmegaConf.merge(config, {"run": None}))  # type: ignore[arg-type]
-        course = replace(course, whole=course.whole / unnamed.whole.name)
-    return course
-
-
 def execute(config: DictConfig) -> int:
     """Train what a job's configuration asks for, as far as its folder does not hold it yet."""
-    started = time.perf_counter()
-    course = _named(config)
-    store = Store(
-        course.folder,
-        course.plan.space.name,
-        course.identity(),
-        _record(course),
-        whole=course.whole if course.split else None,
-        save_every=course.options.save_every,
-    )
-    with Progress(course.folder) as progress, closing(store):
-        progress.say(_headline(course))
-        for line in store.mended:
-            progress.warn(line)
+    course = named(config, resolve)
+    with opened(course, course.plan.space.name, _headline(course), _record(course)) as session:
+        store, progress, options = session.store, session.progress, course.options
         _write_images(course)
-        options, checkpoints = course.options, course.folder / ".training"
-        trainer = Trainer(course.plan, course.folder, course.device, checkpoints, options.save_every)
+        trainer = Trainer(course.plan, course.folder, course.device, course.checkpoints, options.save_every)
         stands_in = {index: index for index in course.indices}
-        wanted = Wanted(course.plan, stands_in, store, retry_failed=options.retry_failed)
-        run_job(trainer, wanted, progress, workers=course.workers, timeout=options.timeout)
-        with suppress(OSError):  # absent, or a training in it was not finished
-            checkpoints.rmdir()
-        finished = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        seconds = round(time.perf_counter() - started, 1)
-        store.finish({"finished": finished, "seconds_last_session": seconds})
+        session.run(trainer, Wanted(course.plan, stands_in, store, retry_failed=options.retry_failed))
         done = f"{counted(len(progress.cells), 'cell')} trained now"
         if progress.failed:
             done += (
@@ -144,18 +110,8 @@ def _headline(course: Course) -> str:
 
 def _record(course: Course) -> dict[str, Any]:
     """What run.json says beside the configuration."""
-    places = ("data=", "results=")  # folders of this machine, which say nothing to anyone else
-    given = [o for o in HydraConfig.get().overrides.task if not o.lstrip("+").startswith(places)]
     return {
-        "command": shlex.join(["nasbench-train", *given]),
-        "n": course.sampled,
-        "shard": None if course.split is None else str(course.split),
-        "sample": "given" if course.options.indices else course.options.n,
-        "sample_seed": course.options.sample_seed,
-        "workers": course.workers,
-        "versions": provenance.versions(),
-        "commit": provenance.commit(),
-        **provenance.hardware(course.device),
+        **facts(course, "nasbench-train"),
         "sources": provenance.sources(course.plan.space, []),
         "images": {},
     }

@@ -31,13 +31,12 @@ class Course(Work):
 
     Attributes:
         plan: what decides the accuracies, with the images.
-        options: how.
         classes: the names of the images' classes.
         parts: images and labels to train, validate and test with.
     """
 
-    plan: Plan
     options: TrainOptions
+    plan: Plan
     classes: tuple[str, ...]
     parts: Mapping[str, tuple[NDArray[np.uint8], NDArray[np.int64]]]
 
@@ -82,7 +81,8 @@ def resolve(config: DictConfig) -> Course:
         sample = sampling.uniform(size, options.n, options.sample_seed)
     digits = fingerprint({**_identity(plan), **LATER})
     work = work_of(options, sample, device, f"{space.name}-{dataset.name}-trained-{digits}")
-    return Course(**vars(work), plan=plan, options=options, classes=pictures.classes, parts=parts)
+    everything = {**vars(work), "options": options}
+    return Course(**everything, plan=plan, classes=pictures.classes, parts=parts)
 
 
 def _try(plan: Plan) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import io
-import os
 import re
 import warnings
 import zipfile
@@ -14,12 +13,14 @@ from typing import Any, Protocol
 
 import torch
 
-from nasbench_eval.errors import UsageError
-from nasbench_eval.files import write_whole
+from nasbench_eval.errors import UsageError, first_line
+from nasbench_eval.files import set_aside, write_whole
 
 # A training after an epoch: `epoch`, `identity`, `history`, and the state_dicts `network` and `optimizer`.
 State = dict[str, Any]
 _KEYS = {"epoch", "identity", "history", "network", "optimizer"}
+# The files that a folder of checkpoints may hold: finished, set aside, half written.
+_OWN = ("epoch-*.pt", "_epoch-*.pt.damaged*", ".epoch-*.tmp")
 
 
 class Checkpoints(Protocol):
@@ -63,7 +64,7 @@ class Memory:
 class Folder:
     """Checkpoints on disk, `epoch-003.pt` after epoch 3; one training and one process a folder.
 
-    A damaged file is renamed to `epoch-003.pt.damaged` with a warning and counts as absent.
+    A damaged file is renamed to `_epoch-003.pt.damaged` with a warning and counts as absent.
 
     Raises:
         UsageError: from each method, if a file cannot be read, written or removed.
@@ -90,7 +91,7 @@ class Folder:
     def clear(self) -> None:
         """Remove all epochs, those set aside too, and the folder if nothing else is in it."""
         try:
-            for file in [*self.path.glob("epoch-*.pt*"), *self.path.glob(".epoch-*.tmp")]:
+            for file in [f for pattern in _OWN for f in self.path.glob(pattern)]:
                 file.unlink()
             if self.path.is_dir() and not any(self.path.iterdir()):
                 self.path.rmdir()
@@ -109,16 +110,8 @@ class Folder:
         try:
             return _parse(content, epoch)
         except Exception as error:  # whatever the parsers meet in a damaged file
-            aside = file.with_name(f"{file.name}.damaged")
-            what = str(error).partition("\n")[0] or type(error).__name__
-            warnings.warn(
-                f"{file} is damaged ({what}); it is set aside as {aside.name} and the epoch trained again",
-                stacklevel=4,
-            )
-        try:
-            os.replace(file, aside)
-        except OSError as error:
-            raise UsageError(f"cannot rename {file}: {error.strerror or error}") from error
+            what = f"{file} is damaged ({first_line(error)}); it is set aside as {set_aside(file).name}"
+            warnings.warn(f"{what} and the epoch trained again", stacklevel=4)
         return None
 
 

@@ -9,13 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
+from commands import Ask, Asked
 
 from nasbench_eval import __version__, overrides
 from nasbench_eval.benchmark.config import resolve
@@ -35,15 +34,6 @@ COMMAND = [sys.executable, "-c", "import sys; from nasbench_eval.cli import trai
 MAINS = {"nasbench-train": train, "nasbench-score": score, "nasbench-merge": merge, "nasbench-report": report}
 
 
-class Answer(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Ask = Callable[..., Answer]
-
-
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
     """48 images of 8 x 8 pixels, of three classes that differ in which colour is brighter."""
@@ -55,25 +45,12 @@ def images(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ask(
-    images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Ask:
+def ask(images: Path, asked: Asked, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ask:
     """Runs a command in a folder with the images, its working directory."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("NASBENCH_EVAL_DATA", raising=False)
     for name, title in DATASETS.items():  # a report adds its own
         monkeypatch.setitem(DATASETS, name, title)
-
-    def run(command: str, *arguments: str) -> Answer:
-        monkeypatch.setattr(sys, "argv", [command, *arguments])
-        capsys.readouterr()
-        try:
-            code = MAINS[command]()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return Answer(code, *capsys.readouterr())
-
-    return run
+    return lambda command, *arguments: asked(MAINS[command], command, *arguments)
 
 
 def stable(run: Path) -> pd.DataFrame:
