@@ -31,6 +31,7 @@ from nasbench_eval.training import (
     epoch_batches,
     train,
 )
+from nasbench_eval.training.evaluate import evaluate
 
 RECIPE = Training(3, images=50, batch_size=16, schedule=6)
 KEY = (0, "noise", "a net")
@@ -69,6 +70,30 @@ def assert_same(
     assert a[1] == b[1]
     assert a[0].keys() == b[0].keys()
     assert all(torch.equal(a[0][name], b[0][name]) for name in a[0])
+
+
+def test_validation_asks_each_epochs_network_and_moves_nothing(tmp_path: Path) -> None:
+    held_out = noise(20)
+    network = cell_network()
+    history = train(network, *noise(), RECIPE, key=KEY, validation=held_out)
+    assert all(torch.equal(a, b) for a, b in zip(outcome(3)[0].values(), network.state_dict().values()))
+    for epoch in history:
+        shorter = cell_network()
+        train(shorter, *noise(), replace(RECIPE, epochs=epoch.epoch), key=KEY)
+        assert (epoch.val_loss, epoch.val_accuracy) == evaluate(shorter, *held_out)
+    train(
+        cell_network(),
+        *noise(),
+        replace(RECIPE, epochs=2),
+        key=KEY,
+        validation=held_out,
+        checkpoints=Folder(tmp_path),
+    )
+    resumed = train(
+        cell_network(), *noise(), RECIPE, key=KEY, validation=held_out, checkpoints=Folder(tmp_path)
+    )
+    assert [e.val_loss for e in resumed] == [e.val_loss for e in history]
+    assert {e.val_loss for e in train(cell_network(), *noise(), RECIPE, key=KEY)} == {None}
 
 
 def test_accuracy_rises_where_there_is_something_to_learn() -> None:
