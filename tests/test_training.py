@@ -76,7 +76,9 @@ def test_validation_asks_each_epochs_network_and_moves_nothing(tmp_path: Path) -
     held_out = noise(20)
     network = cell_network()
     history = train(network, *noise(), RECIPE, key=KEY, validation=held_out)
-    assert all(torch.equal(a, b) for a, b in zip(outcome(3)[0].values(), network.state_dict().values()))
+    assert all(
+        torch.equal(a, b) for a, b in zip(outcome(3)[0].values(), network.state_dict().values(), strict=True)
+    )
     for epoch in history:
         shorter = cell_network()
         train(shorter, *noise(), replace(RECIPE, epochs=epoch.epoch), key=KEY)
