@@ -95,6 +95,7 @@ def fingerprint(run: Record) -> str:
     """Eight hexadecimal digits of what decides the scores; a folder that was given no name ends with them."""
     identity = {key: run[key] for key in ("space", "seed", "datasets", "proxies")}
     later = "".join(str(run.get(key, default)).removeprefix(default) for key, default in LATER.items())
+    later += str(run.get("division", ""))  # the images of trainings
     return hashlib.sha256((json.dumps(identity, sort_keys=True) + later).encode()).hexdigest()[:8]
 
 

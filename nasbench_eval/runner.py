@@ -81,7 +81,7 @@ def run_job(
     Raises:
         UsageError: if no worker can be started, or the store cannot be read or written.
     """
-    work = [Item(index, tuple(tasks)) for index, tasks in wanted.work().items()]
+    work = [Item(*portion) for portion in wanted.work()]
     pool = Pool(scorer, workers, timeout, progress.warn) if workers else None
     progress.begin(len(wanted.asked), wanted.incomplete(), pool)
     with closing(pool.results(work) if pool else _here(scorer, work)) as results:

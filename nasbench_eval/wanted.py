@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Generic, Protocol, TypeVar
 
 from nasbench_eval.spaces.base import Names, SearchSpace
@@ -36,6 +36,8 @@ class Wanted(Generic[W]):
         store: where the rows go.  Representatives that it has the scores of are copied at once.
         retry_failed: whether what ended as `oom` or `error` is wanted again, and nothing else; such rows
             leave the disk at once.
+        apart: whether an architecture's rows have nothing in common, so that a worker had better bring each
+            as soon as it has it.
 
     Attributes:
         asked: the architectures asked for.
@@ -46,9 +48,15 @@ class Wanted(Generic[W]):
     """
 
     def __init__(
-        self, job: W, stands_in: Mapping[int, int], store: Store, *, retry_failed: bool = False
+        self,
+        job: W,
+        stands_in: Mapping[int, int],
+        store: Store,
+        *,
+        retry_failed: bool = False,
+        apart: bool = False,
     ) -> None:
-        self.job, self.store = job, store
+        self.job, self.store, self.apart = job, store, apart
         self.asked = tuple(stands_in)
         self.copied = 0
         self._stands_in, self._names = stands_in, Names(job.space)
@@ -71,13 +79,14 @@ class Wanted(Generic[W]):
         """The architectures whose scores a task lacks."""
         return {self._stands_in[member] for member in self._lacking[task]}
 
-    def work(self) -> dict[int, list[Task]]:
-        """The architectures to score, each with the tasks that lack its scores, in the order asked for."""
-        return {
-            cell: tasks
-            for cell, members in self._members.items()
-            if (tasks := [t for t, lacking in self._lacking.items() if not lacking.isdisjoint(members)])
-        }
+    def work(self) -> Iterator[tuple[int, tuple[Task, ...]]]:
+        """What to do at one go: architectures with tasks that lack their scores, in the order asked for."""
+        for cell, members in self._members.items():
+            tasks = tuple(t for t, lacking in self._lacking.items() if not lacking.isdisjoint(members))
+            if self.apart:
+                yield from ((cell, (task,)) for task in tasks)
+            elif tasks:
+                yield cell, tasks
 
     def incomplete(self) -> int:
         """How many of the architectures asked for lack a row."""

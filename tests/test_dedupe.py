@@ -209,7 +209,7 @@ def test_whatever_is_asked_for_and_wherever_it_stops(sessions: list[tuple[list[i
             identity: dict[str, Any] = {"proxies": {"p": {}, "q": {}}, "dedupe": "isomorphic"}
             with closing(Store(Path(folder), SPACE.name, identity, {})) as store:
                 wanted = Wanted(job, {cell: EVERY[cell] for cell in cells}, store)
-                for cell, tasks in list(wanted.work().items())[:stop]:
+                for cell, tasks in list(wanted.work())[:stop]:
                     wanted.fill([made_up(cell, task.label) for task in tasks])
                     scored += len(tasks)
                 if stop == 1000:

@@ -14,7 +14,9 @@ from nasbench_eval.benchmark import table
 from nasbench_eval.benchmark.config import Course, resolve
 from nasbench_eval.benchmark.trainer import Trainer
 from nasbench_eval.data.images import images_path
+from nasbench_eval.execution import space_named
 from nasbench_eval.files import write_whole
+from nasbench_eval.options import plain, train_options_of
 from nasbench_eval.progress import counted
 from nasbench_eval.session import facts, named, opened
 from nasbench_eval.store import Store
@@ -22,15 +24,18 @@ from nasbench_eval.wanted import Wanted
 
 
 def check(configs: Sequence[DictConfig], *, images: bool) -> None:
-    """Check the configurations of all jobs, their images among them, before the first one begins.
+    """Check the configurations of all jobs, and if asked to their images, before the first one begins.
 
     Raises:
         UsageError: naming what is wrong.
     """
-    if len(configs) == 1 and images:
-        return  # its own start reads the images at once anyway
-    for config in configs:
-        resolve(config)
+    if not images:
+        for config in configs:
+            train_options_of(config)
+            space_named(plain(config).get("space"))
+    elif len(configs) > 1:  # a single one reads them at once anyway
+        for config in configs:
+            resolve(config)
 
 
 def execute(config: DictConfig) -> int:
@@ -41,7 +46,8 @@ def execute(config: DictConfig) -> int:
         _write_images(course)
         trainer = Trainer(course.plan, course.folder, course.device, course.checkpoints, options.save_every)
         stands_in = {index: index for index in course.indices}
-        session.run(trainer, Wanted(course.plan, stands_in, store, retry_failed=options.retry_failed))
+        wanted = Wanted(course.plan, stands_in, store, retry_failed=options.retry_failed, apart=True)
+        session.run(trainer, wanted)
         done = f"{counted(len(progress.cells), 'cell')} trained now"
         if progress.failed:
             done += (

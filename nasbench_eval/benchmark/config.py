@@ -24,6 +24,9 @@ from nasbench_eval.record import LATER, TRAINED, fingerprint
 from nasbench_eval.training import Training
 from nasbench_eval.truth.folder import data_folder
 
+# Images and labels by the name of their part.
+Parts = Mapping[str, tuple[NDArray[np.uint8], NDArray[np.int64]]]
+
 
 @dataclass(frozen=True)
 class Course(Work):
@@ -38,7 +41,7 @@ class Course(Work):
     options: TrainOptions
     plan: Plan
     classes: tuple[str, ...]
-    parts: Mapping[str, tuple[NDArray[np.uint8], NDArray[np.int64]]]
+    parts: Parts
 
     def identity(self) -> dict[str, Any]:
         """What decides the accuracies, in the form in which a run of scores has it."""
@@ -46,10 +49,14 @@ class Course(Work):
 
     def digest(self) -> str:
         """SHA-256 of the images and labels of all parts, in their order."""
-        total = hashlib.sha256()
-        for images, labels in self.parts.values():
-            total.update(images.tobytes() + labels.tobytes())
-        return total.hexdigest()
+        return _digest(self.parts)
+
+
+def _digest(parts: Parts) -> str:
+    total = hashlib.sha256()
+    for images, labels in parts.values():
+        total.update(images.tobytes() + labels.tobytes())
+    return total.hexdigest()
 
 
 def resolve(config: DictConfig) -> Course:
@@ -79,7 +86,7 @@ def resolve(config: DictConfig) -> Course:
         raise UsageError(f"n={options.n}: the space has {size} architectures; n=all takes them all")
     else:
         sample = sampling.uniform(size, options.n, options.sample_seed)
-    digits = fingerprint({**_identity(plan), **LATER})
+    digits = fingerprint({**_identity(plan), **LATER, "division": _digest(parts)})
     work = work_of(options, sample, device, f"{space.name}-{dataset.name}-trained-{digits}")
     everything = {**vars(work), "options": options}
     return Course(**everything, plan=plan, classes=pictures.classes, parts=parts)
@@ -141,12 +148,17 @@ def _described(name: str, classes: Sequence[str], images: NDArray[np.uint8]) -> 
         raise UsageError(
             f"name={shown(name)[1:-1]} will not do; give the images one of letters, digits and _ with name="
         )
-    x = images.astype(np.float64)
-    mean, std = x.mean(axis=(0, 1, 2)), x.std(axis=(0, 1, 2))
-    if not (std > 0).all():
+    shades = np.arange(256)
+    # By counting shades: no copy of the images as fractions, which would be eight times as large.
+    shares = [np.bincount(images[..., c].ravel(), minlength=256) / images[..., c].size for c in range(3)]
+    mean = np.array([share @ shades for share in shares])
+    variance = [share @ (shades - m) ** 2 for share, m in zip(shares, mean, strict=True)]
+    std = np.sqrt(variance).round(4)
+    if not std.any():
         raise UsageError(f"the images of {name} to train with are all of one colour")
-    (red, green, blue), spreads = mean.round(4).tolist(), std.round(4).tolist()
-    return DataSet(name, len(classes), x.shape[1], (red, green, blue), tuple(spreads))
+    std[std == 0] = 1  # an empty channel says nothing, and is zero for all
+    (red, green, blue), spreads = mean.round(4).tolist(), std.tolist()
+    return DataSet(name, len(classes), images.shape[1], (red, green, blue), tuple(spreads))
 
 
 def _identity(plan: Plan) -> dict[str, Any]:

@@ -14,10 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_eval.data.images import MissingImages, images_path, read_arrays
+from nasbench_eval.data.images import FORMATS, MissingImages, images_path, read_arrays
 from nasbench_eval.errors import UsageError, first_line, shown
 
 PARTS = ("train", "val", "test")
+# By how much the largest of pixels that are fractions may pass 1.
+_ROUNDING = 1e-3
+# Bytes that images may take: in a worker process they take four times as many, as float32.
+_MOST = 1 << 30
 _DOING = ("train", "validate", "test")
 _KINDS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 
@@ -71,7 +75,7 @@ def read(source: str, resolution: int | None, data: Callable[[], Path]) -> Pictu
     return found if resolution in (None, found.x.shape[1]) else _resized(found, resolution)
 
 
-_OFFICIAL = ("cifar10", "cifar100", "imagenet16_120")
+_OFFICIAL = tuple(FORMATS)
 
 
 def _check(pictures: Pictures, source: str) -> None:
@@ -165,7 +169,8 @@ def _images_array(path: Path, name: str, arrays: Mapping[str, NDArray[Any]]) -> 
         low, high = (float(x.min()), float(x.max())) if x.size else (0.0, 0.0)
         if low < 0 or high > 255:
             raise UsageError(f"{path} has {name} from {low:g} to {high:g}; pixels are 0 to 255, or 0 to 1")
-        x = np.rint(x * (255 if high <= 1 and x.dtype.kind == "f" else 1)).astype(np.uint8)
+        fractions = x.dtype.kind == "f" and high <= 1 + _ROUNDING
+        x = np.rint(x.clip(0, 1) * 255 if fractions else x).astype(np.uint8)
     return _coloured(x[..., 0]) if x.shape[-1] == 1 else x
 
 
@@ -202,6 +207,7 @@ def _from_folder(folder: Path, resolution: int | None) -> Pictures:
     roots = [(n, folder / part) for n, part in enumerate(PARTS) if part in inside]
     if not divided:
         roots = [(0, folder)]
+        _refuse_divided(folder, inside)
     classes = sorted({name for _, root in roots for name in _subfolders(root)})
     files = [
         (part, label, file)
@@ -216,9 +222,24 @@ def _from_folder(folder: Path, resolution: int | None) -> Pictures:
             "and the like"
         )
     side = resolution or min(_size(file) for _, _, file in files)
+    if len(files) * side * side * 3 > _MOST:
+        raise UsageError(
+            f"{folder} holds {len(files):,} images, which are too much at {side} x {side} pixels; "
+            "resolution=32 brings them to a size that small networks are trained at"
+        )
     x = np.stack([_opened(file, side) for _, _, file in files])
     part_N = np.array([part for part, _, _ in files]) if divided else None
     return Pictures(x, np.array([label for _, label, _ in files], np.int64), tuple(classes), part_N)
+
+
+def _refuse_divided(folder: Path, inside: Sequence[str]) -> None:
+    """Refuse `Training` and `Testing` with subfolders, say: they would be taken for two classes."""
+    parts = all(name.lower().startswith((*PARTS, "dev")) for name in inside)
+    if parts and any(_subfolders(folder / name) for name in inside):
+        raise UsageError(
+            f"{folder} holds {', '.join(inside[:3])}: if these are parts and no classes, call them "
+            f"{', '.join(PARTS)}, of which there has to be train"
+        )
 
 
 def _subfolders(folder: Path) -> list[str]:

@@ -252,7 +252,7 @@ def _plain(values: Any) -> Any:
 
 
 def save(folder: Path, plan: Plan, table: pd.DataFrame, record: Mapping[str, Any]) -> Benchmark:
-    """Check a table and write it with its record, whole or not at all.
+    """Check a table and write it, then its record, each whole or not at all; `load` tells if they differ.
 
     Raises:
         UsageError: if it is not what it should be, or cannot be written.

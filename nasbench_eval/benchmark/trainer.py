@@ -29,9 +29,9 @@ from nasbench_eval.passes.spec import Init
 from nasbench_eval.passes.weights import draw
 from nasbench_eval.seeding import seed_of
 from nasbench_eval.spaces.base import Network, SearchSpace
-from nasbench_eval.training import Epoch, Folder, Training, train
+from nasbench_eval.training import Diverged, Epoch, Folder, Training, train
 from nasbench_eval.training.checkpoints import State
-from nasbench_eval.training.evaluate import Outcome, evaluate
+from nasbench_eval.training.evaluate import evaluate
 from nasbench_eval.worker import Row, Task, configure_process, status_of
 
 # To be raised when the same plan comes to other accuracies, or to other columns.
@@ -167,23 +167,30 @@ class Trainer:
         network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         states = None
         if self.checkpoints is not None:
-            place = f"{seed_of(*key, plan.space, plan.dataset, plan.training):016x}"
+            place = f"{seed_of(*key, VERSION, plan.space, plan.dataset, plan.training):016x}"
             states = Seldom(Folder(self.checkpoints / place), self.every)
         images, labels = self._parts["train"]
         found["params"] = float(sum(p.numel() for p in network.parameters()))
         found["flops"] = float(count_flops(network, images[:1]))
-        history = train(
-            network,
-            images,
-            labels,
-            plan.training,
-            key=key,
-            validation=self._parts["val"],
-            checkpoints=states,
-            progress="training",
-        )
+        try:
+            history = train(
+                network,
+                images,
+                labels,
+                plan.training,
+                key=key,
+                validation=self._parts["val"],
+                checkpoints=states,
+                progress="training",
+            )
+        except Diverged as error:
+            found |= _curves(error.history)
+            if states is not None:
+                states.clear()  # it would diverge again
+            raise
         start = time.perf_counter()
-        found |= _measured(history, evaluate(network, *self._parts["test"]))
+        test = evaluate(network, *self._parts["test"])
+        found |= {"score": test.accuracy, "test_loss": test.loss, **_curves(history)}
         if states is not None:
             states.clear()
         return sum(epoch.seconds for epoch in history) + time.perf_counter() - start
@@ -194,8 +201,8 @@ def curve_columns(epochs: int, curves: Sequence[str] = CURVES) -> list[str]:
     return [f"{name}_{epoch}" for name in curves for epoch in range(1, epochs + 1)]
 
 
-def _measured(history: Sequence[Epoch], test: Outcome) -> dict[str, float]:
-    found = {"score": test.accuracy, "test_loss": test.loss}
+def _curves(history: Sequence[Epoch]) -> dict[str, float]:
+    found = dict[str, float]()
     for epoch in history:
         assert epoch.val_accuracy is not None
         assert epoch.val_loss is not None

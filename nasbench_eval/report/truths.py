@@ -86,7 +86,7 @@ def table_of(benchmark: Benchmark, scores: Scores, splits: Sequence[str]) -> tup
     """The table of a benchmark of one's own: Table 1's rows as far as they are measured, then all others."""
     _, model = load_table_spec("table1")
     space, trained = benchmark.space.name, benchmark.record["training"]
-    rows = [replace(row, published="", note=row.note) for row in model.rows if _measured(row, scores, space)]
+    rows = [replace(row, published="") for row in model.rows if _measured(row, scores, space)]
     ours = [row for row in model.ours if _measured(row, scores, space)]
     if not rows:
         rows, ours = (ours, []) if ours else ([RowSpec(label) for label in scores.labels(space)], [])

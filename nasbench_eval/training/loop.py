@@ -81,7 +81,11 @@ def train(
             history = _resume(network, optimizer, training.epochs, identity, checkpoints)
         with _bar(progress, len(history), training.epochs) as bar:
             for epoch in range(len(history) + 1, training.epochs + 1):
-                last = _train_epoch(network, optimizer, images_NCHW, labels_N, training, key, epoch)
+                try:
+                    last = _train_epoch(network, optimizer, images_NCHW, labels_N, training, key, epoch)
+                except Diverged as error:
+                    error.history = tuple(history)
+                    raise
                 history.append(last if validation is None else _validated(last, network, *validation))
                 if checkpoints is not None:
                     checkpoints.save(epoch, _state(network, optimizer, identity, history))

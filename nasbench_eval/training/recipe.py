@@ -74,4 +74,10 @@ class Epoch:
 
 
 class Diverged(RuntimeError):
-    """A training after which the loss, a weight or a running statistic is infinite or not a number."""
+    """A training after which the loss, a weight or a running statistic is infinite or not a number.
+
+    Attributes:
+        history: the epochs before.
+    """
+
+    history: tuple[Epoch, ...] = ()

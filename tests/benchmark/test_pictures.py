@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from nasbench_eval.benchmark import pictures as module
 from nasbench_eval.benchmark.pictures import PARTS, Pictures, divide, prepared, read
 from nasbench_eval.errors import UsageError
 
@@ -86,6 +87,9 @@ def test_fractions_are_taken_for_shades(file: Path) -> None:
     for kind in (np.float16, np.float32, np.float64):
         found = taken(npz(file, x=(grey / 255).astype(kind), y=np.array([0, 1, 0, 1])))
         np.testing.assert_array_equal(found.x[..., 0], grey)
+    above = (grey / 255).astype(np.float32)
+    above[above == 1] = np.nextafter(np.float32(1), np.float32(2))  # as resizing leaves it
+    np.testing.assert_array_equal(taken(npz(file, x=above, y=np.array([0, 1, 0, 1]))).x[..., 0], grey)
     # Whole numbers up to 1 are shades: black, and all but black.
     found = taken(npz(file, x=(grey > 100).astype(int), y=np.array([0, 1, 0, 1])))
     assert found.x.max() == 1
@@ -197,6 +201,24 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
     for name in ("plane", "train"):
         shade(tmp_path / "transport" / name / "0.png", (1, 2, 3))
     assert taken(tmp_path / "transport").classes == ("plane", "train")
+
+
+@pytest.mark.parametrize("parts", [("Training", "Testing"), ("val", "test"), ("Train", "dev", "test")])
+def test_parts_of_other_names_are_not_taken_for_classes(tmp_path: Path, parts: tuple[str, ...]) -> None:
+    for part in parts:
+        for name in CLASSES:
+            shade(tmp_path / "made" / part / name / "0.png", (1, 2, 3))
+    with pytest.raises(UsageError, match=r"if these are parts and no classes, call them train, val, test"):
+        taken(tmp_path / "made")
+
+
+def test_more_images_than_find_room_are_told_before_they_are_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST", 12 * 8 * 8 * 3)
+    assert len(taken(folder).x) == 12
+    with pytest.raises(UsageError, match=r"12 images, which are too much at 16 x 16 pixels; resolution=32"):
+        taken(folder, 16)
 
 
 def test_other_sizes_are_cut_to_their_middle_square_and_scaled(folder: Path) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from commands import Ask, Asked
 from nasbench_eval import __version__, overrides
 from nasbench_eval.benchmark.config import resolve
 from nasbench_eval.benchmark.table import columns, load
+from nasbench_eval.benchmark.trainer import Trainer
 from nasbench_eval.cli import score, train
 from nasbench_eval.data.images import load_images
 from nasbench_eval.errors import UsageError
@@ -27,6 +29,7 @@ from nasbench_eval.report.cli import main as report
 from nasbench_eval.report.draw import DATASETS
 from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.store import read_scores
+from nasbench_eval.worker import Row, Task
 
 TINY = ["space.channels=4", "space.cells_per_stage=1", "workers=0", "device=cpu"]
 SMALL = [*TINY, "images=mine.npz", "epochs=2", "batch_size=16", "seeds=[0,1]"]
@@ -36,7 +39,7 @@ MAINS = {"nasbench-train": train, "nasbench-score": score, "nasbench-merge": mer
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """48 images of 8 x 8 pixels, of three classes that differ in which colour is brighter."""
+    """60 images of 8 x 8 pixels, of three classes that differ in which colour is brighter."""
     rng, y = np.random.default_rng(0), np.arange(60) % 3
     x = rng.integers(0, 160, (60, 8, 8, 3), dtype=np.uint8)
     x[np.arange(60), :, :, y] += 60
@@ -130,6 +133,47 @@ def test_divergence_is_a_row_and_the_rest_goes_on(ask: Ask, tmp_path: Path) -> N
     assert load(str(run)).table["mine_test"].isna().all()
     assert load(str(run)).record["failures"] == {"nan": 3}
     assert ask("nasbench-train", *SMALL, "n=3", "run=hot", "learning_rate=1e30", "seeds=[0]").code == 0
+
+
+def test_other_images_have_a_folder_of_their_own(ask: Ask, tmp_path: Path) -> None:
+    options = [*SMALL, "n=1", "seeds=[0]", "epochs=1"]
+    for more in ("noise=1", "noise=2", "noise=2 copies=2"):
+        assert ask("nasbench-train", *options, *more.split()).code == 0
+    assert len(list((tmp_path / "results").glob("*/benchmark.json"))) == 3
+
+
+def test_a_training_is_safe_before_the_next_of_its_cell_begins(
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    called = Trainer.__call__
+
+    def interrupted(self: Trainer, index: int, tasks: Sequence[Task]) -> list[Row]:
+        begun.append(len(tasks))
+        if len(begun) == 2:
+            raise KeyboardInterrupt
+        return called(self, index, tasks)
+
+    monkeypatch.setattr(Trainer, "__call__", interrupted)
+    options = [*SMALL, "n=1", "run=mine", "save_every=0"]
+    assert ask("nasbench-train", *options).code == 130
+    assert read_scores(tmp_path / "results" / "mine")["seed"].tolist() == [0]
+    assert ask("nasbench-train", *options).code == 0
+    assert begun == [1, 1, 1]  # each training once, but for the one that was interrupted
+
+
+def test_the_options_are_shown_without_a_look_at_the_images(ask: Ask) -> None:
+    answer = ask("nasbench-train", "images=nowhere", "--cfg", "job")
+    assert (answer.code, "images: nowhere" in answer.out) == (0, True), answer.err
+
+
+def test_an_empty_colour_is_no_fault(ask: Ask, images: Path) -> None:
+    arrays = dict(np.load(images))
+    arrays["x"][..., 2] = 0
+    np.savez(images, **arrays)
+    answer = ask("nasbench-train", *SMALL, "n=1", "seeds=[0]", "epochs=1", "run=dyed")
+    assert answer.code == 0, answer.err
+    assert load("results/dyed").dataset.std[2] == 1
 
 
 def test_the_same_table_in_shards(ask: Ask, tmp_path: Path) -> None:

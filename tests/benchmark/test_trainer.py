@@ -146,6 +146,21 @@ def test_divergence_is_a_row(plan: Plan, folder: Path) -> None:
         assert row.keys() - {"traceback"} == other.keys()
 
 
+def test_of_a_divergence_the_epochs_before_stay_and_no_checkpoint(
+    plan: Plan, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = replace(plan, seeds=(0,))
+    [healthy] = trained(plan, folder)
+    rate = Training.rate
+    monkeypatch.setattr(Training, "rate", lambda self, epoch: rate(self, epoch) if epoch < 3 else 1e30)
+    [row] = trained(plan, folder, checkpoints=tmp_path, every=0)
+    assert row["status"] == "nan"
+    for name in ("train", "train_loss", "val", "val_loss"):
+        assert [row[f"{name}_{n}"] for n in (1, 2)] == [healthy[f"{name}_{n}"] for n in (1, 2)]
+        assert math.isnan(row[f"{name}_3"])
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_failure_is_a_row_with_the_same_columns(
     plan: Plan, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
