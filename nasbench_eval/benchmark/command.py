@@ -68,7 +68,7 @@ def _made(course: Course, store: Store) -> str:
     record = {
         **{
             key: store.run[key]
-            for key in ("command", "versions", "commit", "device", "device_name", "processor")
+            for key in ("command", "versions", "commit", "device", "device_name", "processor", "earlier")
         },
         "sample_seed": course.options.sample_seed,
         "images": _division(course),

@@ -135,6 +135,17 @@ def test_divergence_is_a_row_and_the_rest_goes_on(ask: Ask, tmp_path: Path) -> N
     assert ask("nasbench-train", *SMALL, "n=3", "run=hot", "learning_rate=1e30", "seeds=[0]").code == 0
 
 
+def test_a_benchmark_names_the_machines_of_all_sessions(ask: Ask, tmp_path: Path) -> None:
+    options = [*SMALL, "seeds=[0]", "epochs=1", "run=mine"]
+    assert ask("nasbench-train", *options, "n=1").code == 0
+    file = tmp_path / "results" / "mine" / "run.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "device_name": "another"}))
+    assert ask("nasbench-train", *options, "n=2").code == 0
+    record = load("results/mine").record
+    assert [session["device_name"] for session in record["earlier"]] == ["another"]
+    assert record["device_name"] != "another"
+
+
 def test_other_images_have_a_folder_of_their_own(ask: Ask, tmp_path: Path) -> None:
     options = [*SMALL, "n=1", "seeds=[0]", "epochs=1"]
     for more in ("noise=1", "noise=2", "noise=2 copies=2"):
