@@ -31,7 +31,7 @@ class Work:
         sampled: how many were drawn, for all shards together.
         split: which shard this is; None for a run in one piece.
         device: where networks are.
-        workers: processes, no more than there are architectures; 0 to do the work in this one.
+        workers: processes, no more than find work; 0 to do the work in this one.
         whole: folder of the run; a shard's results go to a folder inside it.
     """
 
@@ -57,7 +57,9 @@ class Work:
         raise NotImplementedError
 
 
-def work_of(options: Execution, sample: Sequence[int], device: torch.device, name: str) -> Work:
+def work_of(
+    options: Execution, sample: Sequence[int], device: torch.device, name: str, portions: int = 1
+) -> Work:
     """The work that options ask for, on a sample.
 
     Args:
@@ -65,6 +67,7 @@ def work_of(options: Execution, sample: Sequence[int], device: torch.device, nam
         sample: the architectures drawn.
         device: where networks are.
         name: of the run's folder, if the options give none.
+        portions: in which a worker does an architecture's work.
 
     Raises:
         UsageError: if there is no such shard, or the run's name leads out of the results.
@@ -73,8 +76,8 @@ def work_of(options: Execution, sample: Sequence[int], device: torch.device, nam
     indices = tuple(sample) if split is None else split.take(sample)
     wished = _workers(device) if options.workers is None else options.workers
     folder = name if options.run in (None, "") else _safe(str(options.run))
-    # More workers than architectures would start for nothing.
-    workers = min(wished, len(indices))
+    # More workers than there are portions of work would start for nothing.
+    workers = min(wished, portions * len(indices))
     return Work(options, indices, len(sample), split, device, workers, options.results / folder)
 
 

@@ -87,7 +87,8 @@ def resolve(config: DictConfig) -> Course:
     else:
         sample = sampling.uniform(size, options.n, options.sample_seed)
     digits = fingerprint({**_identity(plan), **LATER, "division": _digest(parts)})
-    work = work_of(options, sample, device, f"{space.name}-{dataset.name}-trained-{digits}")
+    name = f"{space.name}-{dataset.name}-trained-{digits}"
+    work = work_of(options, sample, device, name, portions=len(plan.seeds))
     everything = {**vars(work), "options": options}
     return Course(**everything, plan=plan, classes=pictures.classes, parts=parts)
 

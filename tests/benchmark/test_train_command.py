@@ -146,6 +146,13 @@ def test_a_benchmark_names_the_machines_of_all_sessions(ask: Ask, tmp_path: Path
     assert record["device_name"] != "another"
 
 
+def test_the_seeds_of_one_cell_have_a_worker_each(ask: Ask) -> None:
+    answer = ask("nasbench-train", *SMALL, "epochs=1", "n=1", "run=mine", "workers=3")
+    assert answer.code == 0, answer.err
+    assert "; 2 workers on cpu; " in answer.err
+    assert len(read_scores(Path("results/mine"))) == 2
+
+
 def test_other_images_have_a_folder_of_their_own(ask: Ask, tmp_path: Path) -> None:
     options = [*SMALL, "n=1", "seeds=[0]", "epochs=1"]
     for more in ("noise=1", "noise=2", "noise=2 copies=2"):
