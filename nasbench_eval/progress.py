@@ -104,7 +104,7 @@ class Progress:
         self._write("running")
 
     def done(self, rows: Sequence[Row], filled: Collection[int]) -> None:
-        """Count rows that came in; `filled` are the architectures that have rows from them."""
+        """Count rows that came in; `filled` are the architectures that lack none with them."""
         fresh = set(filled) - self._filled
         self._filled |= fresh
         self.cells.update(row["index"] for row in rows)

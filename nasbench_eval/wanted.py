@@ -88,6 +88,10 @@ class Wanted(Generic[W]):
             elif tasks:
                 yield cell, tasks
 
+    def lacks(self, index: int) -> bool:
+        """Whether an architecture asked for still lacks a row."""
+        return any(index in lacking for lacking in self._lacking.values())
+
     def incomplete(self) -> int:
         """How many of the architectures asked for lack a row."""
         return len(set().union(*self._lacking.values()))

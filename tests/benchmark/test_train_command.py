@@ -176,6 +176,8 @@ def test_a_training_is_safe_before_the_next_of_its_cell_begins(
     options = [*SMALL, "n=1", "run=mine", "save_every=0"]
     assert ask("nasbench-train", *options).code == 130
     assert read_scores(tmp_path / "results" / "mine")["seed"].tolist() == [0]
+    progress = json.loads((tmp_path / "results" / "mine" / "progress.json").read_text())
+    assert (progress["cells"]["now"], progress["scores"]["ok"]) == (0, 1)  # the cell is not done
     assert ask("nasbench-train", *options).code == 0
     assert begun == [1, 1, 1]  # each training once, but for the one that was interrupted
 
