@@ -88,7 +88,8 @@ def run_job(
         for rows in results:
             progress.log_failures(rows)
             filled = wanted.fill(rows) if rows else []
-            progress.done(rows, {row["index"] for row in filled if not wanted.lacks(row["index"])})
+            touched = {row["index"] for row in filled}
+            progress.done(rows, {index for index in touched if not wanted.lacks(index)})
     progress.end()
 
 

@@ -97,7 +97,7 @@ def execute(config: DictConfig) -> int:
     scorer.check_inputs()
     stands_in = run.stands_in()
     headline = _headline(run, len(set(stands_in.values())))
-    with opened(run, run.job.space.name, headline, _record(run)) as session:
+    with opened(run, headline, _record(run)) as session:
         progress = session.progress
         for line in _left_out(run):
             progress.say(line)

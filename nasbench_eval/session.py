@@ -80,20 +80,19 @@ class Session:
 
 
 @contextmanager
-def opened(work: Work, space: str, headline: str, record: dict[str, Any]) -> Iterator[Session]:
+def opened(work: Work, headline: str, record: dict[str, Any]) -> Iterator[Session]:
     """The folder of a run, its own for as long as the session lasts.
 
     Args:
         work: what the command is to do.
-        space: name of the search space.
         headline: says what that is.
         record: for run.json, beside the configuration.
     """
-    started = time.perf_counter()
+    started, identity = time.perf_counter(), work.identity()
     store = Store(
         work.folder,
-        space,
-        work.identity(),
+        identity["space"]["name"],
+        identity,
         record,
         whole=work.whole if work.split else None,
         save_every=work.options.save_every,

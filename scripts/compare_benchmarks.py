@@ -55,7 +55,7 @@ def compare(small: Path, large: Path, dataset: str, data: Path | None) -> pd.Dat
     for title, row in rows.items():
         one, other = tau(ours, here, space, name, row), tau(theirs, there, space, dataset, row)
         if one and other:
-            taus = {"proxy": title, f"{name} (own)": one[0], dataset: other[0]}
+            taus = {"proxy": title, benchmark.title: one[0], dataset: other[0]}
             found.append({**taus, "cells": one[1], "cells there": other[1]})
     accuracies = np.column_stack([here.accuracy(name, "test"), there.accuracy(dataset, "test")])
     known = accuracies[np.isfinite(accuracies).all(axis=1)]

@@ -41,7 +41,7 @@ def check(configs: Sequence[DictConfig], *, images: bool) -> None:
 def execute(config: DictConfig) -> int:
     """Train what a job's configuration asks for, as far as its folder does not hold it yet."""
     course = named(config, resolve)
-    with opened(course, course.plan.space.name, _headline(course), _record(course)) as session:
+    with opened(course, _headline(course), _record(course)) as session:
         store, progress, options = session.store, session.progress, course.options
         _write_images(course)
         trainer = Trainer(course.plan, course.folder, course.device, course.checkpoints, options.save_every)
@@ -131,5 +131,5 @@ def _division(course: Course) -> dict[str, Any]:
         "split_seed": options.split_seed,
         "noise": options.noise,
         "copies": options.copies,
-        "sha256": course.digest(),
+        "sha256": course.digest,
     }

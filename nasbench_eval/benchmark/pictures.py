@@ -58,7 +58,7 @@ def read(source: str, resolution: int | None, data: Callable[[], Path]) -> Pictu
     """
     known: Mapping[str, Callable[[], Pictures]] = {
         "digits": _digits,
-        **{name: lambda name=name: _official(data, name) for name in _OFFICIAL},  # type: ignore[misc]
+        **{name: lambda name=name: _official(data, name) for name in FORMATS},  # type: ignore[misc]
     }
     if source in known:
         found = known[source]()
@@ -73,9 +73,6 @@ def read(source: str, resolution: int | None, data: Callable[[], Path]) -> Pictu
         )
     _check(found, source)
     return found if resolution in (None, found.x.shape[1]) else _resized(found, resolution)
-
-
-_OFFICIAL = tuple(FORMATS)
 
 
 def _check(pictures: Pictures, source: str) -> None:
