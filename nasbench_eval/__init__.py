@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nasbench_eval.frames import load_scores, load_truth
+    from nasbench_eval.report.frames import load_scores, load_truth
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load_scores", "load_truth"]
@@ -14,7 +14,7 @@ __all__ = ["__version__", "load_scores", "load_truth"]
 def __getattr__(name: str) -> Any:
     # Only when asked for: the commands' --help need not wait for pandas.
     if name in ("load_scores", "load_truth"):
-        from nasbench_eval import frames
+        from nasbench_eval.report import frames
 
         return getattr(frames, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

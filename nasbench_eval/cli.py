@@ -43,7 +43,7 @@ class App:
     body: str
 
 
-SCORE = App("nasbench-score", "config", "options_of", "nasbench_eval.scoring")
+SCORE = App("nasbench-score", "config", "options_of", "nasbench_eval.scoring.command")
 TRAIN = App("nasbench-train", "train", "train_options_of", "nasbench_eval.benchmark.command")
 
 
@@ -66,7 +66,7 @@ def _main(app: App) -> int:
     import hydra
     from omegaconf import OmegaConf
 
-    from nasbench_eval import overrides
+    from nasbench_eval.options.typed import overrides
 
     OmegaConf.register_new_resolver("choices", overrides.listed, replace=True)
     line = overrides.read(sys.argv[1:])
@@ -96,7 +96,8 @@ def _main(app: App) -> int:
 
 
 def _check(app: App, configs: list[DictConfig], *, images: bool) -> None:
-    from nasbench_eval import options, processes
+    from nasbench_eval.options.typed import typed as options
+    from nasbench_eval.work import processes
 
     workers = [getattr(options, app.options)(config).workers for config in configs]
     if images and any(number != 0 for number in workers):

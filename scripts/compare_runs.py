@@ -14,7 +14,7 @@ import numpy as np
 
 from nasbench_eval.report.correlation import correlate
 from nasbench_eval.report.scores import Part, Scores, read_runs
-from nasbench_eval.truth.folder import data_folder
+from nasbench_eval.data.folder import data_folder
 from nasbench_eval.truth.tables import accuracy, load_table
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nasbench_eval import provenance
+from nasbench_eval.run import provenance
 from nasbench_eval.proxies.intrain import InTrain
 from nasbench_eval.proxies.params import Params
 from nasbench_eval.proxies.vkdnw import Vkdnw

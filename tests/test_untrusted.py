@@ -19,11 +19,11 @@ import nasbench_eval
 from nasbench_eval import errors
 from nasbench_eval.data.images import DamagedImages, load_images
 from nasbench_eval.errors import UsageError
-from nasbench_eval.pickles import PickleRefused, load
+from nasbench_eval.data.pickles import PickleRefused, load
 from nasbench_eval.report.expression import evaluate
 from nasbench_eval.report.scores import read_runs
 from nasbench_eval.report.spec import load_table_spec
-from nasbench_eval.store import Store
+from nasbench_eval.run.store import Store
 from nasbench_eval.training.checkpoints import Folder
 
 PACKAGE = Path(nasbench_eval.__file__).parent

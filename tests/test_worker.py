@@ -19,7 +19,7 @@ from nasbench_eval.proxies.params import Params
 from nasbench_eval.proxies.snip import Snip
 from nasbench_eval.proxies.synflow import Synflow
 from nasbench_eval.spaces.nasbench201 import NASBench201
-from nasbench_eval.worker import Job, Row, score_architecture
+from nasbench_eval.scoring.worker import Job, Row, score_architecture
 
 CPU = torch.device("cpu")
 DATASETS = {

@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
-from nasbench_eval import provenance
+from nasbench_eval.run import provenance
 from nasbench_eval.benchmark import table
 from nasbench_eval.benchmark.config import Course, resolve
 from nasbench_eval.benchmark.trainer import Trainer
 from nasbench_eval.data.images import images_path
-from nasbench_eval.execution import space_named
+from nasbench_eval.work.execution import space_named
 from nasbench_eval.files import write_whole
-from nasbench_eval.options import plain, train_options_of
-from nasbench_eval.progress import counted
-from nasbench_eval.session import facts, named, opened
-from nasbench_eval.store import Store
-from nasbench_eval.wanted import Wanted
+from nasbench_eval.options.typed import plain, train_options_of
+from nasbench_eval.work.progress import counted
+from nasbench_eval.work.session import facts, named, opened
+from nasbench_eval.run.store import Store
+from nasbench_eval.run.wanted import Wanted
 
 
 def check(configs: Sequence[DictConfig], *, images: bool) -> None:

@@ -18,11 +18,11 @@ from nasbench_eval.benchmark.trainer import VERSION, Plan, label_of, sizes
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.data.images import FORMATS, Format
 from nasbench_eval.errors import UsageError, first_line, shown
-from nasbench_eval.execution import Work, device_named, given, space_named, work_of
-from nasbench_eval.options import TrainOptions, plain, train_options_of
-from nasbench_eval.record import LATER, TRAINED, fingerprint
+from nasbench_eval.work.execution import Work, device_named, given, space_named, work_of
+from nasbench_eval.options.typed import TrainOptions, plain, train_options_of
+from nasbench_eval.run.record import LATER, TRAINED, fingerprint
 from nasbench_eval.training import Training
-from nasbench_eval.truth.folder import data_folder
+from nasbench_eval.data.folder import data_folder
 
 # Images and labels by the name of their part.
 Parts = Mapping[str, tuple[NDArray[np.uint8], NDArray[np.int64]]]

@@ -28,11 +28,11 @@ from nasbench_eval.benchmark.trainer import CURVES, Plan, curve_columns, label_o
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.errors import UsageError, first_line, shown
 from nasbench_eval.files import write_whole
-from nasbench_eval.options import typed
-from nasbench_eval.record import space_of, within
+from nasbench_eval.options.typed import typed
+from nasbench_eval.run.record import space_of, within
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.spaces.base import SearchSpace
-from nasbench_eval.store import read_scores
+from nasbench_eval.run.store import read_scores
 from nasbench_eval.truth.ceiling import Ceiling, noise_ceiling
 from nasbench_eval.truth.columns import percent_fault
 

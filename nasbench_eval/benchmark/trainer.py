@@ -32,7 +32,7 @@ from nasbench_eval.spaces.base import Network, SearchSpace
 from nasbench_eval.training import Diverged, Epoch, Folder, Training, train
 from nasbench_eval.training.checkpoints import State
 from nasbench_eval.training.evaluate import evaluate
-from nasbench_eval.worker import Row, Task, configure_process, status_of
+from nasbench_eval.scoring.worker import Row, Task, configure_process, status_of
 
 # To be raised when the same plan comes to other accuracies, or to other columns.
 VERSION = 2

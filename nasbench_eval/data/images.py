@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_eval import pickles
+from nasbench_eval.data import pickles
 from nasbench_eval.errors import UsageError, first_line
 
 Arrays = dict[str, NDArray[Any]]

@@ -32,11 +32,11 @@ from nasbench_eval.merge.sources import (
     shards_of,
 )
 from nasbench_eval.merge.survey import Survey, survey_of
-from nasbench_eval.record import MACHINERY, OUTCOME, Record, fingerprint, sessions
-from nasbench_eval.split import Split
-from nasbench_eval.store import Store
+from nasbench_eval.run.record import MACHINERY, OUTCOME, Record, fingerprint, sessions
+from nasbench_eval.run.split import Split
+from nasbench_eval.run.store import Store
 from nasbench_eval.verify.held import count
-from nasbench_eval.worker import Task
+from nasbench_eval.scoring.worker import Task
 
 # Ranges of cells in a line of the terminal; the file has all of them.
 _MOST = 12

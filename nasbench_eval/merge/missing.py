@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from nasbench_eval import sampling
 from nasbench_eval.errors import UsageError
 from nasbench_eval.merge.sources import Source
-from nasbench_eval.record import LATER, Record, job_of, sessions, space_of, within
-from nasbench_eval.split import Split
-from nasbench_eval.truth.folder import data_folder
+from nasbench_eval.run.record import LATER, Record, job_of, sessions, space_of, within
+from nasbench_eval.run.split import Split
+from nasbench_eval.data.folder import data_folder
 from nasbench_eval.verify.completeness import asked
 from nasbench_eval.verify.held import count
-from nasbench_eval.worker import Task
+from nasbench_eval.scoring.worker import Task
 
 Mask = NDArray[np.bool_]
 # A folder's name may claim any number of shards.

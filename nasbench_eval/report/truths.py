@@ -22,7 +22,7 @@ from nasbench_eval.report.values import require_members
 from nasbench_eval.spaces.base import Names
 from nasbench_eval.truth import tables
 from nasbench_eval.truth.ceiling import Ceiling, noise_ceiling
-from nasbench_eval.truth.folder import data_folder
+from nasbench_eval.data.folder import data_folder
 
 
 def benchmark_of(wish: str | None, scores: Scores) -> Benchmark | None:

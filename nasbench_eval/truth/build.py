@@ -22,7 +22,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.truth import convert, convert101, nasbench101, nasbench201
 from nasbench_eval.truth.download import download, sha256_of
 from nasbench_eval.truth.errors import MissingTruth
-from nasbench_eval.truth.folder import whole_file
+from nasbench_eval.data.folder import whole_file
 from nasbench_eval.truth.sources import (
     IMAGE_SOURCES,
     NASBENCH101_FULL_SOURCE,

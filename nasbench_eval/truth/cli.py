@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nasbench_eval import __version__
 from nasbench_eval.errors import Parser, UsageError, guard
-from nasbench_eval.truth.folder import VARIABLE, output_folder
+from nasbench_eval.data.folder import VARIABLE, output_folder
 
 # Stands for no file being named after --nasbench101.
 _DOWNLOAD = Path()

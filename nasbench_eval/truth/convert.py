@@ -16,7 +16,7 @@ from nats_bench import api_utils
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from nasbench_eval import pickles
+from nasbench_eval.data import pickles
 from nasbench_eval.errors import UsageError, first_line, shown
 from nasbench_eval.spaces.nasbench201 import EDGES, OPERATIONS, Cell, NASBench201
 from nasbench_eval.truth.errors import TruthError

@@ -30,7 +30,7 @@ from nasbench_eval.registry import UnknownName
 from nasbench_eval.spaces.nasbench101 import MAX_EDGES, MAX_VERTICES, OPERATIONS
 from nasbench_eval.truth.columns import KINDS, percent_fault
 from nasbench_eval.truth.errors import MissingTruth, TruthError
-from nasbench_eval.truth.folder import whole_file
+from nasbench_eval.data.folder import whole_file
 
 FILE = "nasbench101.parquet"
 EPOCHS = 108

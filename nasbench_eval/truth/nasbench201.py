@@ -25,7 +25,7 @@ from nasbench_eval.errors import first_line, shown
 from nasbench_eval.spaces.nasbench201 import EDGES, Cell, NASBench201, unique_string
 from nasbench_eval.truth.columns import KINDS, percent_fault
 from nasbench_eval.truth.errors import REBUILD, MissingTruth, TruthError
-from nasbench_eval.truth.folder import whole_file
+from nasbench_eval.data.folder import whole_file
 
 FILE = "nasbench201.parquet"
 RUNS = ("cifar10_test_run0", "cifar10_test_run1", "cifar10_test_run2")

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from nasbench_eval.classes import representatives
+from nasbench_eval.scoring.classes import representatives
 from nasbench_eval.errors import UsageError, first_line
-from nasbench_eval.lock import in_use
-from nasbench_eval.record import LATER, TRAINED, Record, completed, fingerprint, within
+from nasbench_eval.run.lock import in_use
+from nasbench_eval.run.record import LATER, TRAINED, Record, completed, fingerprint, within
 from nasbench_eval.spaces.base import Names
-from nasbench_eval.store import digest
+from nasbench_eval.run.store import digest
 from nasbench_eval.verify.completeness import completeness
 from nasbench_eval.verify.held import Check, Held, Partition, count, ranges, scored_cells, some, verdict
 

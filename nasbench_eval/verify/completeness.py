@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from nasbench_eval import sampling
 from nasbench_eval.errors import UsageError
-from nasbench_eval.record import LATER, Record, within
-from nasbench_eval.split import split_of
+from nasbench_eval.run.record import LATER, Record, within
+from nasbench_eval.run.split import split_of
 from nasbench_eval.verify.held import Check, Held, Partition, count, ranges, some, verdict
 
 

@@ -10,11 +10,11 @@ from typing import Literal, NamedTuple
 import pandas as pd
 import pyarrow as pa
 
-from nasbench_eval import shards
+from nasbench_eval.run import shards
 from nasbench_eval.errors import UsageError
 from nasbench_eval.proxies.base import Proxy
-from nasbench_eval.record import TRAINED, Record, job_of, proxy_of
-from nasbench_eval.worker import Job, Task
+from nasbench_eval.run.record import TRAINED, Record, job_of, proxy_of
+from nasbench_eval.scoring.worker import Job, Task
 
 # Of many items of the same kind so many are named.
 SHOWN = 3

@@ -14,15 +14,15 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from nasbench_eval import provenance
+from nasbench_eval.run import provenance
 from nasbench_eval.benchmark.table import load
 from nasbench_eval.data.images import images_path, load_images
 from nasbench_eval.errors import UsageError
-from nasbench_eval.record import Record, sessions, within
-from nasbench_eval.runner import Scorer
-from nasbench_eval.truth.folder import data_folder
+from nasbench_eval.run.record import Record, sessions, within
+from nasbench_eval.work.runner import Scorer
+from nasbench_eval.data.folder import data_folder
 from nasbench_eval.verify.held import Check, Held, Partition, count, scored_cells, some
-from nasbench_eval.worker import Job, Row, Task
+from nasbench_eval.scoring.worker import Job, Row, Task
 
 # A row of the run that is scored again: where it is from, and the row.
 Drawn = tuple[Partition, Row]

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from benchmark import render
-from nasbench_eval import provenance
+from nasbench_eval.run import provenance
 from nasbench_eval.errors import UsageError
 from nasbench_eval.files import write_whole
 

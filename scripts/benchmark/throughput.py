@@ -27,14 +27,14 @@ from benchmark.costs import check
 from benchmark.processes import Processes
 from benchmark.readings import compose
 from benchmark.unit import SPACE
-from nasbench_eval.config import Run
+from nasbench_eval.scoring.config import Run
 from nasbench_eval.data.batches import Batches
-from nasbench_eval.progress import Progress
-from nasbench_eval.runner import Scorer, run_job
+from nasbench_eval.work.progress import Progress
+from nasbench_eval.work.runner import Scorer, run_job
 from nasbench_eval.sampling import uniform
-from nasbench_eval.store import Store
-from nasbench_eval.wanted import Wanted
-from nasbench_eval.worker import Job, Row, score_architecture
+from nasbench_eval.run.store import Store
+from nasbench_eval.run.wanted import Wanted
+from nasbench_eval.scoring.worker import Job, Row, score_architecture
 
 CORES = 2
 # Cells after which both workers have started and are warm; they are not counted.

@@ -21,7 +21,7 @@ from torch.utils.flop_counter import flop_registry
 from nasbench_eval.passes.weights import draw
 from nasbench_eval.spaces.base import Network, SearchSpace
 from nasbench_eval.spaces.nasbench201 import NASBench201
-from nasbench_eval.worker import Job
+from nasbench_eval.scoring.worker import Job
 
 SPACE = NASBench201()
 CLASSES = 10

@@ -21,8 +21,8 @@ from nasbench_eval.benchmark.trainer import CURVES, MEASURED, VERSION, Plan, cur
 from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.spaces.nasbench101 import NASBench101
-from nasbench_eval.store import Store
-from nasbench_eval.worker import Row
+from nasbench_eval.run.store import Store
+from nasbench_eval.scoring.worker import Row
 
 CELLS = [3, 20, 404, 1000, 15000]
 

@@ -17,7 +17,8 @@ import pandas as pd
 import pytest
 from commands import Ask, Asked
 
-from nasbench_eval import __version__, overrides
+from nasbench_eval import __version__
+from nasbench_eval.options.typed import overrides
 from nasbench_eval.benchmark.config import resolve
 from nasbench_eval.benchmark.table import columns, load
 from nasbench_eval.benchmark.trainer import Trainer
@@ -28,8 +29,8 @@ from nasbench_eval.merge.cli import main as merge
 from nasbench_eval.report.cli import main as report
 from nasbench_eval.report.draw import DATASETS
 from nasbench_eval.spaces.nasbench201 import NASBench201
-from nasbench_eval.store import read_scores
-from nasbench_eval.worker import Row, Task
+from nasbench_eval.run.store import read_scores
+from nasbench_eval.scoring.worker import Row, Task
 
 TINY = ["space.channels=4", "space.cells_per_stage=1", "workers=0", "device=cpu"]
 SMALL = [*TINY, "images=mine.npz", "epochs=2", "batch_size=16", "seeds=[0,1]"]

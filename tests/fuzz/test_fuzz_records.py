@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up101 import entries, frame, metrics
 
-from nasbench_eval import pickles
+from nasbench_eval.data import pickles
 from nasbench_eval.data.images import from_cifar_archive
 from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.truth.convert import from_nats

@@ -31,7 +31,7 @@ from nasbench_eval.passes.observer import parameters
 from nasbench_eval.proxies.base import ProxyInfo
 from nasbench_eval.spaces.base import Network
 from nasbench_eval.spaces.nasbench201 import NASBench201
-from nasbench_eval.worker import Job, Task, score_architecture
+from nasbench_eval.scoring.worker import Job, Task, score_architecture
 
 CPU = torch.device("cpu")
 SPACE = NASBench201(channels=4, cells_per_stage=1)

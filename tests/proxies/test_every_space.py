@@ -16,7 +16,7 @@ from nasbench_eval import registry
 from nasbench_eval.data.batches import Batches
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.spaces.nasbench101 import NASBench101
-from nasbench_eval.worker import Job, Row, score_architecture
+from nasbench_eval.scoring.worker import Job, Row, score_architecture
 
 NAMES = registry.own("proxies")
 SPACE = NASBench101(channels=8, cells_per_stack=1)

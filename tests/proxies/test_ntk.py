@@ -46,7 +46,7 @@ from nasbench_eval.proxies.ntk_mean import NTKMean
 from nasbench_eval.proxies.ntk_mse import NTKMse
 from nasbench_eval.spaces.base import Network
 from nasbench_eval.spaces.nasbench201 import NASBench201
-from nasbench_eval.worker import Job, Row, score_architecture
+from nasbench_eval.scoring.worker import Job, Row, score_architecture
 
 Matrix = npt.NDArray[np.float64]
 

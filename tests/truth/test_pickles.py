@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nasbench_eval.pickles import PickleRefused, load
+from nasbench_eval.data.pickles import PickleRefused, load
 
 PLAIN: dict[str, Any] = {
     "numbers": [1, 2.5, 10**30, True, None, 1 + 2j],

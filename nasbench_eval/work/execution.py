@@ -12,9 +12,9 @@ import torch
 
 from nasbench_eval import registry
 from nasbench_eval.errors import UsageError
-from nasbench_eval.options import Execution, typed
+from nasbench_eval.options.typed import Execution, typed
 from nasbench_eval.spaces.base import SearchSpace
-from nasbench_eval.split import Split, split_of
+from nasbench_eval.run.split import Split, split_of
 
 # Bytes a process may take on a GPU: 2 GiB of activations (NAS-Bench-201's largest cell at B = 64, R = 64),
 # as much again for kernels' workspaces and the driver.

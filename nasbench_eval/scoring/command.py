@@ -10,17 +10,17 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from nasbench_eval import provenance
-from nasbench_eval.config import Run, resolve
+from nasbench_eval.run import provenance
+from nasbench_eval.scoring.config import Run, resolve
 from nasbench_eval.data.images import images_path, load_images
 from nasbench_eval.errors import UsageError
-from nasbench_eval.progress import Progress, counted
-from nasbench_eval.reuse import Taken, take_over
-from nasbench_eval.runner import Scorer
-from nasbench_eval.session import facts, named, opened
-from nasbench_eval.truth.folder import data_folder
-from nasbench_eval.wanted import Wanted
-from nasbench_eval.worker import Job, Task
+from nasbench_eval.work.progress import Progress, counted
+from nasbench_eval.scoring.reuse import Taken, take_over
+from nasbench_eval.work.runner import Scorer
+from nasbench_eval.work.session import facts, named, opened
+from nasbench_eval.data.folder import data_folder
+from nasbench_eval.run.wanted import Wanted
+from nasbench_eval.scoring.worker import Job, Task
 
 
 def check(configs: Sequence[DictConfig], *, images: bool) -> None:

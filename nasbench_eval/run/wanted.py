@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Generic, Protocol, TypeVar
 
 from nasbench_eval.spaces.base import Names, SearchSpace
-from nasbench_eval.store import Store
-from nasbench_eval.worker import Row, Task
+from nasbench_eval.run.store import Store
+from nasbench_eval.scoring.worker import Row, Task
 
 
 class Workload(Protocol):

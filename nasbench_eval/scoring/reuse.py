@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nasbench_eval import shards
+from nasbench_eval.run import shards
 from nasbench_eval.errors import UsageError
-from nasbench_eval.record import completed
-from nasbench_eval.wanted import Wanted
-from nasbench_eval.worker import Job, Row, Task
+from nasbench_eval.run.record import completed
+from nasbench_eval.run.wanted import Wanted
+from nasbench_eval.scoring.worker import Job, Row, Task
 
 Record = Mapping[str, Any]  # a run.json, or what one says of an earlier session
 Readings = dict[str, list[Task]]  # tasks by the text of what decides their scores

@@ -12,10 +12,10 @@ from typing import Any
 from nasbench_eval import registry
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.errors import UsageError, first_line
-from nasbench_eval.options import typed
+from nasbench_eval.options.typed import typed
 from nasbench_eval.proxies.base import Proxy
 from nasbench_eval.spaces.base import SearchSpace
-from nasbench_eval.worker import Job
+from nasbench_eval.scoring.worker import Job
 
 Record = Mapping[str, Any]
 

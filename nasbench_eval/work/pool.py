@@ -21,9 +21,9 @@ from typing import NamedTuple, Protocol
 
 from tqdm import tqdm
 
-from nasbench_eval import processes
+from nasbench_eval.work import processes
 from nasbench_eval.errors import UsageError
-from nasbench_eval.worker import Row, Task
+from nasbench_eval.scoring.worker import Row, Task
 
 # Seconds after which no rows are told of if there are none.
 _LOOK = 5.0

@@ -11,10 +11,10 @@ import torch
 
 from nasbench_eval.data.batches import Batches
 from nasbench_eval.errors import UsageError
-from nasbench_eval.pool import Item, Pool, Scores
-from nasbench_eval.progress import Progress
-from nasbench_eval.wanted import W, Wanted
-from nasbench_eval.worker import Job, Row, Task, configure_process, failure, score_architecture
+from nasbench_eval.work.pool import Item, Pool, Scores
+from nasbench_eval.work.progress import Progress
+from nasbench_eval.run.wanted import W, Wanted
+from nasbench_eval.scoring.worker import Job, Row, Task, configure_process, failure, score_architecture
 
 
 class Scorer:

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from nasbench_eval.errors import UsageError, first_line
 from nasbench_eval.files import set_aside, write_whole
-from nasbench_eval.worker import Row
+from nasbench_eval.scoring.worker import Row
 
 _METADATA = b"nasbench_eval"
 _REPLACES = b"replaces"

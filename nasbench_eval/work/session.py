@@ -14,13 +14,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from nasbench_eval import provenance
-from nasbench_eval.execution import Work
-from nasbench_eval.pool import Scores
-from nasbench_eval.progress import Progress
-from nasbench_eval.runner import run_job
-from nasbench_eval.store import Store
-from nasbench_eval.wanted import W, Wanted
+from nasbench_eval.run import provenance
+from nasbench_eval.work.execution import Work
+from nasbench_eval.work.pool import Scores
+from nasbench_eval.work.progress import Progress
+from nasbench_eval.work.runner import run_job
+from nasbench_eval.run.store import Store
+from nasbench_eval.run.wanted import W, Wanted
 
 WorkT = TypeVar("WorkT", bound=Work)
 

@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from nasbench_eval import registry, sampling
-from nasbench_eval.classes import representatives
+from nasbench_eval.scoring.classes import representatives
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.errors import UsageError, shown
-from nasbench_eval.execution import Work, device_named, given, space_named, work_of
-from nasbench_eval.options import RunOptions, fields_of, options_of, plain, typed
+from nasbench_eval.work.execution import Work, device_named, given, space_named, work_of
+from nasbench_eval.options.typed import RunOptions, fields_of, options_of, plain, typed
 from nasbench_eval.passes.spec import IN_HALF
 from nasbench_eval.proxies.base import Proxy
-from nasbench_eval.record import LATER, fingerprint
+from nasbench_eval.run.record import LATER, fingerprint
 from nasbench_eval.spaces.base import SearchSpace
 from nasbench_eval.spaces.nasbench201 import NASBench201
-from nasbench_eval.truth.folder import data_folder
-from nasbench_eval.worker import Job
+from nasbench_eval.data.folder import data_folder
+from nasbench_eval.scoring.worker import Job
 
 if TYPE_CHECKING:
     from nasbench_eval.benchmark.table import Benchmark

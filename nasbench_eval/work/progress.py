@@ -22,8 +22,8 @@ from typing import Any
 from tqdm import tqdm
 
 from nasbench_eval.errors import Terminated, UsageError
-from nasbench_eval.pool import Pool
-from nasbench_eval.worker import Row
+from nasbench_eval.work.pool import Pool
+from nasbench_eval.scoring.worker import Row
 
 # Seconds between two writings of progress.json, and between two lines of progress in the log.
 _WRITE = 5.0

@@ -23,7 +23,7 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 
 def prepare() -> None:
     """Start the server, which imports what a worker needs; this does not wait for it."""
-    _CONTEXT.set_forkserver_preload(["nasbench_eval.runner"])
+    _CONTEXT.set_forkserver_preload(["nasbench_eval.work.runner"])
     resource_tracker.ensure_running()  # else the server starts it, and that unblocks what is blocked here
     with _interrupts_blocked():
         forkserver.ensure_running()
