@@ -14,8 +14,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from nasbench_eval import __version__
-from nasbench_eval.errors import UsageError, first_line, guard
+from nasbench_eval.errors import UsageError, guard
 from nasbench_eval.paths import config_folder
+from nasbench_eval.wording import first_line
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -35,16 +36,30 @@ class App:
         config: name of its configuration.
         options: name of the function in `options` that checks its options.
         body: module with `check` and `execute`; it brings PyTorch.
+        worker: module of what a worker process does.
     """
 
     name: str
     config: str
     options: str
     body: str
+    worker: str
 
 
-SCORE = App("nasbench-score", "config", "options_of", "nasbench_eval.scoring.command")
-TRAIN = App("nasbench-train", "train", "train_options_of", "nasbench_eval.benchmark.command")
+SCORE = App(
+    "nasbench-score",
+    config="config",
+    options="options_of",
+    body="nasbench_eval.scoring.command",
+    worker="nasbench_eval.scoring.process",
+)
+TRAIN = App(
+    "nasbench-train",
+    config="train",
+    options="train_options_of",
+    body="nasbench_eval.benchmark.command",
+    worker="nasbench_eval.benchmark.trainer",
+)
 
 
 def score() -> int:
@@ -66,7 +81,7 @@ def _main(app: App) -> int:
     import hydra
     from omegaconf import OmegaConf
 
-    from nasbench_eval.options.typed import overrides
+    from nasbench_eval.options import overrides
 
     OmegaConf.register_new_resolver("choices", overrides.listed, replace=True)
     line = overrides.read(sys.argv[1:])
@@ -96,12 +111,12 @@ def _main(app: App) -> int:
 
 
 def _check(app: App, configs: list[DictConfig], *, images: bool) -> None:
-    from nasbench_eval.options.typed import typed as options
+    from nasbench_eval.options import typed as options
     from nasbench_eval.work import processes
 
     workers = [getattr(options, app.options)(config).workers for config in configs]
     if images and any(number != 0 for number in workers):
-        processes.prepare()  # imports PyTorch beside this process
+        processes.prepare(app.worker)  # imports PyTorch beside this process
     body = import_module(app.body)  # only now: it brings PyTorch, which no option of the run needs
     body.check(configs, images=images)
 

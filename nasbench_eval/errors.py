@@ -5,13 +5,18 @@ from __future__ import annotations
 import argparse
 import atexit
 import gc
+import os
+import re
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NoReturn
 
+from nasbench_eval.wording import printable, shortened
+
+_OPTION = re.compile(r"[a-z]+=")
 # Characters of a message: room for a list of all proxies.
 _LONGEST = 600
 
@@ -25,8 +30,11 @@ class UsageError(ValueError):
 
     def __init__(self, message: str) -> None:
         line = " ".join(part.strip() for part in message.splitlines())
-        printable = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
-        super().__init__(_shortened("".join(printable), _LONGEST))
+        super().__init__(shortened(printable(line), _LONGEST))
+
+
+class ComesToNothing(RuntimeError):
+    """A computation that has no number for its result, and would have none every time: a row with NaN."""
 
 
 class Terminated(BaseException):
@@ -36,24 +44,13 @@ class Terminated(BaseException):
 class Parser(argparse.ArgumentParser):
     """Tells a mistake in the arguments as all others are told, without the usage before it."""
 
+    @staticmethod
+    def words(arguments: Sequence[str]) -> list[str]:
+        """The arguments; options that are given as to the Hydra commands, `split=test`, as flags."""
+        return [f"--{w}" if _OPTION.match(w) and not os.path.exists(w) else w for w in arguments]
+
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; see --help")
-
-
-def shown(value: object, most: int = 100) -> str:
-    """A value as messages quote it: its text in Python, on one line, without its middle where it is long."""
-    return _shortened(repr(value), most)
-
-
-def first_line(error: BaseException) -> str:
-    """What an error of a library comes down to: the first line of what it says, or else its kind."""
-    return str(error).strip().partition("\n")[0].rstrip() or type(error).__name__
-
-
-def _shortened(text: str, most: int) -> str:
-    # The end stays as well: it is there that messages say what to do.
-    half = (most - 3) // 2
-    return text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
 
 
 def guard(main: Callable[[], int], interrupted: str = "the same command continues where it stopped") -> int:

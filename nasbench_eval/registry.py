@@ -14,7 +14,8 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from nasbench_eval.errors import UsageError, shown
+from nasbench_eval.errors import UsageError
+from nasbench_eval.wording import shown
 
 # The name under which a module of this package offers its class, and the word for such a class in errors.
 _ATTRIBUTES = {"proxies": "PROXY", "spaces": "SPACE"}

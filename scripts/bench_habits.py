@@ -20,9 +20,9 @@ from benchmark.costs import score
 from benchmark.readings import compose
 from benchmark.unit import SPACE, Size, bare_pass, network_and_batch
 
-from nasbench_eval.work.runner import Scorer
 from nasbench_eval.sampling import uniform
-from nasbench_eval.scoring.worker import configure_process
+from nasbench_eval.scoring.process import Scorer
+from nasbench_eval.work.compute import configure_process
 
 ROUNDS = 5
 

@@ -29,8 +29,9 @@ from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.data.images import FORMATS, images_path
 from nasbench_eval.paths import config_folder
 from nasbench_eval.proxies.base import Proxy
+from nasbench_eval.scoring.job import Job
+from nasbench_eval.scoring.worker import score_architecture
 from nasbench_eval.spaces.nasbench201 import NASBench201
-from nasbench_eval.scoring.worker import Job, score_architecture
 
 FOLDER = Path(__file__).resolve().parents[1] / "tests" / "golden"
 SPACE = NASBench201(channels=4, cells_per_stage=1)

@@ -13,15 +13,16 @@ import numpy as np
 import torch
 from scipy.stats import kendalltau
 
-from nasbench_eval.scoring.config import resolve
 from nasbench_eval.data.batches import Batches
+from nasbench_eval.data.folder import data_folder
 from nasbench_eval.options.overrides import jobs, read
 from nasbench_eval.report.correlation import spearman_rho
 from nasbench_eval.report.published import published_correlation
+from nasbench_eval.scoring.config import resolve
+from nasbench_eval.scoring.job import Job
+from nasbench_eval.scoring.worker import score_architecture
 from nasbench_eval.spaces.nasbench201 import EDGES, OPERATIONS, Cell, NASBench201
-from nasbench_eval.data.folder import data_folder
 from nasbench_eval.truth.tables import accuracy, load_table
-from nasbench_eval.scoring.worker import Job, score_architecture
 
 
 def flops_by_operation(job: Job, dataset: str) -> tuple[float, dict[str, float]]:

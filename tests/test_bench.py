@@ -24,7 +24,8 @@ from benchmark.unit import Size, bare_pass, counted, own_size
 from nasbench_eval import registry
 from nasbench_eval.data.batches import Batches
 from nasbench_eval.errors import UsageError
-from nasbench_eval.scoring.worker import Job, score_architecture
+from nasbench_eval.scoring.job import Job
+from nasbench_eval.scoring.worker import score_architecture
 
 CPU = torch.device("cpu")
 # A cell whose convolutions all lie on a way to the output, and one that costs next to nothing.

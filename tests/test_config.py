@@ -11,12 +11,12 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from nasbench_eval.work import execution
-from nasbench_eval.scoring.config import Run, resolve
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options.overrides import choices
 from nasbench_eval.paths import config_folder
+from nasbench_eval.scoring.config import Run, resolve
 from nasbench_eval.truth import tables
+from nasbench_eval.work import execution
 
 
 def run_of(*overrides: str) -> Run:

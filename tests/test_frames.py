@@ -13,9 +13,9 @@ import pytest
 import nasbench_eval
 from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import UnknownName
+from nasbench_eval.run.rows import Row
 from nasbench_eval.run.store import Store
 from nasbench_eval.truth import tables
-from nasbench_eval.scoring.worker import Row
 
 
 def rows(label: str, dataset: str, scores: dict[int, float]) -> list[Row]:

@@ -26,7 +26,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasbench_eval import sampling
-from nasbench_eval.run import shards
 from nasbench_eval.benchmark import table as benchmark
 from nasbench_eval.cli import score
 from nasbench_eval.errors import UsageError
@@ -34,13 +33,14 @@ from nasbench_eval.merge import command, missing, removal
 from nasbench_eval.merge.cli import main
 from nasbench_eval.merge.missing import Sample, ranges
 from nasbench_eval.merge.sources import Source, own_scores
+from nasbench_eval.run import shards
 from nasbench_eval.run.record import read_record
-from nasbench_eval.spaces.nasbench201 import NASBench201
+from nasbench_eval.run.rows import Task
 from nasbench_eval.run.split import Split, shard_folders
 from nasbench_eval.run.store import digest, read_scores
+from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.truth import tables
 from nasbench_eval.verify import cli as verify_cli
-from nasbench_eval.scoring.worker import Task
 
 SMALL = ["space.channels=4", "space.cells_per_stage=1", "workers=0", "device=cpu", "reuse=none"]
 SMALL += ["proxy=[snip,params]", "proxy.input=gaussian", "proxy.batch_size=4", "proxy.resolution=8"]

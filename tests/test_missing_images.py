@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nasbench_eval.options.typed import overrides
-from nasbench_eval.scoring.config import Run, resolve
 from nasbench_eval.errors import UsageError
+from nasbench_eval.options import overrides
+from nasbench_eval.run.rows import Task
 from nasbench_eval.scoring.command import _without_absent_images
-from nasbench_eval.scoring.worker import Task
+from nasbench_eval.scoring.config import Run, resolve
 
 
 def run_of(*arguments: str) -> Run:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from nasbench_eval.errors import UsageError
+from nasbench_eval.run.rows import Row, Task
 from nasbench_eval.work.pool import Item, Pool
-from nasbench_eval.scoring.worker import Row, Task
 
 TASKS = (Task("a", "p"), Task("a", "q"))
 

@@ -18,22 +18,23 @@ import pandas as pd
 import pytest
 import torch
 
-from nasbench_eval.run import shards
-from nasbench_eval.scoring.classes import representatives
 from nasbench_eval.cli import score
-from nasbench_eval.scoring.config import _identity
 from nasbench_eval.data.datasets import DataSet
-from nasbench_eval.work.progress import Progress
 from nasbench_eval.proxies.base import Proxy
 from nasbench_eval.proxies.intrain import InTrain
 from nasbench_eval.proxies.params import Params
 from nasbench_eval.proxies.snip import Snip
-from nasbench_eval.scoring.reuse import Taken, take_over
-from nasbench_eval.work.runner import Scorer, run_job
-from nasbench_eval.spaces.nasbench201 import NASBench201
+from nasbench_eval.run import shards
 from nasbench_eval.run.store import Store, digest, read_scores
 from nasbench_eval.run.wanted import Wanted
-from nasbench_eval.scoring.worker import Job
+from nasbench_eval.scoring.classes import representatives
+from nasbench_eval.scoring.config import _identity
+from nasbench_eval.scoring.job import Job
+from nasbench_eval.scoring.process import Scorer
+from nasbench_eval.scoring.reuse import Taken, take_over
+from nasbench_eval.spaces.nasbench201 import NASBench201
+from nasbench_eval.work.progress import Progress
+from nasbench_eval.work.runner import run_job
 
 CIFAR10 = DataSet("cifar10", 10, 8, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 TINY = InTrain(batch_size=4, resolution=8)

@@ -21,16 +21,17 @@ import torch
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.errors import UsageError
 from nasbench_eval.passes import ForwardSpec, PassSpec, Record
-from nasbench_eval.work.progress import Progress
 from nasbench_eval.proxies.base import Proxy, ProxyInfo
 from nasbench_eval.proxies.intrain import InTrain
 from nasbench_eval.proxies.params import Params
 from nasbench_eval.proxies.snip import Snip
-from nasbench_eval.work.runner import Scorer, run_job
-from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.run.store import Store, digest, read_scores
 from nasbench_eval.run.wanted import Wanted
-from nasbench_eval.scoring.worker import Job
+from nasbench_eval.scoring.job import Job
+from nasbench_eval.scoring.process import Scorer
+from nasbench_eval.spaces.nasbench201 import NASBench201
+from nasbench_eval.work.progress import Progress
+from nasbench_eval.work.runner import run_job
 
 CPU = torch.device("cpu")
 DATASETS = {"cifar10": DataSet("cifar10", 10, 8, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))}

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import nasbench_eval
-from nasbench_eval.run import shards
 from nasbench_eval.errors import UsageError
+from nasbench_eval.run import shards
+from nasbench_eval.run.rows import Row, Task
 from nasbench_eval.run.store import Store, digest, read_scores
-from nasbench_eval.scoring.worker import Row, Task
 
 IDENTITY: dict[str, Any] = {
     "space": {"name": "toy"},

@@ -15,7 +15,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nasbench_eval.scoring.config import typed
 from nasbench_eval.data.batches import Batches
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.data.images import load_images
@@ -28,10 +27,13 @@ from nasbench_eval.proxies.ntk_condition import NTKCondition
 from nasbench_eval.proxies.ntk_frobenius import NTKFrobenius
 from nasbench_eval.proxies.ntk_mean import NTKMean
 from nasbench_eval.proxies.params import Params
+from nasbench_eval.run.rows import Row
+from nasbench_eval.scoring.config import typed
+from nasbench_eval.scoring.job import Job
+from nasbench_eval.scoring.worker import score_architecture
 from nasbench_eval.spaces.base import Network
 from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.training import Training, train
-from nasbench_eval.scoring.worker import Job, Row, score_architecture
 
 CPU = torch.device("cpu")
 KEY = (3, "architecture")

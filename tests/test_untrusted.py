@@ -18,8 +18,8 @@ import torch
 import nasbench_eval
 from nasbench_eval import errors
 from nasbench_eval.data.images import DamagedImages, load_images
-from nasbench_eval.errors import UsageError
 from nasbench_eval.data.pickles import PickleRefused, load
+from nasbench_eval.errors import UsageError
 from nasbench_eval.report.expression import evaluate
 from nasbench_eval.report.scores import read_runs
 from nasbench_eval.report.spec import load_table_spec

@@ -16,13 +16,14 @@ import torch
 from commands import Asked
 
 from nasbench_eval import sampling
-from nasbench_eval.run import shards
 from nasbench_eval.cli import score
 from nasbench_eval.errors import UsageError
 from nasbench_eval.proxies.intrain import InTrain
 from nasbench_eval.proxies.params import Params
-from nasbench_eval.run.record import fingerprint, job_of
+from nasbench_eval.run import shards
+from nasbench_eval.run.record import fingerprint
 from nasbench_eval.run.store import digest
+from nasbench_eval.scoring.job import job_of
 from nasbench_eval.verify import rescoring
 from nasbench_eval.verify.cli import main
 

@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
-from nasbench_eval.run import provenance
 from nasbench_eval.benchmark import table
 from nasbench_eval.benchmark.config import Course, resolve
 from nasbench_eval.benchmark.trainer import Trainer
 from nasbench_eval.data.images import images_path
-from nasbench_eval.work.execution import space_named
 from nasbench_eval.files import write_whole
 from nasbench_eval.options.typed import plain, train_options_of
-from nasbench_eval.work.progress import counted
-from nasbench_eval.work.session import facts, named, opened
+from nasbench_eval.run import provenance
 from nasbench_eval.run.store import Store
 from nasbench_eval.run.wanted import Wanted
+from nasbench_eval.wording import counted
+from nasbench_eval.work.execution import space_named
+from nasbench_eval.work.session import facts, named, opened
 
 
 def check(configs: Sequence[DictConfig], *, images: bool) -> None:
@@ -118,7 +118,7 @@ def _record(course: Course) -> dict[str, Any]:
     """What run.json says beside the configuration."""
     return {
         **facts(course, "nasbench-train"),
-        "sources": provenance.sources(course.plan.space, []),
+        "sources": provenance.sources(type(course.plan.space), {}),
         "images": {},
     }
 

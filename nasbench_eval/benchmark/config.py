@@ -12,17 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
-from nasbench_eval import sampling
 from nasbench_eval.benchmark.pictures import Pictures, divide, prepared, read
 from nasbench_eval.benchmark.trainer import VERSION, Plan, label_of, sizes
 from nasbench_eval.data.datasets import DataSet
+from nasbench_eval.data.folder import data_folder
 from nasbench_eval.data.images import FORMATS, Format
-from nasbench_eval.errors import UsageError, first_line, shown
-from nasbench_eval.work.execution import Work, device_named, given, space_named, work_of
+from nasbench_eval.errors import UsageError
 from nasbench_eval.options.typed import TrainOptions, plain, train_options_of
 from nasbench_eval.run.record import LATER, TRAINED, fingerprint
 from nasbench_eval.training import Training
-from nasbench_eval.data.folder import data_folder
+from nasbench_eval.wording import first_line, shown
+from nasbench_eval.work.execution import Work, device_named, space_named, work_of
+from nasbench_eval.work.sample import drawn
+from nasbench_eval.work.subject import Subject
 
 # Images and labels by the name of their part.
 Parts = Mapping[str, tuple[NDArray[np.uint8], NDArray[np.int64]]]
@@ -75,15 +77,7 @@ def resolve(config: DictConfig) -> Course:
     plan = Plan(space, dataset, _training(options, len(division.train)), _seeds(options))
     _try(plan)
     device = device_named(options.device)
-    size = len(space)
-    if options.indices is not None:
-        sample = given(options.indices, size)
-    elif isinstance(options.n, str):
-        sample = tuple(range(size))
-    elif options.n > size:
-        raise UsageError(f"n={options.n}: the space has {size} architectures; n=all takes them all")
-    else:
-        sample = sampling.uniform(size, options.n, options.sample_seed)
+    sample = drawn(options, Subject(space, plan.datasets), options.n)
     digest = _digest(parts)
     digits = fingerprint({**_identity(plan), **LATER, "division": digest})
     name = f"{space.name}-{dataset.name}-trained-{digits}"

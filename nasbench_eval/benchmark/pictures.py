@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_eval.data.images import FORMATS, MissingImages, images_path, read_arrays
-from nasbench_eval.errors import UsageError, first_line, shown
+from nasbench_eval.errors import UsageError
+from nasbench_eval.wording import first_line, shown
 
 PARTS = ("train", "val", "test")
 # By how much the largest of pixels that are fractions may pass 1.

@@ -1,7 +1,7 @@
 """Architectures in, rows of a benchmark out: each trained with every seed, then asked what it has learnt.
 
-A row is stored as a score is (see `store.py`), under the label `trained_SEED`: `score` is the accuracy on the
-test images.
+A row is stored as a score is (see `run/store.py`), under the label `trained_SEED`: `score` is the accuracy
+on the test images.
 
 Tensor legend: N images, C channels, R height and width.
 """
@@ -27,19 +27,19 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.passes.observer import modules
 from nasbench_eval.passes.spec import Init
 from nasbench_eval.passes.weights import draw
+from nasbench_eval.run.rows import Row, Task, status_of
 from nasbench_eval.seeding import seed_of
 from nasbench_eval.spaces.base import Network, SearchSpace
 from nasbench_eval.training import Diverged, Epoch, Folder, Training, train
 from nasbench_eval.training.checkpoints import State
 from nasbench_eval.training.evaluate import evaluate
-from nasbench_eval.scoring.worker import Row, Task, configure_process, status_of
+from nasbench_eval.truth.own import CURVES
+from nasbench_eval.work.compute import configure_process
 
 # To be raised when the same plan comes to other accuracies, or to other columns.
 VERSION = 2
 # What is measured of a trained network beside its accuracy on the test images, which is the score.
 MEASURED = ("test_loss", "params", "flops")
-# What is measured of each epoch: a column `train_3` for the third, and so on.
-CURVES = ("train", "train_loss", "val", "val_loss")
 _INIT: Init = "kaiming"
 
 
@@ -197,7 +197,7 @@ class Trainer:
 
 
 def curve_columns(epochs: int, curves: Sequence[str] = CURVES) -> list[str]:
-    """The columns of learning curves."""
+    """The columns of learning curves: `train_3` for the third epoch, and so on."""
     return [f"{name}_{epoch}" for name in curves for epoch in range(1, epochs + 1)]
 
 

@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_eval.data import pickles
-from nasbench_eval.errors import UsageError, first_line
+from nasbench_eval.errors import UsageError
+from nasbench_eval.wording import first_line
 
 Arrays = dict[str, NDArray[Any]]
 

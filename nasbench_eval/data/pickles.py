@@ -13,7 +13,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from nasbench_eval.errors import UsageError, first_line, shown
+from nasbench_eval.errors import UsageError
+from nasbench_eval.wording import first_line, shown
 
 
 class PickleRefused(UsageError):

@@ -39,9 +39,7 @@ def _merge(arguments: argparse.Namespace) -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    # A folder may be given as to the other commands: data=FOLDER.
-    words = [f"--{w}" if w.startswith("data=") and not Path(w).exists() else w for w in sys.argv[1:]]
-    return _parser().parse_args(words)
+    return _parser().parse_args(Parser.words(sys.argv[1:]))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -33,10 +33,10 @@ from nasbench_eval.merge.sources import (
 )
 from nasbench_eval.merge.survey import Survey, survey_of
 from nasbench_eval.run.record import MACHINERY, OUTCOME, Record, fingerprint, sessions
+from nasbench_eval.run.rows import Task
 from nasbench_eval.run.split import Split
 from nasbench_eval.run.store import Store
-from nasbench_eval.verify.held import count
-from nasbench_eval.scoring.worker import Task
+from nasbench_eval.wording import counted, printable
 
 # Ranges of cells in a line of the terminal; the file has all of them.
 _MOST = 12
@@ -119,20 +119,20 @@ def _headlines(found: Sequence[Source], missing: Sequence[Gap], sample: Sample, 
     absent = set(range(sample.of)) - {source.split.shard for source in found if source.split}
     merged = len(absent - {gap.split.shard for gap in missing})
     others = f"; the rows of {'the other ' if found else ''}{merged} are in the run" if merged else ""
-    lines = [f"{len(found)} of {count(sample.of, 'shard')} here{others}"]
+    lines = [f"{len(found)} of {counted(sample.of, 'shard')} here{others}"]
     if busy := [str(source.split) for source in found if source.in_use]:
         lines.append(f"still being scored: {', '.join(busy)}; what is on the disk is taken")
     labels, datasets = {task.label for task in survey.rows}, {task.dataset for task in survey.rows}
-    lines.append(f"{survey.whole(sample):,} of {count(sample.n, 'cell')} have all scores")
-    held = count(sum(survey.rows.values()), "row")
-    what = f"{count(len(labels), 'proxy', 'proxies')} on {count(len(datasets), 'data set')}"
+    lines.append(f"{survey.whole(sample):,} of {counted(sample.n, 'cell')} have all scores")
+    held = counted(sum(survey.rows.values()), "row")
+    what = f"{counted(len(labels), 'proxy', 'proxies')} on {counted(len(datasets), 'data set')}"
     lines.append(f"{held} of {what}, {survey.new:,} of them new to the run")
     if survey.failures:
         failed = ", ".join(f"{number:,} {status}" for status, number in sorted(survey.failures.items()))
         lines.append(f"{failed}: retry_failed=true scores them again")
     if number := survey.rivals.total():
         lines.append(
-            f"{count(number, 'row')} came out otherwise on another kind of machine, by at most "
+            f"{counted(number, 'row')} came out otherwise on another kind of machine, by at most "
             f"{survey.largest:.1e} of the score: the first of each is kept"
         )
     return lines
@@ -167,8 +167,8 @@ def _listed(
 def _lacking(missing: Sequence[Gap]) -> str:
     nothing = sum(gap.nothing for gap in missing)
     parts = len({gap.split for gap in missing if not gap.nothing})
-    told = [f"{count(nothing, 'shard')} not begun"] if nothing else []
-    return ", ".join([*told, *([f"{count(parts, 'shard')} in part"] if parts else [])])
+    told = [f"{counted(nothing, 'shard')} not begun"] if nothing else []
+    return ", ".join([*told, *([f"{counted(parts, 'shard')} in part"] if parts else [])])
 
 
 def whole_command(record: Record) -> list[str]:
@@ -249,4 +249,4 @@ def _finished(found: Sequence[Source], own: Source | None) -> str:
 
 def _say(line: str) -> None:
     """Print a line in printable characters, whatever it quotes of a foreign run."""
-    print("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line), flush=True)
+    print(printable(line), flush=True)

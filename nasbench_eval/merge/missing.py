@@ -10,14 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_eval import sampling
+from nasbench_eval.data.folder import data_folder
 from nasbench_eval.errors import UsageError
 from nasbench_eval.merge.sources import Source
-from nasbench_eval.run.record import LATER, Record, job_of, sessions, space_of, within
+from nasbench_eval.options.typed import made
+from nasbench_eval.run.record import LATER, Record, sessions, within
+from nasbench_eval.run.rows import Task
 from nasbench_eval.run.split import Split
-from nasbench_eval.data.folder import data_folder
-from nasbench_eval.verify.completeness import asked
-from nasbench_eval.verify.held import count
-from nasbench_eval.scoring.worker import Task
+from nasbench_eval.scoring.job import job_of
+from nasbench_eval.wording import counted
+from nasbench_eval.work.sample import asked
+from nasbench_eval.work.subject import recorded
 
 Mask = NDArray[np.bool_]
 # A folder's name may claim any number of shards.
@@ -74,7 +77,7 @@ def sample_of(record: Record, of: int, data: Path | None) -> Sample:
     if not isinstance(of, int) or not 0 < of <= min(n, _MOST_SHARDS):
         raise UsageError(f"{n} cells cannot be those of {of} shards")
     try:
-        size = len(space_of(record))
+        size = len(made("spaces", record["space"]))
     except UsageError:  # a space that is not installed here
         return Sample(n, of, None)
     if n > size:
@@ -89,32 +92,16 @@ def sample_of(record: Record, of: int, data: Path | None) -> Sample:
 
 def _stratified(record: Record, data: Path | None) -> NDArray[np.int64] | None:
     """A stratified sample, drawn anew by the accuracies if they are here."""
-    seed, datasets = record.get("sample_seed"), list(record["datasets"])
-    if not isinstance(seed, int) or len(datasets) != 1:
+    seed = record.get("sample_seed")
+    if not isinstance(seed, int) or len(record["datasets"]) != 1:
         return None
     if data is not None:
         data_folder(data)
     try:
-        drawn = sampling.stratified(_accuracy(record, datasets[0], data), record["n"], seed)
+        drawn = sampling.stratified(recorded(record).accuracy(data), record["n"], seed)
     except UsageError:
         return None
     return np.sort(np.array(drawn, dtype=np.int64)) if len(drawn) == record["n"] else None
-
-
-def _accuracy(record: Record, dataset: str, data: Path | None) -> NDArray[np.float64]:
-    """The accuracies that a sample was drawn by: the official ones, or those of a benchmark of one's own.
-
-    Raises:
-        UsageError: if they are not here.
-    """
-    if record.get("truth") is not None:
-        from nasbench_eval.benchmark.table import load  # brings SciPy's statistics, as does the other
-
-        return load(str(record["truth"])).accuracy(dataset, "test")
-    from nasbench_eval.truth import tables
-
-    table = tables.load_table(record["space"]["name"], data_folder(data))
-    return tables.accuracy(table, dataset, "test")
 
 
 def expected(sources: Sequence[Source], held: Iterable[Task]) -> list[Task]:
@@ -213,7 +200,7 @@ def counted_gaps(
 
 def told(gap: Gap, most: int | None) -> str:
     """A line about a gap, with `most` ranges of cells at most; None for all of them."""
-    cells = count(gap.number, "cell")
+    cells = counted(gap.number, "cell")
     if gap.at_most:
         cells = f"up to {cells}"
     if gap.nothing:

@@ -12,9 +12,9 @@ from nasbench_eval.merge.missing import Gap
 from nasbench_eval.merge.rows import join
 from nasbench_eval.merge.sources import Source, kept_out
 from nasbench_eval.merge.survey import Survey, refuse_contradictions, rivals_of
+from nasbench_eval.run.rows import Task
 from nasbench_eval.run.split import Split
-from nasbench_eval.verify.held import count, some
-from nasbench_eval.scoring.worker import Task
+from nasbench_eval.wording import counted, some
 
 # What scoring and training leave in a shard's folder; whoever put more there would not want it deleted.
 _OWN = {"run.json", "scores", ".lock", ".training", "run.log", "progress.json", "images"}
@@ -46,7 +46,7 @@ def remove_merged(
                 removed += 1
     lines = [f"{source} is kept: {kept[source.split]}" for source in found if source.split in kept]
     if removed:
-        lines.append(f"{count(removed, 'shard')} deleted")
+        lines.append(f"{counted(removed, 'shard')} deleted")
     clear_up(run)
     return lines
 

@@ -12,12 +12,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from nasbench_eval.errors import UsageError
 from nasbench_eval.run import shards
-from nasbench_eval.errors import UsageError, shown
 from nasbench_eval.run.lock import in_use, lock
 from nasbench_eval.run.record import LATER, Record, completed, read_record, sessions, within
+from nasbench_eval.run.rows import Task
 from nasbench_eval.run.split import Split, shard_folders
-from nasbench_eval.scoring.worker import Task
+from nasbench_eval.wording import shown
 
 # What decides trainings beside the configuration: the division of the images.
 _DIVISION = "division"

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from nasbench_eval.run import shards
 from nasbench_eval.errors import UsageError
 from nasbench_eval.merge.missing import Gap, Mask, Sample, counted_gaps, gaps, ranges
 from nasbench_eval.merge.rows import Joined, join
 from nasbench_eval.merge.sources import Source, same_bits
+from nasbench_eval.run import shards
+from nasbench_eval.run.rows import Task
 from nasbench_eval.run.split import Split
-from nasbench_eval.verify.held import some
-from nasbench_eval.scoring.worker import Task
+from nasbench_eval.wording import some
 
 
 @dataclass

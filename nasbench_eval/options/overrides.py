@@ -27,9 +27,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nasbench_eval import registry
-from nasbench_eval.errors import UsageError, first_line, shown
+from nasbench_eval.errors import UsageError
 from nasbench_eval.paths import config_folder, configured
 from nasbench_eval.registry import UnknownName
+from nasbench_eval.wording import first_line, shown
 
 # The groups of choices, with the word for one of them in errors; those of which a run takes several; and
 # those to which other packages add, with the registry's name for them.

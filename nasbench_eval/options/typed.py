@@ -15,8 +15,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import Field, TypeAdapter, ValidationError
 
-from nasbench_eval.errors import UsageError, first_line, shown
+from nasbench_eval import registry
+from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import UnknownName
+from nasbench_eval.wording import first_line, shown
 
 T = TypeVar("T")
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
@@ -131,6 +133,22 @@ def typed(cls: type[T], values: Mapping[str, Any], what: str) -> T:
         return TypeAdapter(cls).validate_json(json.dumps(dict(values), default=str), strict=True)
     except ValidationError as error:
         raise UsageError(f"{what}: {_explained(error)}") from error
+
+
+def made(kind: str, node: Any, what: str | None = None) -> Any:
+    """A search space or a proxy from plain data: the name of its class, and its options.
+
+    Args:
+        kind: `spaces` or `proxies`, as in the registry.
+        node: `{"name": ..., option: value, ...}`.
+        what: whose options they are in errors; None for the name.
+
+    Raises:
+        UsageError: if there is no such class, or an option of it will not do.
+    """
+    options = dict(node)
+    name = options.pop("name")
+    return typed(registry.find(kind, name), options, what or name)
 
 
 def _explained(error: ValidationError) -> str:

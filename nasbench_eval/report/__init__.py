@@ -1,1 +1,4 @@
-"""Rank correlations between scores and accuracies, and the tables made of them."""
+"""Judges the scores of runs: tables, statistics and figures beside the published ones."""
+
+# The report tables of the papers; a run's space decides which of them are made.
+PAPERS_TABLES = ("table1", "table3", "figure2")

@@ -6,8 +6,6 @@ What the command does is imported only when it does it: its help need not wait f
 from __future__ import annotations
 
 import argparse
-import os
-import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -17,12 +15,10 @@ from pathlib import Path
 from nasbench_eval import __version__
 from nasbench_eval.errors import Parser, guard
 from nasbench_eval.paths import configured
+from nasbench_eval.report import PAPERS_TABLES
 
-OPTION = re.compile(r"[a-z]+=")
 # Folders of a machine, which a page does not tell.
 FOLDERS = ("data", "out")
-# The papers' tables, of which a run's space decides which are made.
-TABLES = ("table1", "table3", "figure2")
 
 
 def main() -> int:
@@ -56,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         metavar="NAME[,NAME]",
         help=f"tables: {', '.join(configured('table'))}, or the path of a YAML file; may be repeated "
-        f"({', '.join(TABLES)}, as far as they are about the run's space)",
+        f"({', '.join(PAPERS_TABLES)}, as far as they are about the run's space)",
     )
     add(
         "--aggregate",
@@ -107,8 +103,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _arguments() -> argparse.Namespace:
-    # Options may be given as to the other commands: format=html.
-    words = [f"--{w}" if OPTION.match(w) and not os.path.exists(w) else w for w in sys.argv[1:]]
+    words = Parser.words(sys.argv[1:])
     return _parser().parse_args(words, argparse.Namespace(command=_shown(words)))
 
 

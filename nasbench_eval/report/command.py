@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 
-from nasbench_eval.benchmark.table import Benchmark
 from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import UnknownName
+from nasbench_eval.report import PAPERS_TABLES
 from nasbench_eval.report.analysis import analyse, over_seeds, seeds_of
-from nasbench_eval.report.cli import TABLES
 from nasbench_eval.report.draw import draw_seeds, draw_text
 from nasbench_eval.report.scores import Scores, read_runs
 from nasbench_eval.report.spec import RowSpec, TableSpec, load_aggregate, load_table_spec
@@ -19,6 +18,7 @@ from nasbench_eval.report.tables import Reporter, Settings
 from nasbench_eval.report.truths import benchmark_of, table_of, truth_of
 from nasbench_eval.report.values import require_members
 from nasbench_eval.report.write import NO_PLOTLY, Report, write_report
+from nasbench_eval.truth.own import Benchmark
 
 
 def report(arguments: argparse.Namespace) -> int:
@@ -91,7 +91,7 @@ def wished_tables(
     """
     if wish:
         return [load_table_spec(name) for name in dict.fromkeys(",".join(wish).split(","))]
-    every = [load_table_spec(name) for name in TABLES]
+    every = [load_table_spec(name) for name in PAPERS_TABLES]
     about = [(name, spec) for name, spec in every if spec.space in scores.spaces()]
     fitting = [(name, spec) for name, spec in about if set(spec.splits) & set(splits)]
     if not about:

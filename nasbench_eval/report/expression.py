@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nasbench_eval.errors import UsageError, first_line, shown
+from nasbench_eval.errors import UsageError
+from nasbench_eval.wording import first_line, shown
 
 _OPERATORS: Mapping[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nasbench_eval.benchmark.table import EMBEDDED, load
+from nasbench_eval.data.folder import data_folder
 from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.report.scores import read_runs
-from nasbench_eval.data.folder import data_folder
+from nasbench_eval.truth.own import EMBEDDED, load
 from nasbench_eval.truth.tables import TABLES, load_table
 
 

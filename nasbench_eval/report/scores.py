@@ -13,7 +13,8 @@ from urllib.parse import unquote
 import pandas as pd
 
 from nasbench_eval import registry
-from nasbench_eval.errors import UsageError, first_line
+from nasbench_eval.errors import UsageError
+from nasbench_eval.wording import first_line
 
 if TYPE_CHECKING:
     from nasbench_eval.spaces.base import SearchSpace

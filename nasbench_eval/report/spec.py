@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 
 from omegaconf import OmegaConf
 
-from nasbench_eval.errors import UsageError, first_line
+from nasbench_eval.errors import UsageError
 from nasbench_eval.paths import config_folder, configured
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.report.aggregate import AGGREGATES
+from nasbench_eval.wording import first_line
 
 T = TypeVar("T")
 

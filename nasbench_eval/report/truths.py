@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nasbench_eval import registry
-from nasbench_eval.benchmark.table import Benchmark, load
+from nasbench_eval.data.folder import data_folder
 from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.report.draw import DATASETS
@@ -22,7 +22,7 @@ from nasbench_eval.report.values import require_members
 from nasbench_eval.spaces.base import Names
 from nasbench_eval.truth import tables
 from nasbench_eval.truth.ceiling import Ceiling, noise_ceiling
-from nasbench_eval.data.folder import data_folder
+from nasbench_eval.truth.own import Benchmark, load
 
 
 def benchmark_of(wish: str | None, scores: Scores) -> Benchmark | None:

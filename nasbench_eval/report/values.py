@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nasbench_eval.errors import UsageError, shown
+from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.report.aggregate import AGGREGATES
 from nasbench_eval.report.expression import MissingColumn, evaluate
 from nasbench_eval.report.scores import Part, Scores
 from nasbench_eval.report.spec import AggregateSpec, RowSpec
+from nasbench_eval.wording import shown
 
 
 def row_values(

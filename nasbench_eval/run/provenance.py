@@ -9,7 +9,7 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,8 @@ import torch
 
 import nasbench_eval
 from nasbench_eval.paths import config_folder
-from nasbench_eval.proxies.base import Proxy
-from nasbench_eval.spaces.base import SearchSpace
 
+_PACKAGE = Path(nasbench_eval.__file__).resolve().parent
 # The modules that decide scores but for those of single proxies, which `sources` tells apart.
 _SHARED = (
     "data",
@@ -32,7 +31,11 @@ _SHARED = (
     "proxies/base.py",
     "proxies/_*.py",
     "seeding.py",
-    "worker.py",
+    "run/rows.py",
+    "scoring/job.py",
+    "scoring/process.py",
+    "scoring/worker.py",
+    "work/compute.py",
 )
 
 
@@ -50,12 +53,12 @@ def versions() -> dict[str, str]:
 
 def commit() -> str | None:
     """The commit of the checkout the package runs from, `+changes` if it differs; None outside one."""
-    here = Path(__file__).resolve().parent
+    here = str(_PACKAGE)
     try:
         # An installed copy may lie inside the checkout of another project, whose commit says nothing.
-        _git("-C", str(here), "ls-files", "--error-unmatch", "--", __file__)
-        head = _git("-C", str(here), "rev-parse", "HEAD")
-        changes = _git("-C", str(here), "status", "--porcelain", "--", str(here), str(config_folder()))
+        _git("-C", here, "ls-files", "--error-unmatch", "--", str(_PACKAGE / "__init__.py"))
+        head = _git("-C", here, "rev-parse", "HEAD")
+        changes = _git("-C", here, "status", "--porcelain", "--", here, str(config_folder()))
     except (OSError, subprocess.CalledProcessError):
         return None
     return head + ("+changes" if changes else "")
@@ -66,17 +69,20 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def sources(space: SearchSpace, proxies: Iterable[Proxy]) -> dict[str, str]:
+def sources(space: type, proxies: Mapping[str, type]) -> dict[str, str]:
     """Digests of the code that decides scores: `shared` of what all of them need, and one by proxy name.
 
     A class counts with the modules of its base classes; what else another package's class imports is not
     looked at.  One without source code has no digest.
+
+    Args:
+        space: the class of the search space.
+        proxies: the classes of the proxies by name.
     """
-    package = Path(__file__).resolve().parent
-    matches = [package / part for part in _SHARED]
+    matches = [_PACKAGE / part for part in _SHARED]
     files = sorted({f for m in matches for f in (m.rglob("*.py") if m.is_dir() else m.parent.glob(m.name))})
-    own = {file.relative_to(package).as_posix(): file.read_text(encoding="utf-8") for file in files}
-    texts = {"shared": _texts(type(space)), **{proxy.info.name: _texts(type(proxy)) for proxy in proxies}}
+    own = {file.relative_to(_PACKAGE).as_posix(): file.read_text(encoding="utf-8") for file in files}
+    texts = {"shared": _texts(space), **{name: _texts(proxy) for name, proxy in proxies.items()}}
     texts["shared"] = texts["shared"] and {**own, **texts["shared"]}
     return {name: _digest(found) for name, found in sorted(texts.items()) if found}
 

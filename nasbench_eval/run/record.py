@@ -1,21 +1,17 @@
-"""What the record of a run, `run.json`, says, and the objects it was made from."""
+"""What the record of a run, `run.json`, says, and what may be added to it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from nasbench_eval import registry
-from nasbench_eval.data.datasets import DataSet
-from nasbench_eval.errors import UsageError, first_line
-from nasbench_eval.options.typed import typed
-from nasbench_eval.proxies.base import Proxy
-from nasbench_eval.spaces.base import SearchSpace
-from nasbench_eval.scoring.worker import Job
+from nasbench_eval.errors import UsageError
+from nasbench_eval.wording import first_line
 
 Record = Mapping[str, Any]
 
@@ -97,52 +93,6 @@ def fingerprint(run: Record) -> str:
     later = "".join(str(run.get(key, default)).removeprefix(default) for key, default in LATER.items())
     later += str(run.get("division", ""))  # the images of trainings
     return hashlib.sha256((json.dumps(identity, sort_keys=True) + later).encode()).hexdigest()[:8]
-
-
-def job_of(run: Record, labels: Collection[str] | None = None) -> Job:
-    """What a run scored, built anew from its record with the classes that are installed here.
-
-    An option that a class has gained since has its default.  Whether the versions of the proxies are still
-    those of the record is for the caller to ask (`proxy.info.version`).
-
-    Args:
-        run: the content of `run.json`.
-        labels: the proxies wanted; None for all of them.
-
-    Raises:
-        UsageError: if a class is not installed, or no longer has an option of the record.
-    """
-    chosen = run["proxies"] if labels is None else {label: run["proxies"][label] for label in labels}
-    return Job(
-        space_of(run),
-        {name: typed(DataSet, info, name) for name, info in run["datasets"].items()},
-        {label: proxy_of(run, label) for label in chosen},
-        run["seed"],
-        precision=run.get("precision", LATER["precision"]),
-    )
-
-
-def space_of(run: Record) -> SearchSpace:
-    """The search space of a record.
-
-    Raises:
-        UsageError: if it is not installed, or no longer has an option of the record.
-    """
-    options = dict(run["space"])
-    name = options.pop("name")
-    space: SearchSpace = typed(registry.find("spaces", name), options, name)
-    return space
-
-
-def proxy_of(run: Record, label: str) -> Proxy:
-    """A proxy of a record with its options.
-
-    Raises:
-        UsageError: if it is not installed, or no longer has an option of the record.
-    """
-    options = {key: value for key, value in run["proxies"][label].items() if key != "version"}
-    proxy: Proxy = typed(registry.find("proxies", options.pop("name")), options, label)
-    return proxy
 
 
 class DamagedRecord(UsageError):

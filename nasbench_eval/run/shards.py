@@ -17,9 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from nasbench_eval.errors import UsageError, first_line
+from nasbench_eval.errors import UsageError
 from nasbench_eval.files import set_aside, write_whole
-from nasbench_eval.scoring.worker import Row
+from nasbench_eval.run.rows import Row
+from nasbench_eval.wording import first_line
 
 _METADATA = b"nasbench_eval"
 _REPLACES = b"replaces"

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from nasbench_eval.errors import UsageError, shown
+from nasbench_eval.errors import UsageError
+from nasbench_eval.wording import shown
 
 _FOLDER = "shards"
 

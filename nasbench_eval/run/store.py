@@ -18,13 +18,13 @@ from typing import Any
 
 import pandas as pd
 
-from nasbench_eval.run import shards
 from nasbench_eval.errors import UsageError
 from nasbench_eval.files import set_aside, write_whole
+from nasbench_eval.run import shards
 from nasbench_eval.run.lock import lock, require_same
 from nasbench_eval.run.record import OUTCOME, SAMPLE, DamagedRecord, earlier, is_record, joined, known_record
+from nasbench_eval.run.rows import Row, Task
 from nasbench_eval.run.split import shard_folders
-from nasbench_eval.scoring.worker import Row, Task
 
 
 @dataclass

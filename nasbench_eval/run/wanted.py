@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Generic, Protocol, TypeVar
 
-from nasbench_eval.spaces.base import Names, SearchSpace
+from nasbench_eval.run.rows import Row, Task
 from nasbench_eval.run.store import Store
-from nasbench_eval.scoring.worker import Row, Task
+from nasbench_eval.spaces.base import Names, SearchSpace
 
 
 class Workload(Protocol):

@@ -2,49 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from omegaconf import DictConfig
 
-from nasbench_eval import registry, sampling
-from nasbench_eval.scoring.classes import representatives
+from nasbench_eval import registry
 from nasbench_eval.data.datasets import DataSet
-from nasbench_eval.errors import UsageError, shown
-from nasbench_eval.work.execution import Work, device_named, given, space_named, work_of
+from nasbench_eval.data.images import images_path
+from nasbench_eval.errors import UsageError
 from nasbench_eval.options.typed import RunOptions, fields_of, options_of, plain, typed
 from nasbench_eval.passes.spec import IN_HALF
 from nasbench_eval.proxies.base import Proxy
 from nasbench_eval.run.record import LATER, fingerprint
-from nasbench_eval.spaces.base import SearchSpace
-from nasbench_eval.spaces.nasbench201 import NASBench201
-from nasbench_eval.data.folder import data_folder
-from nasbench_eval.scoring.worker import Job
-
-if TYPE_CHECKING:
-    from nasbench_eval.benchmark.table import Benchmark
+from nasbench_eval.scoring.classes import representatives
+from nasbench_eval.scoring.job import Job
+from nasbench_eval.wording import shown
+from nasbench_eval.work.execution import Work, device_named, space_named, work_of
+from nasbench_eval.work.sample import drawn, stratified
+from nasbench_eval.work.subject import Subject, chosen
 
 
 @dataclass(frozen=True)
 class Run(Work):
-    """A configuration ready to run.
+    """A configuration ready to run: all that a command reads once it has begun.
 
     Attributes:
-        job: what to score.
-        benchmark: the benchmark of one's own that it is about; None for the official ones.
+        subject: what is scored: a space and data sets, or a benchmark of one's own.
+        job: what decides the scores; without what reads absent images, if that is to be left out.
+        images: folder of the images; None if no proxy reads any, or they were not asked for.
     """
 
     options: RunOptions
+    subject: Subject
     job: Job
-    benchmark: Benchmark | None
+    images: Path | None
 
     def identity(self) -> dict[str, Any]:
-        chosen = {name: getattr(self.options, name) for name in LATER}
-        return {**_identity(self.job), **chosen}
+        return _identity(self.job, self.options)
 
     def stands_in(self) -> dict[int, int]:
         """For each architecture the one that is scored in its place: itself, or with dedupe its class's."""
@@ -53,42 +51,35 @@ class Run(Work):
         return {index: index for index in self.indices}
 
 
-def resolve(config: DictConfig) -> Run:
+def resolve(config: DictConfig, *, images: bool = True) -> Run:
     """Check a composed configuration and build what it names.
 
+    Args:
+        config: the configuration.
+        images: whether to look for the folder of images that are read.
+
     Raises:
-        UsageError: naming the option that is unknown or of the wrong kind, and the nearest valid ones.
+        UsageError: naming the option that is unknown or of the wrong kind, and the nearest valid ones; or the
+            proxy that reads images which are not there.
     """
     options, parts = options_of(config), plain(config)
-    space = space_named(parts.get("space"))
     datasets = {
         name: typed(DataSet, {"name": name, **values}, name)
         for name, values in _items("dataset", parts.get("dataset")).items()
     }
-    benchmark = None if options.truth is None else _benchmark(options.truth, space, datasets)
-    if benchmark is not None:
-        space, datasets = benchmark.space, {benchmark.dataset.name: benchmark.dataset}
+    subject = chosen(options.truth, space_named(parts.get("space")), datasets)
     proxies = _proxies(_items("proxy", parts.get("proxy")), _shared(parts.get("options")))
-    job = Job(space, datasets, proxies, options.seed, precision=options.precision)
+    job = Job(subject.space, subject.datasets, proxies, options.seed, precision=options.precision)
     device = device_named(options.device)
     _check_precision(job, device)
-    sample = _sample(options, job, device, benchmark)
+    draw = stratified if options.sampling == "stratified" else drawn
+    sample = draw(options, subject, _number(options, subject, device))
     work = work_of(options, sample, device, _run_name(job, options))
-    return Run(**{**vars(work), "options": options}, job=job, benchmark=benchmark)
-
-
-def _benchmark(name: str, space: SearchSpace, datasets: Mapping[str, DataSet]) -> Benchmark:
-    """The benchmark that is asked for, unless something else is asked for besides."""
-    from nasbench_eval.benchmark.table import load  # brings pandas and SciPy, which few runs need
-
-    benchmark = load(name)
-    if space not in (NASBench201(), benchmark.space):
-        raise UsageError(
-            f"truth={name} brings its own networks, {benchmark.space}; leave the options of space= out"
-        )
-    if datasets.keys() - {"cifar10", benchmark.dataset.name}:
-        raise UsageError(f"truth={name} is about {benchmark.dataset.name}; leave dataset= out")
-    return benchmark
+    folder = None
+    if images:
+        job = _without_absent_images(job, subject, options)
+        folder = _images(job, subject, options)
+    return Run(**{**vars(work), "options": options}, subject=subject, job=job, images=folder)
 
 
 def _items(group: str, node: Any) -> dict[str, dict[str, Any]]:
@@ -152,71 +143,51 @@ def _check_precision(job: Job, device: torch.device) -> None:
                 raise UsageError(f"precision=bf16: {label} can be computed in float32 only; leave it out")
 
 
-def _identity(job: Job) -> dict[str, Any]:
-    return {
-        "space": {"name": job.space.name, **asdict(job.space)},  # type: ignore[call-overload]
-        "seed": job.seed,
-        "datasets": {name: asdict(d) for name, d in job.datasets.items()},
-        "proxies": {
-            label: {"name": p.info.name, "version": p.info.version, **asdict(p)}  # type: ignore[call-overload]
-            for label, p in job.proxies.items()
-        },
-    }
+def _number(options: RunOptions, subject: Subject, device: torch.device) -> int | str:
+    """How many architectures are asked for; `auto` is all of them on a GPU."""
+    if options.n != "auto":
+        return options.n
+    return "all" if device.type == "cuda" else min(options.cpu_sample, len(subject.architectures))
+
+
+def _identity(job: Job, options: RunOptions) -> dict[str, Any]:
+    return {**job.identity(), **{name: getattr(options, name) for name in LATER}}
 
 
 def _run_name(job: Job, options: RunOptions) -> str:
     """A folder name that is the same for the same configuration, so that a repeated command continues."""
-    digits = fingerprint({**_identity(job), **{name: getattr(options, name) for name in LATER}})
     what = "+".join(job.proxies) if len(job.proxies) < 4 else f"{len(job.proxies)}-proxies"
-    return f"{job.space.name}-{'+'.join(job.datasets)}-{what}-{digits}"
+    return f"{job.space.name}-{'+'.join(job.datasets)}-{what}-{fingerprint(_identity(job, options))}"
 
 
-def _sample(
-    options: RunOptions, job: Job, device: torch.device, benchmark: Benchmark | None
-) -> tuple[int, ...]:
-    """The architectures asked for: of the space, or of those that a benchmark of one's own is about."""
-    every: Sequence[int] = range(len(job.space)) if benchmark is None else benchmark.indices
-    size = len(every)
-    if options.indices is not None:
-        _refuse_stratified(options, "indices=")
-        named = given(options.indices, len(job.space))
-        if unknown := set(named).difference(every):
-            raise UsageError(
-                f"indices={sorted(unknown)}: not among the {size} architectures of truth={options.truth}"
-            )
-        return named
-    n: int | str = options.n
-    if n == "auto":
-        n = "all" if device.type == "cuda" else min(options.cpu_sample, size)
-    if isinstance(n, str):
-        _refuse_stratified(options, "n=all")
-        return tuple(every)
-    if n > size:
-        where = "the space" if benchmark is None else f"truth={options.truth}"
-        raise UsageError(f"n={n}: {where} has {size} architectures; n=all takes them all")
-    if options.sampling == "uniform":
-        return tuple(every[position] for position in sampling.uniform(size, n, options.sample_seed))
-    drawn = sampling.stratified(_accuracy(options, job, benchmark), n, options.sample_seed)
-    if len(drawn) < n:
-        raise UsageError(f"n={n}: only {len(drawn)} architectures have an accuracy to be drawn by")
-    return drawn
+def _without_absent_images(job: Job, subject: Subject, options: RunOptions) -> Job:
+    """With missing_images=skip, the job without the scores that need images which are absent.
+
+    Raises:
+        UsageError: if nothing is left of it.
+    """
+    if options.missing_images == "refuse" or subject.benchmark is not None:
+        return job
+    try:
+        folder = subject.images(options.data)
+        absent = {name for name in job.datasets if not images_path(folder, name).is_file()}
+    except UsageError:
+        absent = set(job.datasets)
+    job = replace(job, imageless=frozenset(absent))
+    if not job.tasks():
+        raise UsageError("all proxies read images, and none are there: build them with nasbench-data")
+    return job
 
 
-def _refuse_stratified(options: RunOptions, given: str) -> None:
-    if options.sampling == "stratified":
-        raise UsageError(f"sampling=stratified draws a sample; {given} leaves nothing to draw, n=500 would")
-
-
-def _accuracy(options: RunOptions, job: Job, benchmark: Benchmark | None) -> NDArray[np.float64]:
-    """The test accuracies that a stratified sample is drawn by."""
-    if len(job.datasets) > 1:
+def _images(job: Job, subject: Subject, options: RunOptions) -> Path | None:
+    """The folder of the images that are read."""
+    imaged = job.imaged()
+    if not imaged and subject.benchmark is None:
+        return None
+    try:
+        return subject.images(options.data)
+    except UsageError as error:
         raise UsageError(
-            f"sampling=stratified draws by the accuracies of one data set, not of {', '.join(job.datasets)}"
-        )
-    dataset = next(iter(job.datasets))
-    if benchmark is not None:
-        return benchmark.accuracy(dataset, "test")
-    from nasbench_eval.truth import tables  # brings SciPy's statistics, and other samples need none
-
-    table = tables.load_table(job.space.name, data_folder(options.data))
-    return tables.accuracy(table, dataset, "test")
+            f"{imaged[0].label} reads images of {imaged[0].dataset}: {error}; "
+            "or ask for Gaussian inputs with proxy.input=gaussian"
+        ) from error

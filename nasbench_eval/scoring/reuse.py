@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nasbench_eval.run import shards
 from nasbench_eval.errors import UsageError
-from nasbench_eval.run.record import completed
+from nasbench_eval.run import shards
+from nasbench_eval.run.record import Record, completed, within
+from nasbench_eval.run.rows import Row, Task
 from nasbench_eval.run.wanted import Wanted
-from nasbench_eval.scoring.worker import Job, Row, Task
+from nasbench_eval.scoring.job import Job
 
-Record = Mapping[str, Any]  # a run.json, or what one says of an earlier session
 Readings = dict[str, list[Task]]  # tasks by the text of what decides their scores
 
 # NumPy draws the images of a batch.
@@ -88,7 +88,7 @@ def _reading(run: Record, dataset: str, proxy: Record) -> str:
     decides = {
         "space": run.get("space"),
         "seed": run.get("seed"),
-        "dataset": _of(run, "datasets").get(dataset),
+        "dataset": within(run, "datasets").get(dataset),
         "precision": run.get("precision", "float32"),
     }
     return json.dumps({**decides, "proxy": proxy}, sort_keys=True)
@@ -100,13 +100,13 @@ def _matches(theirs: Any, ours: Record, job: Job, readings: Readings) -> Iterato
     if not sessions or not all(_same_machinery(session, ours) for session in sessions):
         return
     known = {proxy["name"]: proxy for proxy in ours["proxies"].values()}
-    for label, proxy in _of(theirs, "proxies").items():
+    for label, proxy in within(theirs, "proxies").items():
         if not isinstance(proxy, dict) or proxy.get("name") not in known:
             continue
         if not _agree(sessions, ours, "sources", proxy["name"]):
             continue
         proxy = completed(proxy, known[proxy["name"]])
-        for dataset in _of(theirs, "datasets"):
+        for dataset in within(theirs, "datasets"):
             for task in readings.get(_reading(theirs, dataset, proxy), ()):
                 if not job.reads_images(task.label) or _agree(sessions, ours, "images", dataset):
                     yield task, Path(f"space={job.space.name}", f"dataset={dataset}", f"proxy={label}")
@@ -124,16 +124,16 @@ def _same_machinery(session: Record, ours: Record) -> bool:
 
     def facts(of: Record) -> list[Any]:
         hardware = [of.get(key) for key in ("device", "device_name", "processor")]
-        versions = [_of(of, "versions").get(name) for name in _LIBRARIES]
-        return [*hardware, *versions, _of(of, "sources").get("shared")]
+        versions = [within(of, "versions").get(name) for name in _LIBRARIES]
+        return [*hardware, *versions, within(of, "sources").get("shared")]
 
     return None not in facts(ours) and facts(session) == facts(ours)
 
 
 def _agree(sessions: Sequence[Record], ours: Record, key: str, name: str) -> bool:
     """Whether all sessions that knew an item, one at least, knew it by the digest by which this run does."""
-    said = [_of(session, key)[name] for session in sessions if name in _of(session, key)]
-    return bool(said) and all(digest == _of(ours, key).get(name) for digest in said)
+    said = [within(session, key)[name] for session in sessions if name in within(session, key)]
+    return bool(said) and all(digest == within(ours, key).get(name) for digest in said)
 
 
 def _fits(row: Row, job: Job, task: Task) -> bool:
@@ -141,9 +141,3 @@ def _fits(row: Row, job: Job, task: Task) -> bool:
     info = job.proxies[task.label].info
     expected = (job.seed, info.version)
     return (row.get("seed"), row.get("proxy_version")) == expected and row.keys() >= set(info.columns)
-
-
-def _of(record: Record, key: str) -> dict[str, Any]:
-    """A part of a record that has names in it; empty if there is none, or something else."""
-    part = record.get(key)
-    return part if isinstance(part, dict) else {}

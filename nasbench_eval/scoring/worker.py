@@ -2,79 +2,22 @@
 
 from __future__ import annotations
 
-import atexit
-import ctypes
-import gc
 import math
-import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import torch
 
 from nasbench_eval.data.batches import Batches
-from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.passes import Engine, Outcome, PassSpec, Request
-from nasbench_eval.passes.spec import Precision
 from nasbench_eval.proxies.base import Proxy
+from nasbench_eval.run.rows import Row, Task, status_of
+from nasbench_eval.scoring.job import Job
 from nasbench_eval.spaces.base import SearchSpace
-from nasbench_eval.training import Diverged
 
-Row = dict[str, Any]
 Key = tuple[str, PassSpec, str | None]  # label, pass, data set
-
-
-class Task(NamedTuple):
-    """A score asked for: the data set and the label under which the proxy goes in this run."""
-
-    dataset: str
-    label: str
-
-
-@dataclass(frozen=True)
-class Job:
-    """Everything that decides the scores of a run.
-
-    Attributes:
-        space: the search space.
-        datasets: data sets by name.
-        proxies: proxies with their options, by label.
-        seed: seed of weights, inputs and labels.
-        imageless: data sets whose images are absent; proxies that read images leave them out.
-        precision: of convolutions and products: `float32`, `tf32` (a GPU's short mantissa) or `bf16`.
-    """
-
-    space: SearchSpace
-    datasets: Mapping[str, DataSet]
-    proxies: Mapping[str, Proxy]
-    seed: int
-    imageless: frozenset[str] = frozenset()
-    precision: Precision = "float32"
-
-    def tasks(self) -> tuple[Task, ...]:
-        """Every data set with every proxy, but those that would read images which are absent."""
-        every = (Task(dataset, label) for dataset in self.datasets for label in self.proxies)
-        return tuple(t for t in every if t.dataset not in self.imageless or not self.reads_images(t.label))
-
-    def reads_images(self, label: str) -> bool:
-        """Whether a proxy is shown real images, or its networks are trained on them."""
-        forwards = [spec.forward for spec in self.proxies[label].passes()]
-        return any(f.source == "images" or f.training is not None for f in forwards)
-
-    def passes(self, task: Task) -> list[tuple[PassSpec, str | None]]:
-        """A task's passes with the resolution filled in, and the data set where the pass depends on it."""
-        resolved = []
-        for spec in self.proxies[task.label].passes():
-            forward = spec.forward
-            if forward.resolution is None:
-                forward = replace(forward, resolution=self.datasets[task.dataset].resolution)
-            shared = spec.objective == "features" and forward.source != "images"
-            resolved.append((replace(spec, forward=forward), None if shared else task.dataset))
-        return resolved
 
 
 def score_architecture(
@@ -186,43 +129,3 @@ def _score(proxy: Proxy, outcomes: Sequence[Outcome]) -> Row:
     status, message = status_of(columns["score"], error)
     row = {**columns, "seconds": seconds, "status": status, "error": message}
     return row if error is None else {**row, "traceback": "".join(traceback.format_exception(error))}
-
-
-def status_of(score: float, error: Exception | None) -> tuple[str, str | None]:
-    """The status of a row by its score, or by the error that came instead; and that error's first line."""
-    if error is None:
-        status = "ok" if math.isfinite(score) else "nan" if math.isnan(score) else "inf"
-        return status, None
-    text = f"{type(error).__name__}: {error}".strip().splitlines()[0][:300]
-    if isinstance(error, Diverged):  # it would every time
-        return "nan", text
-    out_of_memory = isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text
-    return ("oom" if out_of_memory else "error"), text
-
-
-def configure_process(device: torch.device, precision: Precision = "float32") -> None:
-    """Settle what a scoring process computes with: one thread, no reduced precision, memory kept for reuse.
-
-    One thread a process beats several on the small layers of these networks, and makes scores independent
-    of the number of cores.
-    """
-    torch.set_num_threads(1)
-    atexit.register(gc.freeze)  # at its end as well, no time on a search for garbage (see `errors.guard`)
-    if device.type == "cuda":
-        torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
-        torch.backends.cudnn.allow_tf32 = precision == "tf32"
-        torch.backends.cudnn.deterministic = True
-        torch.backends.cudnn.benchmark = False
-    elif sys.platform == "linux":
-        _keep_memory()
-
-
-def _keep_memory() -> None:
-    """Have glibc keep freed memory: handing activations back after each layer costs more than the layer."""
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # not glibc
-        return
-    trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD, M_MMAP_MAX of malloc.h
-    mallopt(mmap_max, 0)
-    mallopt(trim_threshold, -1)  # as size_t: never

@@ -18,10 +18,10 @@ from numbers import Number
 
 import numpy as np
 
-from nasbench_eval.errors import shown
 from nasbench_eval.spaces import _nasbench101_order as order
 from nasbench_eval.spaces._nasbench101_network import MacroNetwork
 from nasbench_eval.spaces.base import Network, uninitialised
+from nasbench_eval.wording import shown
 
 # In the order in which the benchmark's hash numbers them.
 OPERATIONS = ("conv3x3", "conv1x1", "maxpool3x3")

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nasbench_eval.errors import shown
 from nasbench_eval.spaces.base import Network, uninitialised
+from nasbench_eval.wording import shown
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 # (source, target) of the six edges, in the order in which the benchmark's string lists them.

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 
 import torch
 
-from nasbench_eval.errors import UsageError, first_line
+from nasbench_eval.errors import UsageError
 from nasbench_eval.files import set_aside, write_whole
+from nasbench_eval.wording import first_line
 
 # A training after an epoch: `epoch`, `identity`, `history`, and the state_dicts `network` and `optimizer`.
 State = dict[str, Any]

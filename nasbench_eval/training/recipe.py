@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from nasbench_eval.errors import ComesToNothing
+
 
 @dataclass(frozen=True)
 class Training:
@@ -73,7 +75,7 @@ class Epoch:
     val_accuracy: float | None = None
 
 
-class Diverged(RuntimeError):
+class Diverged(ComesToNothing):
     """A training after which the loss, a weight or a running statistic is infinite or not a number.
 
     Attributes:

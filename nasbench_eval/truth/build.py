@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from nasbench_eval.data.folder import whole_file
 from nasbench_eval.data.images import (
     FORMATS,
     Arrays,
@@ -22,7 +23,6 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.truth import convert, convert101, nasbench101, nasbench201
 from nasbench_eval.truth.download import download, sha256_of
 from nasbench_eval.truth.errors import MissingTruth
-from nasbench_eval.data.folder import whole_file
 from nasbench_eval.truth.sources import (
     IMAGE_SOURCES,
     NASBENCH101_FULL_SOURCE,

@@ -9,8 +9,8 @@ import argparse
 from pathlib import Path
 
 from nasbench_eval import __version__
-from nasbench_eval.errors import Parser, UsageError, guard
 from nasbench_eval.data.folder import VARIABLE, output_folder
+from nasbench_eval.errors import Parser, UsageError, guard
 
 # Stands for no file being named after --nasbench101.
 _DOWNLOAD = Path()

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from nasbench_eval.data import pickles
-from nasbench_eval.errors import UsageError, first_line, shown
+from nasbench_eval.errors import UsageError
 from nasbench_eval.spaces.nasbench201 import EDGES, OPERATIONS, Cell, NASBench201
 from nasbench_eval.truth.errors import TruthError
 from nasbench_eval.truth.nasbench201 import COLUMNS, RUNS, archs
 from nasbench_eval.truth.sources import TABLE_SOURCES, Source, digest
+from nasbench_eval.wording import first_line, shown
 
 _EPOCHS = "200"
 # Column: NATS-Bench's name of the data set and of the part that is evaluated.

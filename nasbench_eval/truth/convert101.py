@@ -24,7 +24,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from nasbench_eval.errors import UsageError, first_line, shown
+from nasbench_eval.errors import UsageError
 from nasbench_eval.truth.errors import TruthError
 from nasbench_eval.truth.model_metrics import ModelMetrics
 from nasbench_eval.truth.nasbench101 import (
@@ -36,6 +36,7 @@ from nasbench_eval.truth.nasbench101 import (
     operations_fault,
 )
 from nasbench_eval.truth.tfrecord import Record, records
+from nasbench_eval.wording import first_line, shown
 
 RUNS = 3
 OFFICIAL = "get the official nasbench_only108.tfrecord again"

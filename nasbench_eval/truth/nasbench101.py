@@ -25,12 +25,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from nasbench_eval.errors import first_line, shown
+from nasbench_eval.data.folder import whole_file
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.spaces.nasbench101 import MAX_EDGES, MAX_VERTICES, OPERATIONS
 from nasbench_eval.truth.columns import KINDS, percent_fault
 from nasbench_eval.truth.errors import MissingTruth, TruthError
-from nasbench_eval.data.folder import whole_file
+from nasbench_eval.wording import first_line, shown
 
 FILE = "nasbench101.parquet"
 EPOCHS = 108

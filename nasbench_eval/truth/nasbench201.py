@@ -21,11 +21,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from nasbench_eval.errors import first_line, shown
+from nasbench_eval.data.folder import whole_file
 from nasbench_eval.spaces.nasbench201 import EDGES, Cell, NASBench201, unique_string
 from nasbench_eval.truth.columns import KINDS, percent_fault
 from nasbench_eval.truth.errors import REBUILD, MissingTruth, TruthError
-from nasbench_eval.data.folder import whole_file
+from nasbench_eval.wording import first_line, shown
 
 FILE = "nasbench201.parquet"
 RUNS = ("cifar10_test_run0", "cifar10_test_run1", "cifar10_test_run2")

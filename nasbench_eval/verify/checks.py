@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from nasbench_eval.scoring.classes import representatives
-from nasbench_eval.errors import UsageError, first_line
+from nasbench_eval.errors import UsageError
 from nasbench_eval.run.lock import in_use
 from nasbench_eval.run.record import LATER, TRAINED, Record, completed, fingerprint, within
-from nasbench_eval.spaces.base import Names
 from nasbench_eval.run.store import digest
+from nasbench_eval.scoring.classes import representatives
+from nasbench_eval.spaces.base import Names
 from nasbench_eval.verify.completeness import completeness
-from nasbench_eval.verify.held import Check, Held, Partition, count, ranges, scored_cells, some, verdict
+from nasbench_eval.verify.held import Check, Held, Partition, scored_cells, verdict
+from nasbench_eval.wording import counted, first_line, ranges, some
 
 _STATUSES = ("ok", "nan", "inf", "oom", "error")
 _FAILED = ("oom", "error")
@@ -44,7 +45,7 @@ def _finished(held: Held) -> Check:
     record = held.record
     if "finished" in record:
         proxies, datasets = len(record["proxies"]), len(record["datasets"])
-        scored = f"{count(proxies, 'proxy', 'proxies')} on {count(datasets, 'data set')}"
+        scored = f"{counted(proxies, 'proxy', 'proxies')} on {counted(datasets, 'data set')}"
         return Check("ok", "record", f"finished {record['finished']}: {scored}")
     if in_use(held.folder):
         return Check("FAIL", "record", "not finished: another process is writing to the folder")
@@ -91,7 +92,8 @@ def _leftovers(held: Held) -> Check:
 def _readable(held: Held) -> str:
     files = sum(len(part.records) for part in held.partitions)
     rows = sum(len(part.rows) for part in held.partitions)
-    return f"{count(files, 'shard')} with {count(rows, 'row')} in {count(len(held.partitions), 'partition')}"
+    partitions = counted(len(held.partitions), "partition")
+    return f"{counted(files, 'shard')} with {counted(rows, 'row')} in {partitions}"
 
 
 def _cells(held: Held, names: Names | None) -> Check:
@@ -108,7 +110,7 @@ def _cells(held: Held, names: Names | None) -> Check:
 def _wrong_cells(part: Partition, names: Names) -> Iterator[str]:
     index = part.rows["index"]
     if twice := set(index[index.duplicated()]):
-        yield f"{part}: {count(len(twice), 'cell')} twice, {ranges(twice)}"
+        yield f"{part}: {counted(len(twice), 'cell')} twice, {ranges(twice)}"
     inside = index.between(0, len(names) - 1)
     if not inside.all():
         yield f"{part}: outside the space {ranges(set(index[~inside]))}"
@@ -161,7 +163,7 @@ def _copies(held: Held) -> Check:
         number += sum(index != origin for index, origin in pairs)
         if wrong := {index for index, origin in pairs if origins[index] != origin}:
             problems.append(f"{part}: not that of the representative at {ranges(wrong)}")
-    return verdict("copies", problems, f"{count(number, 'row')} of isomorphic cells")
+    return verdict("copies", problems, f"{counted(number, 'row')} of isomorphic cells")
 
 
 def _counts(held: Held) -> Check:
@@ -176,7 +178,7 @@ def _counts(held: Held) -> Check:
         for (dataset, label), (here, there) in every.items()
         if here != there
     ]
-    return verdict("rows", problems, f"as recorded in {count(len(said), 'partition')}")
+    return verdict("rows", problems, f"as recorded in {counted(len(said), 'partition')}")
 
 
 def _digest(held: Held) -> Check:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from nasbench_eval import __version__
 from nasbench_eval.errors import Parser, guard
-from nasbench_eval.report.cli import OPTION
 
 _EPILOG = """\
 A line a check: ok, FAIL or skip with the reason.  Exit code: 0 if no check fails, 1 if one does,
@@ -40,9 +39,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    # Options may be given as to the other commands: cells=4.
-    words = [f"--{w}" if OPTION.match(w) and not Path(w).exists() else w for w in sys.argv[1:]]
-    return _parser().parse_args(words)
+    return _parser().parse_args(Parser.words(sys.argv[1:]))
 
 
 def _parser() -> argparse.ArgumentParser:

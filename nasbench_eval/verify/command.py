@@ -7,14 +7,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from nasbench_eval.errors import UsageError
-from nasbench_eval.run.record import read_record
-from nasbench_eval.registry import UnknownName
-from nasbench_eval.run.split import shard_folders
 from nasbench_eval.data.folder import data_folder
+from nasbench_eval.errors import UsageError
+from nasbench_eval.registry import UnknownName
+from nasbench_eval.run.record import read_record
+from nasbench_eval.run.split import shard_folders
 from nasbench_eval.verify.checks import structure
-from nasbench_eval.verify.held import Check, count, read
+from nasbench_eval.verify.held import Check, read
 from nasbench_eval.verify.rescoring import Settings, rescore
+from nasbench_eval.wording import counted, printable
 
 
 def verify(arguments: argparse.Namespace) -> int:
@@ -36,15 +37,10 @@ def verify(arguments: argparse.Namespace) -> int:
         print(folder, flush=True)
         for check in checks(folder, settings if arguments.scores else None):
             totals[check.status] += 1
-            print(f"  {check.status:<4}  {check.name:<10}  {_printable(check.text)}", flush=True)
-    runs = count(len(folders), "run")
+            print(f"  {check.status:<4}  {check.name:<10}  {printable(check.text)}", flush=True)
+    runs = counted(len(folders), "run")
     print(f"{runs}: {totals['ok']} ok, {totals['FAIL']} failed, {totals['skip']} skipped")
     return 1 if totals["FAIL"] else 0
-
-
-def _printable(text: str) -> str:
-    """A text in printable characters, whatever it quotes of a foreign run."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def checks(folder: Path, settings: Settings | None) -> Iterator[Check]:

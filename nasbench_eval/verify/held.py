@@ -10,14 +10,13 @@ from typing import Literal, NamedTuple
 import pandas as pd
 import pyarrow as pa
 
-from nasbench_eval.run import shards
 from nasbench_eval.errors import UsageError
 from nasbench_eval.proxies.base import Proxy
-from nasbench_eval.run.record import TRAINED, Record, job_of, proxy_of
-from nasbench_eval.scoring.worker import Job, Task
-
-# Of many items of the same kind so many are named.
-SHOWN = 3
+from nasbench_eval.run import shards
+from nasbench_eval.run.record import TRAINED, Record
+from nasbench_eval.run.rows import Task
+from nasbench_eval.scoring.job import Job, job_of, proxy_of
+from nasbench_eval.wording import some
 
 
 class Check(NamedTuple):
@@ -139,26 +138,3 @@ def verdict(name: str, problems: Sequence[str], good: str) -> Check:
     if not problems:
         return Check("ok", name, good)
     return Check("FAIL", name, some(problems, "; "))
-
-
-def some(items: Sequence[object], separator: str = ", ") -> str:
-    """The first few items, and how many more there are."""
-    told = [str(item) for item in items[:SHOWN]]
-    more = len(items) - SHOWN
-    return separator.join([*told, *([f"and {more:,} more"] if more > 0 else [])])
-
-
-def ranges(numbers: Collection[int]) -> str:
-    """Whole numbers as compact ranges, `3, 5-9`, the first few of them."""
-    runs: list[list[int]] = []
-    for number in sorted(numbers):
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return some([str(first) if first == last else f"{first}-{last}" for first, last in runs])
-
-
-def count(number: int, what: str, several: str | None = None) -> str:
-    """`1 cell`, `2,000 cells`."""
-    return f"{number:,} {what if number == 1 else several or what + 's'}"

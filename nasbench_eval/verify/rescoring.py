@@ -14,15 +14,17 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from nasbench_eval.run import provenance
-from nasbench_eval.benchmark.table import load
+from nasbench_eval.data.folder import data_folder
 from nasbench_eval.data.images import images_path, load_images
 from nasbench_eval.errors import UsageError
+from nasbench_eval.run import provenance
 from nasbench_eval.run.record import Record, sessions, within
-from nasbench_eval.work.runner import Scorer
-from nasbench_eval.data.folder import data_folder
-from nasbench_eval.verify.held import Check, Held, Partition, count, scored_cells, some
-from nasbench_eval.scoring.worker import Job, Row, Task
+from nasbench_eval.run.rows import Row, Task
+from nasbench_eval.scoring.job import Job
+from nasbench_eval.scoring.process import Scorer
+from nasbench_eval.truth.own import load
+from nasbench_eval.verify.held import Check, Held, Partition, scored_cells
+from nasbench_eval.wording import counted, some
 
 # A row of the run that is scored again: where it is from, and the row.
 Drawn = tuple[Partition, Row]
@@ -261,7 +263,7 @@ def _distance(one: float, other: float) -> float:
 
 
 def _said(label: str, found: _Found, how: str) -> Check:
-    rows = count(len(found.rows), "row")
+    rows = counted(len(found.rows), "row")
     if not found.rows:
         return Check("skip", "scores", f"{label}: {some(found.unscored, '; ')}")
     largest = f"the largest relative difference is {found.largest:.1e}, {found.where}"
@@ -270,4 +272,4 @@ def _said(label: str, found: _Found, how: str) -> Check:
         differ = f"{len(found.differing)} of {rows} not {how}; {largest}; {some(found.differing, '; ')}"
         return Check("FAIL", "scores", f"{label}: {differ}{unscored}")
     said = f"{how}: {found.moved} differ, {largest}" if found.moved else "equal to the bit"
-    return Check("ok", "scores", f"{label}: {rows} of {count(len(found.cells), 'cell')} {said}{unscored}")
+    return Check("ok", "scores", f"{label}: {rows} of {counted(len(found.cells), 'cell')} {said}{unscored}")

@@ -10,11 +10,10 @@ from typing import Any
 
 import torch
 
-from nasbench_eval import registry
 from nasbench_eval.errors import UsageError
-from nasbench_eval.options.typed import Execution, typed
-from nasbench_eval.spaces.base import SearchSpace
+from nasbench_eval.options.typed import Execution, made
 from nasbench_eval.run.split import Split, split_of
+from nasbench_eval.spaces.base import SearchSpace
 
 # Bytes a process may take on a GPU: 2 GiB of activations (NAS-Bench-201's largest cell at B = 64, R = 64),
 # as much again for kernels' workspaces and the driver.
@@ -89,9 +88,7 @@ def space_named(node: Any) -> SearchSpace:
     """
     if not isinstance(node, dict) or "name" not in node:
         raise UsageError("no search space is chosen; choose one with space=NAME")
-    options = dict(node)
-    name = options.pop("name")
-    space: SearchSpace = typed(registry.find("spaces", name), options, name)
+    space: SearchSpace = made("spaces", node)
     return space
 
 
@@ -102,20 +99,6 @@ def device_named(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
-
-
-def given(indices: Sequence[int], size: int) -> tuple[int, ...]:
-    """The architectures of `indices=`, each once.
-
-    Raises:
-        UsageError: if there is none, or one that the space does not have.
-    """
-    if not indices:
-        raise UsageError("indices=[]: name at least one architecture")
-    bad = [index for index in indices if not 0 <= index < size]
-    if bad:
-        raise UsageError(f"indices={bad}: the space has architectures 0 to {size - 1}")
-    return tuple(dict.fromkeys(indices))
 
 
 def _safe(name: str) -> str:

@@ -21,9 +21,9 @@ from typing import NamedTuple, Protocol
 
 from tqdm import tqdm
 
-from nasbench_eval.work import processes
 from nasbench_eval.errors import UsageError
-from nasbench_eval.scoring.worker import Row, Task
+from nasbench_eval.run.rows import Row, Task
+from nasbench_eval.work import processes
 
 # Seconds after which no rows are told of if there are none.
 _LOOK = 5.0
@@ -105,6 +105,7 @@ class Pool:
         self._short: dict[Item, int] = {}  # what memory was short for, and how often it was begun alone
         self._shortages = self._false_starts = 0
         self._alone = workers == 1
+        processes.prepare(type(scorer).__module__)
 
     def results(self, work: Iterable[Item]) -> Generator[list[Row], None, None]:
         """Rows as they are done, in any order; closing the generator ends the processes at once.

@@ -14,16 +14,22 @@ from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
 
-from nasbench_eval.errors import UsageError, first_line
+from nasbench_eval.errors import UsageError
+from nasbench_eval.wording import first_line
 
 # Times that a process is tried to be started, within three seconds.
 _ATTEMPTS = 6
 _CONTEXT = multiprocessing.get_context("forkserver")
 
 
-def prepare() -> None:
-    """Start the server, which imports what a worker needs; this does not wait for it."""
-    _CONTEXT.set_forkserver_preload(["nasbench_eval.work.runner"])
+def prepare(*modules: str) -> None:
+    """Start the server, or another where it has died; this does not wait for it.
+
+    Args:
+        modules: what it imports first, all that a worker needs; if none is named, those of the time before.
+    """
+    if modules:
+        _CONTEXT.set_forkserver_preload(list(modules))
     resource_tracker.ensure_running()  # else the server starts it, and that unblocks what is blocked here
     with _interrupts_blocked():
         forkserver.ensure_running()

@@ -22,8 +22,8 @@ from typing import Any
 from tqdm import tqdm
 
 from nasbench_eval.errors import Terminated, UsageError
+from nasbench_eval.run.rows import Row
 from nasbench_eval.work.pool import Pool
-from nasbench_eval.scoring.worker import Row
 
 # Seconds between two writings of progress.json, and between two lines of progress in the log.
 _WRITE = 5.0
@@ -203,11 +203,6 @@ def _end(error: BaseException | None) -> tuple[str, str | None]:
     if isinstance(error, KeyboardInterrupt | Terminated):
         return "interrupted", "Ctrl-C" if isinstance(error, KeyboardInterrupt) else "asked to end by a signal"
     return "failed", str(error) or type(error).__name__
-
-
-def counted(number: int, what: str) -> str:
-    """`1 cell`, `2 cells`."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _now() -> str:

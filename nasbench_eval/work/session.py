@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -15,12 +15,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from nasbench_eval.run import provenance
+from nasbench_eval.run.store import Store
+from nasbench_eval.run.wanted import W, Wanted
 from nasbench_eval.work.execution import Work
 from nasbench_eval.work.pool import Scores
 from nasbench_eval.work.progress import Progress
 from nasbench_eval.work.runner import run_job
-from nasbench_eval.run.store import Store
-from nasbench_eval.run.wanted import W, Wanted
 
 WorkT = TypeVar("WorkT", bound=Work)
 
@@ -67,6 +67,11 @@ class Session:
     store: Store
     progress: Progress
     started: float
+
+    def say(self, lines: Iterable[str]) -> None:
+        """Tell the user, and the log, a line after the other."""
+        for line in lines:
+            self.progress.say(line)
 
     def run(self, scorer: Scores, wanted: Wanted[W]) -> None:
         """Have all rows made that are wanted and not there yet, and close the record of the run."""

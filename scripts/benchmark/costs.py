@@ -18,8 +18,9 @@ import torch
 from benchmark.processes import peak_bytes
 from benchmark.unit import REFERENCE, Size, bare_pass, counted, matmul_rate, own_size, timed
 from nasbench_eval.errors import UsageError
-from nasbench_eval.work.runner import Scorer
-from nasbench_eval.scoring.worker import Job, Row
+from nasbench_eval.run.rows import Row
+from nasbench_eval.scoring.job import Job
+from nasbench_eval.scoring.process import Scorer
 
 Figures = dict[str, Any]
 # A cell is timed again until this many seconds went into it, or this often.

@@ -11,9 +11,9 @@ from benchmark.costs import score
 from benchmark.processes import peak_bytes
 from benchmark.readings import compose
 from benchmark.unit import SPACE
-from nasbench_eval.work.runner import Scorer
 from nasbench_eval.sampling import uniform
-from nasbench_eval.scoring.worker import Job
+from nasbench_eval.scoring.job import Job
+from nasbench_eval.scoring.process import Scorer
 
 # Six 3×3 convolutions.
 LARGEST_CELL = 1462

@@ -10,8 +10,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmark.costs import score
 from benchmark.unit import bare_pass
-from nasbench_eval.work.runner import Scorer
-from nasbench_eval.scoring.worker import Job
+from nasbench_eval.scoring.job import Job
+from nasbench_eval.scoring.process import Scorer
 
 LARGEST = 10
 

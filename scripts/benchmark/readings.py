@@ -11,10 +11,10 @@ from dataclasses import dataclass, fields, replace
 from functools import cache
 
 from nasbench_eval import registry
-from nasbench_eval.options.typed import overrides
-from nasbench_eval.scoring.config import Run, resolve
+from nasbench_eval.options import overrides
 from nasbench_eval.proxies.base import Proxy
-from nasbench_eval.scoring.worker import Job
+from nasbench_eval.scoring.config import Run, resolve
+from nasbench_eval.scoring.job import Job
 
 # Members of Table 1 that need a few passes at most; the four from expressivity to flops are AZ-NAS's.
 FEW_PASS = (

@@ -27,14 +27,17 @@ from benchmark.costs import check
 from benchmark.processes import Processes
 from benchmark.readings import compose
 from benchmark.unit import SPACE
-from nasbench_eval.scoring.config import Run
 from nasbench_eval.data.batches import Batches
-from nasbench_eval.work.progress import Progress
-from nasbench_eval.work.runner import Scorer, run_job
-from nasbench_eval.sampling import uniform
+from nasbench_eval.run.rows import Row
 from nasbench_eval.run.store import Store
 from nasbench_eval.run.wanted import Wanted
-from nasbench_eval.scoring.worker import Job, Row, score_architecture
+from nasbench_eval.sampling import uniform
+from nasbench_eval.scoring.config import Run
+from nasbench_eval.scoring.job import Job
+from nasbench_eval.scoring.process import Scorer
+from nasbench_eval.scoring.worker import score_architecture
+from nasbench_eval.work.progress import Progress
+from nasbench_eval.work.runner import run_job
 
 CORES = 2
 # Cells after which both workers have started and are warm; they are not counted.

@@ -15,16 +15,16 @@ from typing import Any
 
 import torch
 
-from nasbench_eval.benchmark.table import Benchmark, load
 from nasbench_eval.benchmark.trainer import Plan, Trainer
 from nasbench_eval.options.typed import typed
+from nasbench_eval.run.rows import Row
+from nasbench_eval.run.store import Store
+from nasbench_eval.run.wanted import Wanted
+from nasbench_eval.sampling import uniform
+from nasbench_eval.training import Training
+from nasbench_eval.truth.own import Benchmark, load
 from nasbench_eval.work.progress import Progress
 from nasbench_eval.work.runner import run_job
-from nasbench_eval.sampling import uniform
-from nasbench_eval.run.store import Store
-from nasbench_eval.training import Training
-from nasbench_eval.run.wanted import Wanted
-from nasbench_eval.scoring.worker import Row
 
 _SEED = 4
 

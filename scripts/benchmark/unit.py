@@ -19,9 +19,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from nasbench_eval.passes.weights import draw
+from nasbench_eval.scoring.job import Job
 from nasbench_eval.spaces.base import Network, SearchSpace
 from nasbench_eval.spaces.nasbench201 import NASBench201
-from nasbench_eval.scoring.worker import Job
 
 SPACE = NASBench201()
 CLASSES = 10

@@ -18,19 +18,19 @@ import pytest
 from commands import Ask, Asked
 
 from nasbench_eval import __version__
-from nasbench_eval.options.typed import overrides
 from nasbench_eval.benchmark.config import resolve
-from nasbench_eval.benchmark.table import columns, load
 from nasbench_eval.benchmark.trainer import Trainer
 from nasbench_eval.cli import score, train
 from nasbench_eval.data.images import load_images
 from nasbench_eval.errors import UsageError
 from nasbench_eval.merge.cli import main as merge
+from nasbench_eval.options import overrides
 from nasbench_eval.report.cli import main as report
 from nasbench_eval.report.draw import DATASETS
-from nasbench_eval.spaces.nasbench201 import NASBench201
+from nasbench_eval.run.rows import Row, Task
 from nasbench_eval.run.store import read_scores
-from nasbench_eval.scoring.worker import Row, Task
+from nasbench_eval.spaces.nasbench201 import NASBench201
+from nasbench_eval.truth.own import columns, load
 
 TINY = ["space.channels=4", "space.cells_per_stage=1", "workers=0", "device=cpu"]
 SMALL = [*TINY, "images=mine.npz", "epochs=2", "batch_size=16", "seeds=[0,1]"]

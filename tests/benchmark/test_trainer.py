@@ -27,14 +27,16 @@ from nasbench_eval.benchmark.trainer import (
 )
 from nasbench_eval.data.batches import Batches
 from nasbench_eval.data.images import images_path
-from nasbench_eval.work.pool import Item, Pool
 from nasbench_eval.proxies.flops import Flops
 from nasbench_eval.proxies.params import Params
+from nasbench_eval.run.rows import Row
+from nasbench_eval.scoring.job import Job
+from nasbench_eval.scoring.worker import score_architecture
 from nasbench_eval.spaces.base import SearchSpace
 from nasbench_eval.spaces.nasbench101 import NASBench101
 from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.training import Folder, Training
-from nasbench_eval.scoring.worker import Job, Row, score_architecture
+from nasbench_eval.work.pool import Item, Pool
 
 CPU = torch.device("cpu")
 # Every operation, on a path from input to output; and nothing but zeros.

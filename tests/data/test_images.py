@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nasbench_eval.data import pickles
-from nasbench_eval.data import images
+from nasbench_eval.data import images, pickles
 from nasbench_eval.data.images import (
     DamagedImages,
     MissingImages,

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from nasbench_eval.options.typed import overrides
-from nasbench_eval.scoring.config import Run, resolve
+from nasbench_eval.options import overrides
 from nasbench_eval.report.expression import MissingColumn, evaluate
 from nasbench_eval.report.spec import load_aggregate, load_table_spec
+from nasbench_eval.scoring.config import Run, resolve
 
 OmegaConf.register_new_resolver("choices", overrides.listed, replace=True)
 

@@ -18,12 +18,12 @@ from fuzzing import REFUSED, cases, odd_values, spoiled, told, tree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nasbench_eval.run import shards
 from nasbench_eval.report.scores import read_runs
+from nasbench_eval.run import shards
+from nasbench_eval.run.rows import Task
 from nasbench_eval.run.store import Store, read_scores
 from nasbench_eval.truth import nasbench101, nasbench201
 from nasbench_eval.truth.errors import TruthError
-from nasbench_eval.scoring.worker import Task
 
 
 @st.composite

@@ -29,9 +29,11 @@ from nasbench_eval.passes import (
 )
 from nasbench_eval.passes.observer import parameters
 from nasbench_eval.proxies.base import ProxyInfo
+from nasbench_eval.run.rows import Task
+from nasbench_eval.scoring.job import Job
+from nasbench_eval.scoring.worker import score_architecture
 from nasbench_eval.spaces.base import Network
 from nasbench_eval.spaces.nasbench201 import NASBench201
-from nasbench_eval.scoring.worker import Job, Task, score_architecture
 
 CPU = torch.device("cpu")
 SPACE = NASBench201(channels=4, cells_per_stage=1)

@@ -20,14 +20,16 @@ import torch
 from omegaconf import OmegaConf
 
 from nasbench_eval import registry
-from nasbench_eval.scoring.config import typed
 from nasbench_eval.data.batches import Batches
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.passes import Observer, PassSpec
 from nasbench_eval.paths import config_folder
 from nasbench_eval.proxies.base import Proxy, ProxyInfo
+from nasbench_eval.run.rows import Row, Task
+from nasbench_eval.scoring.config import typed
+from nasbench_eval.scoring.job import Job
+from nasbench_eval.scoring.worker import score_architecture
 from nasbench_eval.spaces.nasbench201 import NASBench201
-from nasbench_eval.scoring.worker import Job, Row, Task, score_architecture
 
 NAMES = registry.own("proxies")  # a plug-in answers for itself
 each = pytest.mark.parametrize("name", NAMES)

@@ -15,8 +15,10 @@ import nasbench_eval
 from nasbench_eval import registry
 from nasbench_eval.data.batches import Batches
 from nasbench_eval.data.datasets import DataSet
+from nasbench_eval.run.rows import Row
+from nasbench_eval.scoring.job import Job
+from nasbench_eval.scoring.worker import score_architecture
 from nasbench_eval.spaces.nasbench101 import NASBench101
-from nasbench_eval.scoring.worker import Job, Row, score_architecture
 
 NAMES = registry.own("proxies")
 SPACE = NASBench101(channels=8, cells_per_stack=1)

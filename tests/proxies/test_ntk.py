@@ -44,9 +44,11 @@ from nasbench_eval.proxies.ntk_condition import NTKCondition
 from nasbench_eval.proxies.ntk_frobenius import NTKFrobenius
 from nasbench_eval.proxies.ntk_mean import NTKMean
 from nasbench_eval.proxies.ntk_mse import NTKMse
+from nasbench_eval.run.rows import Row
+from nasbench_eval.scoring.job import Job
+from nasbench_eval.scoring.worker import score_architecture
 from nasbench_eval.spaces.base import Network
 from nasbench_eval.spaces.nasbench201 import NASBench201
-from nasbench_eval.scoring.worker import Job, Row, score_architecture
 
 Matrix = npt.NDArray[np.float64]
 

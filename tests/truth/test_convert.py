@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 from nats_bench import api_utils
 
-from nasbench_eval.errors import UsageError
 from nasbench_eval.data.pickles import PickleRefused
+from nasbench_eval.errors import UsageError
 from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.truth.convert import from_csvs, from_nats
 from nasbench_eval.truth.errors import TruthError

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from nasbench_eval.errors import UsageError
 from nasbench_eval.data.folder import data_folder, output_folder, whole_file
+from nasbench_eval.errors import UsageError
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,59 @@
+"""What `nasbench-score` tells of a run: before it, on the way, and in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nasbench_eval.run.wanted import Wanted
+from nasbench_eval.scoring.config import Run
+from nasbench_eval.scoring.job import Job
+from nasbench_eval.scoring.reuse import Taken
+from nasbench_eval.wording import counted
+from nasbench_eval.work.progress import Progress
+
+
+def headline(run: Run, classes: int) -> str:
+    """What is going to be done; `classes` of isomorphic architectures are scored."""
+    labels = list(run.job.proxies)
+    proxies = ", ".join(labels) if len(labels) < 5 else f"{len(labels)} proxies"
+    cells, size = counted(len(run.indices), "cell"), len(run.job.space)
+    if run.options.n == "auto" and len(run.indices) < size:
+        cells = f"a random sample of {cells} (no GPU; n=all scores all {size:,})"
+    if run.split is not None:
+        cells += f", shard {run.split} of {run.sampled:,}"
+    if run.options.dedupe == "isomorphic":
+        cells += f" in {classes} {'class' if classes == 1 else 'classes'} of isomorphic ones"
+    return (
+        f"{run.job.space.name}: {proxies} of {cells} on {run.subject.title}; "
+        f"{counted(run.workers, 'worker')} on {run.device.type}; into {run.folder}"
+    )
+
+
+def left_out(job: Job) -> Iterator[str]:
+    """What is not scored because images are absent, a line a data set."""
+    skipped = ", ".join(label for label in job.proxies if job.reads_images(label))
+    for dataset in sorted(job.imageless) if skipped else ():
+        yield f"no images of {dataset}: left out there are {skipped}"
+
+
+def taken_over(taken: Taken) -> Iterator[str]:
+    """What was taken over from other runs, and what of them could not be read."""
+    yield from (f"passed over: {line}" for line in taken.passed_over)
+    if taken.rows:
+        several = len(taken.rows) > 1
+        runs = ", ".join(f"{name} ({number})" if several else name for name, number in taken.rows.items())
+        yield f"{counted(taken.rows.total(), 'score')} taken over from {runs}; reuse=none computes them anew"
+
+
+def outcome(run: Run, wanted: Wanted[Job], progress: Progress) -> str:
+    """What came of the command, and what to do next."""
+    cells, rows = len(progress.cells), progress.rows
+    said = f"{counted(cells, 'cell')} scored now" if cells else "nothing left to score"
+    if rows:
+        said += f"; {progress.failed} of {counted(rows.total(), 'score')} not finite or failed"
+    if wanted.copied:
+        said += f"; {counted(wanted.copied, 'score')} copied from an isomorphic cell"
+    if again := rows["oom"] + rows["error"]:
+        said += f" ({again} to be scored again with retry_failed=true; reasons in {run.folder / 'run.log'})"
+    after = f"nasbench-report {run.folder}" if run.split is None else f"nasbench-merge {run.whole}"
+    return f"{said}; next: {after}"

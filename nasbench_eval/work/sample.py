@@ -1,0 +1,126 @@
+"""Which architectures a command asks for: drawn by its options, and told again from the record of a run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from nasbench_eval import sampling
+from nasbench_eval.errors import UsageError
+from nasbench_eval.options.typed import Execution, RunOptions
+from nasbench_eval.run.record import LATER, Record
+from nasbench_eval.run.split import split_of
+from nasbench_eval.work.subject import Subject, recorded
+
+
+def drawn(options: Execution, subject: Subject, n: int | str) -> tuple[int, ...]:
+    """The architectures that `indices=` names, or n drawn at random, by index.
+
+    Args:
+        options: of the command.
+        subject: what there is to draw from.
+        n: how many; `all` for every one.
+
+    Raises:
+        UsageError: if there are no such architectures.
+    """
+    if options.indices is not None:
+        return _given(options.indices, subject)
+    if isinstance(n, str):
+        return tuple(subject.architectures)
+    _require(n, subject)
+    return uniform(subject.architectures, n, options.sample_seed)
+
+
+def uniform(every: Sequence[int], n: int, seed: int) -> tuple[int, ...]:
+    """n of the architectures, each as likely as any other; a smaller n is a prefix of a larger one."""
+    return tuple(every[place] for place in sampling.uniform(len(every), n, seed))
+
+
+def stratified(options: RunOptions, subject: Subject, n: int | str) -> tuple[int, ...]:
+    """n architectures in turn from ten bands of test accuracy (see `sampling.stratified`).
+
+    Raises:
+        UsageError: if there is nothing to draw, or the accuracies are not here.
+    """
+    if options.indices is not None or isinstance(n, str):
+        given = "n=all" if options.indices is None else "indices="
+        raise UsageError(f"sampling=stratified draws a sample; {given} leaves nothing to draw, n=500 would")
+    _require(n, subject)
+    if len(subject.datasets) > 1:
+        several = ", ".join(subject.datasets)
+        raise UsageError(f"sampling=stratified draws by the accuracies of one data set, not of {several}")
+    found = sampling.stratified(subject.accuracy(options.data), n, options.sample_seed)
+    if len(found) < n:
+        raise UsageError(f"n={n}: only {len(found)} architectures have an accuracy to be drawn by")
+    return found
+
+
+def _require(n: int, subject: Subject) -> None:
+    if n > (there := len(subject.architectures)):
+        raise UsageError(f"n={n}: {subject.name} has {there} architectures; n=all takes them all")
+
+
+def _given(indices: Sequence[int], subject: Subject) -> tuple[int, ...]:
+    """The architectures of `indices=`, each once."""
+    size, every = len(subject.space), subject.architectures
+    if not indices:
+        raise UsageError("indices=[]: name at least one architecture")
+    if bad := [index for index in indices if not 0 <= index < size]:
+        raise UsageError(f"indices={bad}: the space has architectures 0 to {size - 1}")
+    if unknown := sorted(set(indices).difference(every)):
+        raise UsageError(f"indices={unknown}: not among the {len(every)} architectures of {subject.name}")
+    return tuple(dict.fromkeys(indices))
+
+
+def asked(record: Record, size: int) -> Sequence[int] | str:
+    """The cells that the command of a record asked for, in the order of the draw, or why they cannot be told.
+
+    Of a shard these are its own, sorted.
+    """
+    sample = _sample(record, size)
+    if isinstance(sample, str) or record.get("shard") is None:
+        return sample
+    try:
+        split = split_of(str(record["shard"]), None)
+        return sample if split is None else split.take(sample)
+    except UsageError as error:
+        return str(error)
+
+
+def is_uniform(record: Record) -> bool:
+    """Whether a record's sample was drawn, and uniformly, and with a seed that it names."""
+    was_drawn = record.get("sample") != "given" and isinstance(record.get("sample_seed"), int)
+    return was_drawn and record.get("sampling", LATER["sampling"]) == "uniform"
+
+
+def architectures(record: Record, size: int) -> Sequence[int]:
+    """The architectures that a record's sample was drawn from.
+
+    Raises:
+        UsageError: if the benchmark is not here.
+    """
+    return range(size) if record.get("truth") is None else recorded(record).architectures
+
+
+def _sample(record: Record, size: int) -> Sequence[int] | str:
+    """The cells that all shards of a command were asked for, or why they cannot be told."""
+    n, command = record.get("n"), str(record.get("command", ""))
+    try:
+        every = architectures(record, size)
+    except UsageError as error:
+        return str(error)
+    if not isinstance(n, int) or not 0 < n <= len(every):
+        return f"n={n} is no number of cells of the space"
+    if record.get("sample") == "given" or "indices=" in command:
+        found = re.search(r"indices=\[([\d, ]*)\]", command)
+        indices = list(dict.fromkeys(int(i) for i in re.findall(r"\d+", found[1]))) if found else []
+        told = len(indices) == n and max(indices) < size
+        return indices if told else "the record does not tell which cells were given"
+    if n == len(every):
+        return every
+    if not is_uniform(record):
+        return "a stratified sample is drawn by accuracies, which are not part of the run"
+    if not isinstance(record.get("sample_seed"), int):
+        return "the record does not say by which seed the sample was drawn"
+    return uniform(every, n, record["sample_seed"])
