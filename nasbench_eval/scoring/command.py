@@ -13,7 +13,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.run import provenance
 from nasbench_eval.run.wanted import Wanted
 from nasbench_eval.scoring import messages
-from nasbench_eval.scoring.config import Run, resolve
+from nasbench_eval.scoring.config import Run, located, resolve
 from nasbench_eval.scoring.process import Scorer
 from nasbench_eval.scoring.reuse import take_over
 from nasbench_eval.work.session import facts, named, opened
@@ -25,10 +25,12 @@ def check(configs: Sequence[DictConfig], *, images: bool) -> None:
     Raises:
         UsageError: naming what is wrong.
     """
-    runs = [resolve(config, images=images) for config in configs]
+    runs = [resolve(config) for config in configs]
     _check_shards(runs)
-    if len(runs) > 1:  # a single one reads its images at once anyway
-        _check_images(runs)
+    if images:
+        runs = [located(run) for run in runs]
+        if len(runs) > 1:  # a single one reads its images at once anyway
+            _check_images(runs)
 
 
 def _check_shards(runs: Sequence[Run]) -> None:
@@ -51,7 +53,7 @@ def _check_images(runs: Sequence[Run]) -> None:
 
 def execute(config: DictConfig) -> int:
     """Score what a job's configuration asks for, as far as its folder does not hold it yet."""
-    run = named(config, resolve)
+    run = located(named(config, resolve))
     scorer = Scorer(run.job, run.images, run.device, run.checkpoints)
     scorer.check_inputs()
     stands_in = run.stands_in()

@@ -32,8 +32,8 @@ class Run(Work):
 
     Attributes:
         subject: what is scored: a space and data sets, or a benchmark of one's own.
-        job: what decides the scores; without what reads absent images, if that is to be left out.
-        images: folder of the images; None if no proxy reads any, or they were not asked for.
+        job: what decides the scores.
+        images: folder of the images; None if no proxy reads any, or they were not looked for.
     """
 
     options: RunOptions
@@ -51,16 +51,11 @@ class Run(Work):
         return {index: index for index in self.indices}
 
 
-def resolve(config: DictConfig, *, images: bool = True) -> Run:
-    """Check a composed configuration and build what it names.
-
-    Args:
-        config: the configuration.
-        images: whether to look for the folder of images that are read.
+def resolve(config: DictConfig) -> Run:
+    """Check a composed configuration and build what it names; images are not looked for yet (see `located`).
 
     Raises:
-        UsageError: naming the option that is unknown or of the wrong kind, and the nearest valid ones; or the
-            proxy that reads images which are not there.
+        UsageError: naming the option that is unknown or of the wrong kind, and the nearest valid ones.
     """
     options, parts = options_of(config), plain(config)
     datasets = {
@@ -75,11 +70,17 @@ def resolve(config: DictConfig, *, images: bool = True) -> Run:
     draw = stratified if options.sampling == "stratified" else drawn
     sample = draw(options, subject, _number(options, subject, device))
     work = work_of(options, sample, device, _run_name(job, options))
-    folder = None
-    if images:
-        job = _without_absent_images(job, subject, options)
-        folder = _images(job, subject, options)
-    return Run(**{**vars(work), "options": options}, subject=subject, job=job, images=folder)
+    return Run(**{**vars(work), "options": options}, subject=subject, job=job, images=None)
+
+
+def located(run: Run) -> Run:
+    """The run with the folder of its images and, if so asked, without the scores that would read absent ones.
+
+    Raises:
+        UsageError: naming the proxy that reads images which are not there.
+    """
+    job = _without_absent_images(run.job, run.subject, run.options)
+    return replace(run, job=job, images=_images(job, run.subject, run.options))
 
 
 def _items(group: str, node: Any) -> dict[str, dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "scripts"))
+sys.path.append(str(Path(__file__).resolve().parents[2] / "scripts"))
 
 from benchmark import cli, costs, memory, operators, readings, record, render, throughput
 from benchmark.processes import Processes

@@ -27,7 +27,7 @@ from nasbench_eval.scoring.job import job_of
 from nasbench_eval.verify import rescoring
 from nasbench_eval.verify.cli import main
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = sorted(file.parent for file in (ROOT / "results").rglob("run.json"))
 SMALL = ["space.channels=4", "space.cells_per_stage=1", "workers=1", "device=cpu", "reuse=none"]
 SMALL += ["proxy.batch_size=4", "proxy.resolution=8"]

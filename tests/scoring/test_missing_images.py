@@ -10,8 +10,7 @@ import pytest
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options import overrides
 from nasbench_eval.run.rows import Task
-from nasbench_eval.scoring.command import _without_absent_images
-from nasbench_eval.scoring.config import Run, resolve
+from nasbench_eval.scoring.config import Run, located, resolve
 
 
 def run_of(*arguments: str) -> Run:
@@ -28,7 +27,7 @@ def cifar10_only(tmp_path: Path) -> Path:
 
 def test_skip_leaves_out_what_would_read_them_and_nothing_else(cifar10_only: Path) -> None:
     arguments = ["dataset=[cifar10,imagenet16_120]", "proxy=[snip,intrain]", f"data={cifar10_only}"]
-    run = _without_absent_images(run_of(*arguments, "missing_images=skip"))
+    run = located(run_of(*arguments, "missing_images=skip"))
     assert set(run.job.tasks()) == {
         Task("cifar10", "snip"),
         Task("cifar10", "intrain"),
@@ -39,13 +38,13 @@ def test_skip_leaves_out_what_would_read_them_and_nothing_else(cifar10_only: Pat
 
 def test_refuse_is_the_default(cifar10_only: Path) -> None:
     run = run_of("dataset=imagenet16_120", "proxy=snip", f"data={cifar10_only}")
-    assert _without_absent_images(run).job.tasks() == (Task("imagenet16_120", "snip"),)
+    assert located(run).job.tasks() == (Task("imagenet16_120", "snip"),)
 
 
 def test_skip_with_nothing_left_is_an_error(cifar10_only: Path) -> None:
     run = run_of("dataset=imagenet16_120", "proxy=snip", f"data={cifar10_only}", "missing_images=skip")
     with pytest.raises(UsageError, match="all proxies read images"):
-        _without_absent_images(run)
+        located(run)
 
 
 def test_the_experiment_of_table_1_runs_without_the_images_that_have_no_public_address() -> None:
