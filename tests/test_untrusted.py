@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import nasbench_eval
-from nasbench_eval import errors
+from nasbench_eval import errors, wording
 from nasbench_eval.data.images import DamagedImages, load_images
 from nasbench_eval.data.pickles import PickleRefused, load
 from nasbench_eval.errors import UsageError
@@ -81,7 +81,7 @@ def test_only_one_module_unpickles_and_by_its_list_of_names() -> None:
     unpickles = re.compile(r"^\s*(import|from) c?[Pp]ickle\b", re.MULTILINE)
     users = [source.name for source in SOURCES if unpickles.search(source.read_text(encoding="utf-8"))]
     assert users == ["pickles.py"]
-    assert "PLAIN_DATA[(module, name)]" in (PACKAGE / "pickles.py").read_text()
+    assert "PLAIN_DATA[(module, name)]" in (PACKAGE / "data" / "pickles.py").read_text()
 
 
 class Trap:
@@ -180,9 +180,9 @@ def test_a_long_message_keeps_both_ends() -> None:
 
 
 def test_what_an_error_comes_down_to() -> None:
-    assert errors.first_line(ValueError("\n one \n two")) == "one"
-    assert errors.first_line(KeyError()) == "KeyError"
-    assert errors.shown("x" * 500, 20) == "'xxxxxxx...xxxxxxx'"
+    assert wording.first_line(ValueError("\n one \n two")) == "one"
+    assert wording.first_line(KeyError()) == "KeyError"
+    assert wording.shown("x" * 500, 20) == "'xxxxxxx...xxxxxxx'"
 
 
 def test_a_parser_of_arguments_tells_in_one_line() -> None:

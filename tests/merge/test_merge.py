@@ -26,7 +26,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasbench_eval import sampling
-from nasbench_eval.benchmark import table as benchmark
 from nasbench_eval.cli import score
 from nasbench_eval.errors import UsageError
 from nasbench_eval.merge import command, missing, removal
@@ -39,6 +38,7 @@ from nasbench_eval.run.rows import Task
 from nasbench_eval.run.split import Split, shard_folders
 from nasbench_eval.run.store import digest, read_scores
 from nasbench_eval.spaces.nasbench201 import NASBench201
+from nasbench_eval.truth import own as benchmark
 from nasbench_eval.truth import tables
 from nasbench_eval.verify import cli as verify_cli
 
@@ -701,10 +701,10 @@ def test_of_trainings_the_command_for_all_of_them_comes_next(run: Path, merge: A
 def test_a_space_that_is_not_installed_is_merged_by_numbers(
     run: Path, whole: Path, merge: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def absent(record: Any) -> Any:
+    def absent(kind: str, node: Any) -> Any:
         raise UsageError("no such space")
 
-    monkeypatch.setattr(missing, "space_of", absent)
+    monkeypatch.setattr(missing, "made", absent)
     assert merge(run).code == 0
     assert digest(run) == digest(whole)
 

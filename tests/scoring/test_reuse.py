@@ -28,7 +28,6 @@ from nasbench_eval.run import shards
 from nasbench_eval.run.store import Store, digest, read_scores
 from nasbench_eval.run.wanted import Wanted
 from nasbench_eval.scoring.classes import representatives
-from nasbench_eval.scoring.config import _identity
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.scoring.process import Scorer
 from nasbench_eval.scoring.reuse import Taken, take_over
@@ -68,7 +67,7 @@ def run(
     retry_failed: bool = False,
 ) -> tuple[dict[str, int], int]:
     """A run that takes over what it may; returns what it did, by run, and how many cells it scored."""
-    identity = {**_identity(job), "dedupe": "isomorphic" if dedupe else "none"}
+    identity = {**job.identity(), "dedupe": "isomorphic" if dedupe else "none"}
     with closing(Store(folder, job.space.name, identity, machinery)) as store:
         stands_in = representatives(job.space, cells) if dedupe else {cell: cell for cell in cells}
         wanted = Wanted(job, stands_in, store, retry_failed=retry_failed)
@@ -216,9 +215,9 @@ def test_images_that_are_read_must_be_the_same(tmp_path: Path, images: str | Non
 
     row = {"dataset": "cifar10", "index": 5, "arch": "", "seed": 0, "score": 1.0, "seconds": 1.0}
     row |= {"status": "ok", "error": None, "proxy_version": 1}
-    with closing(Store(tmp_path / "a", job.space.name, _identity(job), machinery(images))) as store:
+    with closing(Store(tmp_path / "a", job.space.name, job.identity(), machinery(images))) as store:
         store.add([{**row, "label": label} for label in job.proxies])
-    with closing(Store(tmp_path / "b", job.space.name, _identity(job), machinery("x"))) as store:
+    with closing(Store(tmp_path / "b", job.space.name, job.identity(), machinery("x"))) as store:
         taken = take_over(Wanted(job, {5: 5}, store), tmp_path)
     assert taken.rows == {"a": 1 + hit}  # the parameter count reads none
 
@@ -248,7 +247,7 @@ def test_a_failure_of_its_own_gives_way_to_a_score_that_is_taken_over(tmp_path: 
 
 
 def taken_by(folder: Path) -> Taken:
-    with closing(Store(folder, JOB.space.name, _identity(JOB), MACHINERY)) as store:
+    with closing(Store(folder, JOB.space.name, JOB.identity(), MACHINERY)) as store:
         return take_over(Wanted(JOB, {cell: cell for cell in CELLS}, store), folder.parent)
 
 
@@ -290,7 +289,7 @@ def test_what_is_no_run_of_ours_is_passed_over_in_silence(tmp_path: Path, conten
 @pytest.mark.parametrize("value", [None, 3, [], {}, {"intrain": 3}])
 def test_whatever_stands_in_a_record_is_no_error(tmp_path: Path, key: str, value: object) -> None:
     (tmp_path / "a").mkdir()
-    record = {**_identity(JOB), **MACHINERY, "earlier": [], key: value}
+    record = {**JOB.identity(), **MACHINERY, "earlier": [], key: value}
     (tmp_path / "a" / "run.json").write_text(json.dumps(record))
     taken = taken_by(tmp_path / "c")
     assert not taken.rows
@@ -298,7 +297,7 @@ def test_whatever_stands_in_a_record_is_no_error(tmp_path: Path, key: str, value
 
 
 def test_a_run_under_way_gives_what_it_has_on_the_disk(tmp_path: Path) -> None:
-    with closing(Store(tmp_path / "a", JOB.space.name, _identity(JOB), MACHINERY)) as under_way:
+    with closing(Store(tmp_path / "a", JOB.space.name, JOB.identity(), MACHINERY)) as under_way:
         wanted = Wanted(JOB, {cell: cell for cell in CELLS}, under_way)
         scorer = Scorer(JOB, None, torch.device("cpu"))
         for cell in CELLS[:2]:
