@@ -86,10 +86,11 @@ test-long: $(READY) ## disturb real runs, sweep on launchers, fuzz all that is r
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt hydra-ray-launcher
 	FUZZING=long $(BIN)/pytest tests/faults tests/cluster tests/fuzz
 
-lint: $(READY) ## style and types
+lint: $(READY) ## style, types and which module may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 
 check: lint test ## style, types and tests
 

@@ -17,10 +17,10 @@ from itertools import islice
 import numpy as np
 import pandas as pd
 
-from nasbench_eval.report.correlation import kendall_tau, spearman_rho
 from nasbench_eval.report.statistics import bootstrap as ours
 from nasbench_eval.report.statistics.between import paired
 from nasbench_eval.report.statistics.bootstrap import dense_ranks, resample_indices
+from nasbench_eval.report.statistics.correlation import kendall_tau, spearman_rho
 from nasbench_eval.report.statistics.panel import Bootstraps, panel
 from nasbench_eval.report.statistics.summary import statistics
 

@@ -19,9 +19,9 @@ import pandas as pd
 from scipy.stats import kendalltau, spearmanr
 
 from nasbench_eval.errors import Parser, UsageError, guard
-from nasbench_eval.report.correlation import correlate
 from nasbench_eval.report.scores import Part, Scores, read_runs
 from nasbench_eval.report.spec import RowSpec, load_table_spec
+from nasbench_eval.report.statistics.correlation import correlate
 from nasbench_eval.report.tables import Truth, matched_accuracy
 from nasbench_eval.report.truths import benchmark_of, table_of, truth_of
 from nasbench_eval.report.values import row_values

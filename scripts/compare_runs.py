@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from nasbench_eval.data.folder import data_folder
-from nasbench_eval.report.correlation import correlate
 from nasbench_eval.report.scores import Part, Scores, read_runs
+from nasbench_eval.report.statistics.correlation import correlate
 from nasbench_eval.truth.tables import accuracy, load_table
 
 

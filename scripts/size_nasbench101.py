@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
 from nasbench_eval.data.folder import data_folder
-from nasbench_eval.report.correlation import spearman_rho
 from nasbench_eval.report.published import published_correlation
+from nasbench_eval.report.statistics.correlation import spearman_rho
 from nasbench_eval.spaces import _nasbench101_order as order
 from nasbench_eval.spaces._nasbench101_network import vertex_channels
 from nasbench_eval.spaces.nasbench101 import OPERATIONS, NASBench101

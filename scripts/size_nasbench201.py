@@ -16,8 +16,8 @@ from scipy.stats import kendalltau
 from nasbench_eval.data.batches import Batches
 from nasbench_eval.data.folder import data_folder
 from nasbench_eval.options.overrides import jobs, read
-from nasbench_eval.report.correlation import spearman_rho
 from nasbench_eval.report.published import published_correlation
+from nasbench_eval.report.statistics.correlation import spearman_rho
 from nasbench_eval.scoring.config import resolve
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.scoring.worker import score_architecture

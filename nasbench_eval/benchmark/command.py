@@ -20,6 +20,7 @@ from nasbench_eval.run.store import Store
 from nasbench_eval.run.wanted import Wanted
 from nasbench_eval.wording import counted
 from nasbench_eval.work.execution import space_named
+from nasbench_eval.work.progress import Progress
 from nasbench_eval.work.session import facts, named, opened
 
 
@@ -42,21 +43,27 @@ def execute(config: DictConfig) -> int:
     """Train what a job's configuration asks for, as far as its folder does not hold it yet."""
     course = named(config, resolve)
     with opened(course, _headline(course), _record(course)) as session:
-        store, progress, options = session.store, session.progress, course.options
         _write_images(course)
-        trainer = Trainer(course.plan, course.folder, course.device, course.checkpoints, options.save_every)
+        trainer = Trainer(
+            course.plan, course.folder, course.device, course.checkpoints, course.options.save_every
+        )
         stands_in = {index: index for index in course.indices}
-        wanted = Wanted(course.plan, stands_in, store, retry_failed=options.retry_failed, apart=True)
+        retry = course.options.retry_failed
+        wanted = Wanted(course.plan, stands_in, session.store, retry_failed=retry, apart=True)
         session.run(trainer, wanted)
-        done = f"{counted(len(progress.cells), 'cell')} trained now"
-        if progress.failed:
-            done += (
-                f"; {counted(progress.failed, 'training')} diverged or failed "
-                f"(reasons in {course.folder / 'run.log'})"
-            )
-        progress.say(done if progress.cells else "nothing left to train")
-        progress.say(_made(course, store))
+        session.say([_outcome(course, session.progress), _made(course, session.store)])
     return 0
+
+
+def _outcome(course: Course, progress: Progress) -> str:
+    """What came of the command."""
+    if not progress.cells:
+        return "nothing left to train"
+    done = f"{counted(len(progress.cells), 'cell')} trained now"
+    if progress.failed:
+        failed = counted(progress.failed, "training")
+        done += f"; {failed} diverged or failed (reasons in {course.folder / 'run.log'})"
+    return done
 
 
 def _made(course: Course, store: Store) -> str:

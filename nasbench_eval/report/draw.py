@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from nasbench_eval.report.correlation import CONFIDENCE
+from nasbench_eval.report.statistics.correlation import CONFIDENCE
 from nasbench_eval.report.tables import Table
 
 WIDTH = 100

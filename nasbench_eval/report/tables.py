@@ -12,10 +12,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.report.correlation import Correlation, Failures, correlate
 from nasbench_eval.report.published import published_correlation
 from nasbench_eval.report.scores import Part, Run, Scores
 from nasbench_eval.report.spec import RowSpec, TableSpec
+from nasbench_eval.report.statistics.correlation import Correlation, Failures, correlate
 from nasbench_eval.report.values import row_values
 from nasbench_eval.sampling import BANDS
 from nasbench_eval.truth.ceiling import Ceiling

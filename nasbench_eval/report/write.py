@@ -12,9 +12,9 @@ import pandas as pd
 
 from nasbench_eval import __version__
 from nasbench_eval.report.analysis import Analysis
-from nasbench_eval.report.correlation import CONFIDENCE
 from nasbench_eval.report.draw import DATASETS, draw_latex, draw_markdown
 from nasbench_eval.report.scores import Run, Scores
+from nasbench_eval.report.statistics.correlation import CONFIDENCE
 from nasbench_eval.report.tables import Table, Truth
 
 # What a run's record is expected to say about itself; folders of the machine it ran on stay out.

@@ -93,7 +93,7 @@ def _readable(held: Held) -> str:
     files = sum(len(part.records) for part in held.partitions)
     rows = sum(len(part.rows) for part in held.partitions)
     partitions = counted(len(held.partitions), "partition")
-    return f"{counted(files, 'shard')} with {counted(rows, 'row')} in {partitions}"
+    return f"{counted(files, 'file')} with {counted(rows, 'row')} in {partitions}"
 
 
 def _cells(held: Held, names: Names | None) -> Check:

@@ -24,14 +24,9 @@ def verify(arguments: argparse.Namespace) -> int:
     Raises:
         UsageError: before anything is checked, if a folder is no run's or an option will not do.
     """
-    skip = [label for text in arguments.skip for label in text.split(",") if label]
-    settings = Settings(
-        arguments.cells, arguments.seed, frozenset(skip), arguments.rtol, arguments.near, arguments.data
-    )
-    if arguments.data is not None:
-        data_folder(arguments.data)
+    settings = _settings(arguments)
     folders = list(dict.fromkeys(folder for given in arguments.run for folder in _runs(given)))
-    _require_known(skip, folders)
+    _require_known(settings.skip, folders)
     totals = Counter[str]()
     for folder in folders:
         print(folder, flush=True)
@@ -41,6 +36,20 @@ def verify(arguments: argparse.Namespace) -> int:
     runs = counted(len(folders), "run")
     print(f"{runs}: {totals['ok']} ok, {totals['FAIL']} failed, {totals['skip']} skipped")
     return 1 if totals["FAIL"] else 0
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    """How cells are scored again."""
+    if arguments.data is not None:
+        data_folder(arguments.data)
+    return Settings(
+        cells=arguments.cells,
+        seed=arguments.seed,
+        skip=tuple(label for text in arguments.skip for label in text.split(",") if label),
+        rtol=arguments.rtol,
+        near=arguments.near,
+        data=arguments.data,
+    )
 
 
 def checks(folder: Path, settings: Settings | None) -> Iterator[Check]:

@@ -9,12 +9,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from nasbench_eval.data.folder import data_folder
 from nasbench_eval.data.images import images_path, load_images
 from nasbench_eval.errors import UsageError
 from nasbench_eval.run import provenance
@@ -22,9 +22,9 @@ from nasbench_eval.run.record import Record, sessions, within
 from nasbench_eval.run.rows import Row, Task
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.scoring.process import Scorer
-from nasbench_eval.truth.own import load
 from nasbench_eval.verify.held import Check, Held, Partition, scored_cells
 from nasbench_eval.wording import counted, some
+from nasbench_eval.work.subject import recorded
 
 # A row of the run that is scored again: where it is from, and the row.
 Drawn = tuple[Partition, Row]
@@ -45,10 +45,17 @@ class Settings:
 
     cells: int
     seed: int
-    skip: frozenset[str]
+    skip: tuple[str, ...]
     rtol: float
     near: bool
     data: Path | None
+
+
+class _Images(NamedTuple):
+    """The folder of images, and for each data set whose images are read why they will not do."""
+
+    folder: Path | None
+    unfit: Mapping[str, str | None]
 
 
 @dataclass
@@ -76,11 +83,11 @@ def rescore(held: Held, settings: Settings) -> Iterator[Check]:
         exact = False
     how = "bit for bit" if exact else f"within {settings.rtol:g}"
     yield Check("ok", "machinery", f"{machinery}: scores are compared {how}")
-    fit, skipped = _fit(held, settings, device)
+    images = _images(held, settings)
+    fit, skipped = _fit(held, settings, device, images)
     drawn = _draw(fit, settings)
-    found = _compare(
-        _score(held.job, drawn, _folder(held, settings), device), drawn, held.job, exact, settings.rtol
-    )
+    scored = _score(held.job, drawn, images.folder, device)
+    found = _compare(scored, drawn, held.job, exact, settings.rtol)
     _return_memory()
     for label in dict.fromkeys([*held.record["proxies"], *found]):
         if label in found:
@@ -124,13 +131,12 @@ def _device(record: Record) -> torch.device:
 
 
 def _fit(
-    held: Held, settings: Settings, device: torch.device
+    held: Held, settings: Settings, device: torch.device, images: _Images
 ) -> tuple[list[Partition], dict[str, list[str]]]:
     """The partitions that can be scored here, and why others cannot, by label."""
     fit: list[Partition] = []
     skipped: dict[str, list[str]] = {}
     assert held.job is not None
-    images = {d: _images(held, d, settings) for d in held.job.datasets if _imaged(held, d)}
     foreign = held.job.precision != "float32" and held.record["device"] != device.type
     for part in held.partitions:
         dataset, label = part.task
@@ -144,7 +150,7 @@ def _fit(
         elif foreign:
             reason = f"{held.job.precision} of {held.record['device']} is not that of {device.type}"
         elif held.job.reads_images(label):
-            reason = images[dataset]
+            reason = images.unfit[dataset]
         if reason is None:
             fit.append(part)
         elif reason not in skipped.setdefault(label, []):
@@ -152,39 +158,32 @@ def _fit(
     return fit, skipped
 
 
-def _imaged(held: Held, dataset: str) -> bool:
-    """Whether a proxy of the run reads images of a data set."""
+def _images(held: Held, settings: Settings) -> _Images:
+    """The images that a run's proxies read: those of the benchmark it was scored on, or the usual ones."""
     assert held.job is not None
-    mine = (part.task.label for part in held.partitions if part.task.dataset == dataset)
-    return any(label in held.job.proxies and held.job.reads_images(label) for label in mine)
-
-
-def _images(held: Held, dataset: str, settings: Settings) -> str | None:
-    """Why the images of a data set will not do; None if they do, as far as can be told."""
+    imaged = {
+        part.task.dataset
+        for part in held.partitions
+        if part.task.label in held.job.proxies and held.job.reads_images(part.task.label)
+    }
     try:
-        path = images_path(_data(held, settings), dataset)
-        load_images(path.parents[1], dataset)
+        folder = recorded(held.record).images(settings.data)
+    except UsageError as error:  # then no partition that reads images is scored
+        return _Images(None, {name: f"reads images of {name}: {error}" for name in imaged})
+    return _Images(folder, {name: _unfit(held.record, folder, name) for name in imaged})
+
+
+def _unfit(record: Record, folder: Path, dataset: str) -> str | None:
+    """Why the images of a data set will not do; None if they do, as far as can be told."""
+    path = images_path(folder, dataset)
+    try:
+        load_images(folder, dataset)
     except UsageError as error:
         return f"reads images of {dataset}: {error}"
-    recorded = {
-        digests[dataset] for s in sessions(held.record) if dataset in (digests := s.get("images") or {})
-    }
-    if recorded and recorded != {provenance.file_digest(path)}:
+    digests = {found[dataset] for s in sessions(record) if dataset in (found := s.get("images") or {})}
+    if digests and digests != {provenance.file_digest(path)}:
         return f"reads images of {dataset}, and {path} holds others than the run read"
     return None
-
-
-def _data(held: Held, settings: Settings) -> Path:
-    """The folder of images: that of the benchmark which the run was scored on, or the data folder."""
-    truth = held.record.get("truth")
-    return load(truth).folder if isinstance(truth, str) else data_folder(settings.data)
-
-
-def _folder(held: Held, settings: Settings) -> Path | None:
-    try:
-        return _data(held, settings)
-    except UsageError:  # then no partition that reads images is scored
-        return None
 
 
 def _draw(parts: Sequence[Partition], settings: Settings) -> dict[int, list[Drawn]]:

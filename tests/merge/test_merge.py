@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from nasbench_eval import sampling
 from nasbench_eval.cli import score
 from nasbench_eval.errors import UsageError
-from nasbench_eval.merge import command, missing, removal
+from nasbench_eval.merge import messages, missing, removal
 from nasbench_eval.merge.cli import main
 from nasbench_eval.merge.missing import Sample, ranges
 from nasbench_eval.merge.sources import Source, own_scores
@@ -610,7 +610,7 @@ def test_a_file_that_goes_while_it_is_read_is_read_where_it_went(
 
 
 def test_a_long_list_stands_in_a_file(run: Path, merge: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "_MOST", 2)
+    monkeypatch.setattr(messages, "MOST", 2)
     shutil.move(shard(run, 1), run.parent / "later")
     merged = merge(run)
     mine = Split(1, K).take(CELLS)
@@ -760,19 +760,19 @@ def test_the_command_stands_for_itself(run: Path, whole: Path) -> None:
 
 def test_the_command_for_a_shard_leads_into_this_run(run: Path, tmp_path: Path) -> None:
     known = read_record(shard(run, 0))
-    words = shlex.split(command.score_command(known, run, Split(1, 3)))
+    words = shlex.split(messages.score_command(known, run, Split(1, 3)))
     assert words[-2:] == [f"results={tmp_path}", "shard=1/3"]
     assert f"run={run.name}" in words
     assert not any(word.startswith("shards=") for word in words)
     known["command"] = "nasbench-score run=a/b shard=3 shards=8 retry_failed=true"
-    assert command.score_command(known, tmp_path / "a/b", Split(1, 8)) == (
+    assert messages.score_command(known, tmp_path / "a/b", Split(1, 8)) == (
         f"nasbench-score run=a/b results={tmp_path} shard=1/8"
     )
-    assert command.score_command(known, tmp_path / "c", Split(1, 8)) == (
+    assert messages.score_command(known, tmp_path / "c", Split(1, 8)) == (
         f"nasbench-score run=c results={tmp_path} shard=1/8"
     )
     known["command"] = "nasbench-score 'torn"
-    assert command.score_command(known, Path("results/c"), Split(1, 8)) == "nasbench-score run=c shard=1/8"
+    assert messages.score_command(known, Path("results/c"), Split(1, 8)) == "nasbench-score run=c shard=1/8"
 
 
 def test_foreign_partitions_are_not_taken(run: Path, merge: Ask) -> None:

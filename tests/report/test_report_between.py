@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from nasbench_eval.report.correlation import correlate
 from nasbench_eval.report.statistics.between import PAIRED_COLUMNS, between, paired
 from nasbench_eval.report.statistics.bootstrap import resample_indices
+from nasbench_eval.report.statistics.correlation import correlate
 from nasbench_eval.report.statistics.panel import Bootstraps, panel
 
 N = 40

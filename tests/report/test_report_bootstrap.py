@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from nasbench_eval.report.correlation import correlate
 from nasbench_eval.report.statistics import bootstrap as module
 from nasbench_eval.report.statistics.bootstrap import bootstrap, interval, resample_indices
+from nasbench_eval.report.statistics.correlation import correlate
 
 # Few distinct values, so that ties and constant resamples are common.
 rows = st.lists(st.tuples(*[st.integers(-3, 3)] * 3), min_size=3, max_size=25)

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from nasbench_eval.report.correlation import correlate, kendall_tau, resample_indices, spearman_rho
+from nasbench_eval.report.statistics.correlation import correlate, kendall_tau, resample_indices, spearman_rho
 
 Measure = Callable[[Any, Any], float]
 both = pytest.mark.parametrize("measure", [kendall_tau, spearman_rho])

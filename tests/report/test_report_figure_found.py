@@ -18,10 +18,10 @@ from made_up_figures import (
     texts,
 )
 
-from nasbench_eval.report.correlation import Failures, judged
 from nasbench_eval.report.figure.found import best_found, draw_found, expected_best
 from nasbench_eval.report.figure.rows import ScoredRow, scored_rows
 from nasbench_eval.report.figure.style import COLUMN
+from nasbench_eval.report.statistics.correlation import Failures, judged
 from nasbench_eval.report.tables import Truth
 
 

@@ -11,10 +11,10 @@ from made_up import N, WriteRun
 from made_up_figures import assert_nothing_is_cut_off, computed, smallest_text, texts
 from matplotlib.figure import Figure
 
-from nasbench_eval.report.correlation import Failures
 from nasbench_eval.report.figure.rows import ScoredRow, scored_rows
 from nasbench_eval.report.figure.scatter import draw_scatter, rank_density, rank_panel
 from nasbench_eval.report.figure.style import COLUMN, PAGE
+from nasbench_eval.report.statistics.correlation import Failures
 from nasbench_eval.report.tables import Truth
 from nasbench_eval.truth.ceiling import Ceiling
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from nasbench_eval.report.correlation import correlate
+from nasbench_eval.report.statistics.correlation import correlate
 from nasbench_eval.report.statistics.seeds import intraclass_correlation, seed_stability
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nasbench_eval.report.correlation import Sample, judged
+from nasbench_eval.report.statistics.correlation import Sample, judged
 from nasbench_eval.report.statistics.selection import ndcg, top_overlap, top_regret
 
 # Few distinct values and few architectures: all orders of those that tie can be gone through.

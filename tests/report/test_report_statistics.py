@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nasbench_eval.report.correlation import correlate, judged, kendall_tau, spearman_rho
+from nasbench_eval.report.statistics.correlation import correlate, judged, kendall_tau, spearman_rho
 from nasbench_eval.report.statistics.panel import Bootstraps, panel
 from nasbench_eval.report.statistics.partial import partial
 from nasbench_eval.report.statistics.selection import ndcg, top_overlap, top_regret

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from nasbench_eval.report.correlation import judged, kendall_tau, spearman_rho
+from nasbench_eval.report.statistics.correlation import judged, kendall_tau, spearman_rho
 from nasbench_eval.report.statistics.partial import partial
 from nasbench_eval.report.statistics.strata import best_share, deciles, weighted_tau
 

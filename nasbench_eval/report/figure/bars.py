@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from nasbench_eval.report.correlation import CONFIDENCE
 from nasbench_eval.report.draw import DATASETS, SPLITS, sample_size
 from nasbench_eval.report.figure.rows import shown_ceilings, shown_rows
 from nasbench_eval.report.figure.style import (
@@ -26,6 +25,7 @@ from nasbench_eval.report.figure.style import (
     short,
 )
 from nasbench_eval.report.spec import SweepSpec
+from nasbench_eval.report.statistics.correlation import CONFIDENCE
 from nasbench_eval.report.tables import Table
 from nasbench_eval.truth.ceiling import Ceiling
 

@@ -11,8 +11,8 @@ import pandas as pd
 from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 
-from nasbench_eval.report.correlation import kendall_tau
 from nasbench_eval.report.statistics.bootstrap import Floats, interval
+from nasbench_eval.report.statistics.correlation import kendall_tau
 from nasbench_eval.report.statistics.panel import Bootstraps, Panel
 
 PAIRED_COLUMNS = [

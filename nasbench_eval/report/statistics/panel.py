@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nasbench_eval.report.correlation import Failures, Sample, judged
 from nasbench_eval.report.statistics.bootstrap import Floats, bootstrap
+from nasbench_eval.report.statistics.correlation import Failures, Sample, judged
 
 Mask = npt.NDArray[np.bool_]
 

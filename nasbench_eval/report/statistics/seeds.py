@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from nasbench_eval.report.correlation import Correlation, Failures, correlate
 from nasbench_eval.report.statistics.bootstrap import Floats
+from nasbench_eval.report.statistics.correlation import Correlation, Failures, correlate
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from nasbench_eval.report.correlation import Sample
+from nasbench_eval.report.statistics.correlation import Sample
 
 Floats = npt.NDArray[np.float64]
 

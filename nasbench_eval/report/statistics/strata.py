@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from nasbench_eval.report.correlation import Sample
 from nasbench_eval.report.statistics.bootstrap import dense_ranks
+from nasbench_eval.report.statistics.correlation import Sample
 
 
 def best_share(accuracy: npt.NDArray[Any], share: float = 0.1) -> npt.NDArray[np.bool_]:

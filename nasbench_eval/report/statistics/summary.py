@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nasbench_eval.report.correlation import Failures, Sample, kendall_tau, spearman_rho
 from nasbench_eval.report.statistics.between import Between, between, paired
 from nasbench_eval.report.statistics.bootstrap import dense_ranks, interval
+from nasbench_eval.report.statistics.correlation import Failures, Sample, kendall_tau, spearman_rho
 from nasbench_eval.report.statistics.panel import Bootstraps, Mask, Panel, panel
 from nasbench_eval.report.statistics.partial import partial
 from nasbench_eval.report.statistics.selection import CUTOFF, ndcg, top_overlap, top_regret
