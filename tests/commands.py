@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+
+from nasbench_eval.cli import score
 
 
 class Answer(NamedTuple):
@@ -18,6 +21,18 @@ class Answer(NamedTuple):
 
 
 Ask = Callable[..., Answer]
+
+_SMALL = ["space.channels=4", "space.cells_per_stage=1", "proxy.batch_size=4", "proxy.resolution=8"]
+_SMALL += ["workers=0", "device=cpu", "reuse=none"]
+
+
+def scored(folder: Path, *arguments: str) -> None:
+    """Score small networks into this folder, by the command."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder.parent)
+        words = [*_SMALL, f"results={folder.parent}", f"run={folder.name}", *arguments]
+        patch.setattr(sys, "argv", ["nasbench-score", *words])
+        assert score() == 0
 
 
 class Asked:

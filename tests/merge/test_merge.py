@@ -18,6 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import commands
 import numpy as np
 import pandas as pd
 import pytest
@@ -42,20 +43,13 @@ from nasbench_eval.truth import own as benchmark
 from nasbench_eval.truth import tables
 from nasbench_eval.verify import cli as verify_cli
 
-SMALL = ["space.channels=4", "space.cells_per_stage=1", "workers=0", "device=cpu", "reuse=none"]
-SMALL += ["proxy=[snip,params]", "proxy.input=gaussian", "proxy.batch_size=4", "proxy.resolution=8"]
 N, K = 11, 3
 CELLS = sorted(sampling.uniform(15625, N, 0))
 Row = dict[str, Any]
 
 
 def scored(folder: Path, *arguments: str) -> None:
-    """Score into this folder, by the command."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder.parent)
-        words = [*SMALL, f"results={folder.parent}", f"run={folder.name}", *arguments]
-        patch.setattr(sys, "argv", ["nasbench-score", *words])
-        assert score() == 0
+    commands.scored(folder, "proxy=[snip,params]", "proxy.input=gaussian", *arguments)
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ CLASSES = 5
 B, R = 6, 8
 MIXED = "|nor_conv_3x3~0|+|avg_pool_3x3~0|nor_conv_1x1~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|"
 DEAD_BRANCH = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|nor_conv_1x1~2|"
+IDENTITY = "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"
 NOTHING = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
 
 Build = Callable[[], Network]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from oracle import (
     CLASSES,
     DEAD_BRANCH,
+    IDENTITY,
     KEY,
     MIXED,
     NOTHING,
@@ -40,7 +41,6 @@ from nasbench_eval.proxies.progressivity import Progressivity
 from nasbench_eval.proxies.trainability import Trainability, correlation
 from nasbench_eval.spaces.base import Network
 
-IDENTITY = "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"
 # Two ways from the input to the output: the cell computes 2x.
 DOUBLE = "|skip_connect~0|+|none~0|none~1|+|skip_connect~0|skip_connect~1|none~2|"
 NETWORKS: list[Build] = [cell(MIXED), cell(DEAD_BRANCH), cell(IDENTITY), Chain, Smooth, Spatial]

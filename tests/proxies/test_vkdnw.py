@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from oracle import (
     CLASSES,
     DEAD_BRANCH,
+    IDENTITY,
     KEY,
     MIXED,
     NOTHING,
@@ -39,7 +40,6 @@ from nasbench_eval.spaces.nasbench201 import NASBench201
 
 Matrix = npt.NDArray[np.float64]
 
-IDENTITY = "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"
 BEHIND_A_CUT = "|none~0|+|none~0|nor_conv_3x3~1|+|none~0|nor_conv_1x1~1|nor_conv_3x3~2|"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,6 +17,7 @@ from made_up101 import facts_of, make_table101
 
 from nasbench_eval.spaces.nasbench201 import OPERATIONS, NASBench201, unique_string
 from nasbench_eval.truth import build, convert, nasbench101
+from nasbench_eval.truth.cli import main
 from nasbench_eval.truth.nasbench201 import COLUMNS, RUNS
 from nasbench_eval.truth.sources import TABLE_SOURCES, Source, digest
 
@@ -97,7 +99,20 @@ def write_public(table: pd.DataFrame, folder: Path, address: str) -> dict[str, S
     return sources
 
 
+Run = Callable[..., tuple[int, str, str]]
 Publish = Callable[[Path, str], dict[str, Source]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Calls `nasbench-data`; gives its exit code, standard output and standard error."""
+
+    def command(*args: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["nasbench-data", *map(str, args)])
+        code = main()
+        return (code, *capsys.readouterr())
+
+    return command
 
 
 @pytest.fixture

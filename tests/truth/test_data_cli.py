@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,22 +14,11 @@ from nasbench_eval.data import images
 from nasbench_eval.data.images import load_images
 from nasbench_eval.errors import UsageError
 from nasbench_eval.truth import build, nasbench201
-from nasbench_eval.truth.cli import main
 from nasbench_eval.truth.nasbench201 import save
 from nasbench_eval.truth.sources import IMAGE_SOURCES, TABLE_SOURCES, Source, fetch
 
 Run = Callable[..., tuple[int, str, str]]
 Publish = Callable[[Path, str], dict[str, Source]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def command(*args: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["nasbench-data", *map(str, args)])
-        code = main()
-        return (code, *capsys.readouterr())
-
-    return command
 
 
 def save_images(folder: Path, dataset: str) -> None:

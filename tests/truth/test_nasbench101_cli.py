@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,21 +11,10 @@ import pytest
 from made_up101 import entries, write
 
 from nasbench_eval.truth import build, nasbench101
-from nasbench_eval.truth.cli import main
 from nasbench_eval.truth.nasbench101 import COLUMNS, VAL_RUNS, load, save
 from nasbench_eval.truth.sources import NASBENCH101_FULL_SOURCE, NASBENCH101_SOURCE, Source
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def command(*args: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["nasbench-data", *map(str, args)])
-        code = main()
-        return (code, *capsys.readouterr())
-
-    return command
 
 
 @pytest.fixture

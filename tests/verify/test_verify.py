@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +12,9 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from commands import Asked
+from commands import Asked, scored
 
 from nasbench_eval import sampling
-from nasbench_eval.cli import score
 from nasbench_eval.errors import UsageError
 from nasbench_eval.proxies.intrain import InTrain
 from nasbench_eval.proxies.params import Params
@@ -29,24 +27,13 @@ from nasbench_eval.verify.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = sorted(file.parent for file in (ROOT / "results").rglob("run.json"))
-SMALL = ["space.channels=4", "space.cells_per_stage=1", "workers=1", "device=cpu", "reuse=none"]
-SMALL += ["proxy.batch_size=4", "proxy.resolution=8"]
 Row = dict[str, Any]
-
-
-def scored(folder: Path, *arguments: str) -> None:
-    """A run in this folder, by the command."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder.parent)
-        words = [*SMALL, f"results={folder.parent}", f"run={folder.name}", *arguments]
-        patch.setattr(sys, "argv", ["nasbench-score", *words])
-        assert score() == 0
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "good"
-    scored(folder, "proxy=[intrain,params]", "n=12")
+    scored(folder, "proxy=[intrain,params]", "n=12", "workers=1")
     return folder
 
 

@@ -17,7 +17,6 @@ from made_up_page import (
     made_up_scores,
     made_up_truth,
     page_of,
-    scores_with_failures,
     spec_of,
 )
 
@@ -26,21 +25,6 @@ from nasbench_eval.report.page.points import collect_points, pack
 from nasbench_eval.report.scores import Part, Scores
 from nasbench_eval.report.spec import RowSpec
 from nasbench_eval.report.tables import Table, Truth
-
-
-@pytest.fixture
-def scores() -> Scores:
-    return scores_with_failures()
-
-
-@pytest.fixture
-def truths() -> dict[str, Truth]:
-    return {"nasbench201": made_up_truth(CELLS_201[:N])}
-
-
-@pytest.fixture
-def table(scores: Scores, truths: dict[str, Truth]) -> Table:
-    return compute(scores, truths, spec_of())
 
 
 def unpacked(block: str, n: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

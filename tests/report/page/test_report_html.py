@@ -20,8 +20,6 @@ from made_up_page import (
     made_up_scores,
     made_up_truth,
     page_of,
-    scores_with_failures,
-    spec_of,
 )
 
 from nasbench_eval.errors import UsageError
@@ -31,21 +29,6 @@ from nasbench_eval.report.spec import RowSpec, TableSpec
 from nasbench_eval.report.tables import Table, Truth
 
 ARXIV = "https://arxiv.org/abs/2606.18676"
-
-
-@pytest.fixture
-def scores() -> Scores:
-    return scores_with_failures()
-
-
-@pytest.fixture
-def truths() -> dict[str, Truth]:
-    return {"nasbench201": made_up_truth(CELLS_201[:N])}
-
-
-@pytest.fixture
-def table(scores: Scores, truths: dict[str, Truth]) -> Table:
-    return compute(scores, truths, spec_of())
 
 
 class Elements(HTMLParser):
