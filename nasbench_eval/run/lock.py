@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from filelock import lock_descriptor
+
 from nasbench_eval.errors import UsageError
+
+# How often a lock is found taken before a process is said to write.
+_LOOKS = 3
 
 
 def lock(folder: Path) -> IO[str]:
@@ -23,17 +28,14 @@ def lock(folder: Path) -> IO[str]:
     except OSError as error:
         raise UsageError(f"cannot write to {folder}: {error.strerror}") from error
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        handle.close()
-        raise UsageError(f"another process is writing to {folder}; wait for it or choose run=NAME") from error
+        if not lock_descriptor(handle.fileno(), blocking=False):
+            raise UsageError(f"another process is writing to {folder}; wait for it or choose run=NAME")
+        require_same(handle, folder)  # it may have been deleted since it was made
     except OSError as error:
         handle.close()
         raise UsageError(
             f"cannot lock {folder} ({error.strerror}); choose a local folder with results="
         ) from error
-    try:
-        require_same(handle, folder)  # it may have been deleted since it was made
     except UsageError:
         handle.close()
         raise
@@ -58,9 +60,10 @@ def in_use(folder: Path) -> bool:
     """Whether another process is writing to a run's folder."""
     try:
         with (folder / ".lock").open() as handle:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+            for _ in range(_LOOKS):
+                if lock_descriptor(handle.fileno(), blocking=False):
+                    return False
+                time.sleep(0.05)  # it may be somebody who looks, too
+            return True
     except OSError:  # no lock, or a file system without any
         return False
-    return False
