@@ -17,7 +17,7 @@ RUN ?= results/table1
 FILE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga data data-nasbench101 test test-long check lint golden bench report clean
+.PHONY: help demo reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga data data-nasbench101 test test-long test-pythons check lint golden bench report clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -86,6 +86,9 @@ test-long: $(READY) ## disturb real runs, sweep on launchers, fuzz all that is r
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt hydra-ray-launcher
 	FUZZING=long $(BIN)/pytest tests/faults tests/cluster tests/fuzz
 
+test-pythons: ## try the commands under each Python found, 3.11 to 3.14 (OPTIONS=--local-torch: no download of PyTorch)
+	$(PYTHON) scripts/test_pythons.py $(OPTIONS)
+
 lint: $(READY) ## style, types and which module may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -104,11 +107,11 @@ report: $(READY) ## the tables of a run again, on all cells and on the live ones
 	$(BIN)/nasbench-report $(RUN)
 	$(BIN)/nasbench-report $(RUN) --cells live
 
-clean: ## remove the environment and the caches, keep results and data
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean: ## remove the environments and the caches, keep results and data
+	rm -rf $(VENV) .venvs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed; name one with make PYTHON=…" if sys.version_info < (3, 10) else 0)'
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name one with make PYTHON=…" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@

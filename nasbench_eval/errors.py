@@ -56,6 +56,8 @@ class Parser(argparse.ArgumentParser):
 def guard(main: Callable[[], int], interrupted: str = "the same command continues where it stopped") -> int:
     """Run a command's body; a `UsageError` becomes one line on standard error and exit code 2.
 
+    On an operating system that the package does not support the body is not run.
+
     Args:
         main: the body; returns its exit code.
         interrupted: what an interruption means for the work done so far.
@@ -69,6 +71,7 @@ def guard(main: Callable[[], int], interrupted: str = "the same command continue
     main_thread = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGTERM, _terminate) if main_thread else None
     try:
+        _check_system()
         return main()
     except UsageError as error:
         _tell(f"error: {error}")
@@ -82,6 +85,17 @@ def guard(main: Callable[[], int], interrupted: str = "the same command continue
     finally:
         if main_thread:
             signal.signal(signal.SIGTERM, before)
+
+
+def _check_system() -> None:
+    """Refuse a system without what every command builds on: POSIX signals, forked processes, file locks."""
+    if os.name != "posix":
+        raise UsageError(
+            "Windows is not supported: use WSL, the Windows Subsystem for Linux "
+            "(Linux is supported, macOS is untested)"
+            if os.name == "nt"
+            else f"this operating system ({sys.platform}) is not supported: use Linux (macOS is untested)"
+        )
 
 
 def _tell(line: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from nasbench_eval.merge.messages import whole_command
@@ -53,4 +53,4 @@ def finished(plan: Plan) -> str:
     known = [time for time in times if isinstance(time, str)]
     if len(known) == len(times):
         return max(known)
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="seconds")

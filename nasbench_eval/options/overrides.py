@@ -28,6 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nasbench_eval import registry
 from nasbench_eval.errors import UsageError
+from nasbench_eval.options.hydra_compat import accept_late_help
 from nasbench_eval.paths import config_folder, configured
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.wording import first_line, shown
@@ -76,6 +77,7 @@ def read(arguments: Sequence[str]) -> CommandLine:
     Raises:
         UsageError: on an unknown flag or a flag's wrong value.
     """
+    accept_late_help()  # here, and for the parser that Hydra makes later in this process
     parser = get_args_parser()
     parser.exit_on_error = False
     # Some mistakes, such as a flag cut too short, end the process all the same before Python 3.12.

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from hydra.core.hydra_config import HydraConfig
@@ -79,7 +79,7 @@ class Session:
         run_job(scorer, wanted, self.progress, workers=workers, timeout=timeout)
         with suppress(OSError):  # absent, or a training in it was not finished
             self.work.checkpoints.rmdir()
-        finished = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        finished = datetime.now(UTC).isoformat(timespec="seconds")
         seconds = round(time.perf_counter() - self.started, 1)
         self.store.finish({"finished": finished, "seconds_last_session": seconds})
 

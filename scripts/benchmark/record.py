@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def heading(device: torch.device, cells: Sequence[int], cores: int) -> Entry:
     The cells are those of the costs; the load is the system's average of the minute before.
     """
     return {
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": provenance.commit(),
         "versions": provenance.versions(),
         **provenance.hardware(device),

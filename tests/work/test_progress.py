@@ -15,7 +15,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,7 @@ def test_the_file_says_what_is_done_and_how_long_the_rest_takes(tmp_path: Path, 
     assert (said["state"], said["reason"], said["workers"]) == ("finished", None, None)
     assert said["pid"] == os.getpid()
     assert datetime.fromisoformat(said["started"]) <= datetime.fromisoformat(said["updated"])
-    assert abs(datetime.fromisoformat(said["updated"]) - datetime.now(timezone.utc)).total_seconds() < 60
+    assert abs(datetime.fromisoformat(said["updated"]) - datetime.now(UTC)).total_seconds() < 60
 
 
 def test_a_cell_in_several_parts_and_copies_count_once(tmp_path: Path) -> None:
