@@ -48,7 +48,7 @@ def coupled_samples(objective_B: Tensor, parameters: Mapping[str, Tensor], show:
     """∂objective_n/∂θ where batch norm makes every sample depend on all: a backward pass a sample.
 
     One at a time: folding the samples' cotangents into one batched backward pass is slower on a CPU
-    (docs/performance.md).
+    (docs/explanation/performance.md).
     """
     objectives = objective_B.unbind() if objective_B.requires_grad else ()  # zeros where nothing leads to it
     for group in _groups(parameters, len(objective_B)):
