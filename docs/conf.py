@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from nasbench_eval import __version__
 
@@ -49,3 +51,16 @@ html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
 html_theme_options = {"navigation_with_keys": True}
+
+
+def _plain(app: Any, what: str, name: str, item: Any, options: Any, lines: list[str]) -> None:
+    """Docstrings write |x| and *shape as they are; only what stands in backticks is marked."""
+    for number, line in enumerate(lines):
+        parts = re.split(r"(`[^`]*`)", line)
+        lines[number] = "".join(p if p.startswith("`") else re.sub(r"([*|])", r"\\\1", p) for p in parts)
+
+
+def setup(app: Any) -> None:
+    """Called by Sphinx."""
+    # Before Napoleon (500), whose markup is to stay.
+    app.connect("autodoc-process-docstring", _plain, priority=400)

@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 from docutils import nodes
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
-from myst_parser.config.main import default_slugify
+from myst_parser.slugs import github_slugify
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
@@ -59,6 +59,8 @@ class RepositoryLinks(SphinxTransform):
                     _warn(f"{address} is no address on the web: {fault}", location=node)
                 continue
             path, _, anchor = address.partition("#")
+            if node.get("refdomain") == "doc":  # a Markdown file, by its path without the ending
+                path, anchor = f"{address}.md", node.get("reftargetid") or ""
             target = Path(os.path.normpath(page.parent / unquote(path)))
             if not path or (
                 target.is_relative_to(source) and not isinstance(node, addnodes.download_reference)
@@ -85,7 +87,8 @@ class RepositoryLinks(SphinxTransform):
 
 def _is_link(node: nodes.Node) -> bool:
     if isinstance(node, addnodes.pending_xref):
-        return bool(node["reftype"] == "myst" and node.get("refdomain") != "doc")
+        inside = node.get("refdomain") == "doc" and not os.path.isabs(node["reftarget"])
+        return bool(node["reftype"] == "myst" and not inside)
     return isinstance(node, addnodes.download_reference | nodes.reference)
 
 
@@ -96,7 +99,7 @@ def headings(file: Path) -> set[str]:
     for before, token in pairwise(tokens):
         if before.type == "heading_open":
             text = "".join(t.content for t in token.children or () if t.type in ("text", "code_inline"))
-            slug, number = default_slugify(text), 0
+            slug, number = github_slugify(text), 0
             while (anchor := f"{slug}-{number}" if number else slug) in found:
                 number += 1
             found.add(anchor)

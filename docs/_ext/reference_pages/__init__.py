@@ -12,7 +12,7 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from reference_pages import columns, commands, configuration, options, passes, proxies
+from reference_pages import columns, commands, configuration, options, passes, proxies, tables
 
 WRITERS = {
     "commands": commands.page,
@@ -27,6 +27,8 @@ WRITERS = {
     "columns_scores": columns.scores,
     "columns_run": columns.run,
     "columns_tables": columns.tables,
+    "tables": tables.page,
+    "aggregates": tables.aggregates,
 }
 
 

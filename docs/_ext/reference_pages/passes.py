@@ -74,7 +74,7 @@ def _spec(cls: Any) -> str:
 def observers() -> str:
     """The callbacks of `Observer`, and the two observers that need none."""
     base = passes.Observer
-    rows = []
+    rows: list[list[str]] = []
     for name, function in vars(base).items():
         if inspect.isfunction(function):
             arguments = list(inspect.signature(function).parameters)[1:]

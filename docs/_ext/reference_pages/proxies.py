@@ -65,7 +65,7 @@ def _options(name: str) -> tuple[Any, ...]:
 def costs() -> dict[str, dict[str, Any]]:
     """What each proxy costs, by name, from the committed measurement."""
     figures = json.loads(COSTS.read_text(encoding="utf-8"))["proxies"]["figures"]
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for figure in figures.values():
         if len(figure["labels"]) == 1:
             for label in (*figure["labels"], *figure["alike"]):
