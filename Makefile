@@ -104,7 +104,7 @@ report: $(READY) ## the tables of a run again, on all cells and on the live ones
 	$(BIN)/nasbench-report $(RUN) --cells live
 
 docs: $(READY) ## the documentation site, into docs/_build/html; a broken link is an error
-	$(BIN)/sphinx-build -W --keep-going -n -q -b html -d docs/_build/doctrees docs docs/_build/html
+	$(BIN)/sphinx-build -E -W --keep-going -n -q -b html -d docs/_build/doctrees docs docs/_build/html
 
 clean: ## remove the environment and the caches, keep results and data
 	rm -rf $(VENV) docs/_build docs/reference/generated build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

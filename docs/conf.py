@@ -44,6 +44,8 @@ napoleon_use_ivar = True
 # Docstrings are plain text: `name` is code, as in Markdown.
 default_role = "code"
 
+smartquotes = False  # what is quoted is often typed into a shell
+
 html_theme = "furo"
 html_title = f"nasbench_eval {__version__}"
 html_static_path = ["_static"]

@@ -9,18 +9,22 @@ from typing import Any
 
 from nasbench_eval.options import RunOptions, TrainOptions
 from nasbench_eval.paths import config_folder
-from reference_pages.text import code, kind, table
+from reference_pages.text import code, kind, prose, table
 
 _LINE = re.compile(r"^(\w+):\s*(.*?)\s*(?:#\s*(.*))?$")
+# In the help text: the option, its meaning, and lines that go on with it.
+_HELP = re.compile(r"^ {8}(\w+)= {2,}(\S.*(?:\n {20,}\S.*)*)", re.M)
 _NO_OPTIONS = {"defaults", "hydra"}
 
 
 def _yaml(name: str) -> dict[str, tuple[str, str]]:
-    """Default and comment of each top-level option of a file in configs/."""
+    """Default and meaning of each top-level option of a file in configs/: from its help text or comment."""
+    text = (config_folder() / f"{name}.yaml").read_text(encoding="utf-8")
+    told = {key: " ".join(meaning.replace("$$", "$").split()) for key, meaning in _HELP.findall(text)}
     found = {}
-    for line in (config_folder() / f"{name}.yaml").read_text(encoding="utf-8").splitlines():
+    for line in text.splitlines():
         if (match := _LINE.match(line)) and match[1] not in _NO_OPTIONS:
-            found[match[1]] = (match[2], match[3] or "")
+            found[match[1]] = (match[2], told.get(match[1]) or match[3] or "")
     return found
 
 
@@ -33,7 +37,7 @@ def _page(name: str, cls: Any) -> str:
     if silent := [key for key in options if not defaults[key][1]]:
         raise ValueError(f"configs/{name}.yaml does not say what {sorted(silent)} mean")
     rows = [
-        [code(f"{key}="), code(default), kind(hints[key]), meaning]
+        [code(f"{key}="), code(default), kind(hints[key]), prose(meaning)]
         for key, (default, meaning) in defaults.items()
         if key in options
     ]

@@ -99,7 +99,7 @@ def kind(hint: Any) -> str:
     if origin in (typing.Union, UnionType):
         return " or ".join(dict.fromkeys(kind(each) for each in arguments))
     if origin is tuple:
-        return f"list of {kind(arguments[0])}s"
+        return f"list, each a {kind(arguments[0])}"
     words = {int: "whole number", float: "number", str: "text", bool: "`true` or `false`"}
     return {**words, Path: "path", NoneType: "`null`"}.get(hint) or code(getattr(hint, "__name__", hint))
 
