@@ -54,7 +54,8 @@ class RepositoryLinks(SphinxTransform):
         page = source / self.env.docname
         for node in list(self.document.findall(_is_link)):
             address = node.get("refuri") or node.get("reftarget") or ""
-            if isinstance(node, nodes.reference):
+            file = isinstance(node, addnodes.download_reference)
+            if isinstance(node, nodes.reference) and not file:
                 if _SCHEME.match(address) and (fault := web_fault(address)):
                     _warn(f"{address} is no address on the web: {fault}", location=node)
                 continue
