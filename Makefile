@@ -91,7 +91,7 @@ lint: $(READY) ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-check: lint test ## style, types and tests
+check: lint test docs ## style, types, tests and the documentation
 
 golden: $(READY) ## write the golden records anew, after a change that is meant to move scores
 	$(BIN)/python scripts/golden.py

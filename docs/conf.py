@@ -37,14 +37,14 @@ nitpick_ignore_regex = [("py:.*", ".*")]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_type_aliases = {"Record": "Record", "Init": "Init", "Source": "Source"}
+autodoc_type_aliases = {"Init": "Init", "Source": "Source"}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 # Docstrings are plain text: `name` is code, as in Markdown.
 default_role = "code"
 
-smartquotes = False  # what is quoted is often typed into a shell
+smartquotes_action = "De"  # dashes; quotes stay, since what is quoted is often typed into a shell
 
 html_theme = "furo"
 html_title = f"nasbench_eval {__version__}"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import matplotlib
 import pages
 import pytest
 
+from nasbench_eval.truth.folder import VARIABLE
+
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for the blocks of a page, which see the same data folder as this process."""
-    named = Path(pages.os.environ.get(pages.VARIABLE) or "data")
-    monkeypatch.setenv(pages.VARIABLE, str(named.resolve()))
+    named = Path(os.environ.get(VARIABLE) or "data")
+    monkeypatch.setenv(VARIABLE, str(named.resolve()))
     monkeypatch.setenv("MPLBACKEND", "Agg")
     matplotlib.use("Agg")
     monkeypatch.chdir(tmp_path)
@@ -68,7 +71,7 @@ def test_a_block_is_left_out_with_a_reason(folder: Path, monkeypatch: pytest.Mon
         '<!--- skip: next if(no_data, reason="no tables") -->\n```sh\ntrue\n```\n'
         "```python\nimport nasbench_eval\nnasbench_eval.load_truth('nasbench201')\n```\n",
     )
-    monkeypatch.setenv(pages.VARIABLE, str(folder))
+    monkeypatch.setenv(VARIABLE, str(folder))
     ran = pages.run(page, folder)
     assert ran.blocks == 1
     assert [reason.partition(": ")[2] for reason in ran.skipped] == [

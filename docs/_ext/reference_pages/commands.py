@@ -20,7 +20,7 @@ sys.argv = [name, *sys.argv[2:]]
 [entry] = entry_points(group="console_scripts", name=name)
 sys.exit(entry.load()())
 """
-_CODE = re.compile(r"\b(\d{1,3}) ((?:if|for|after) [^,;]+?)(?=, |; |\.|$)")
+_CODE = re.compile(r"\b(\d{1,3}) (?:for )?((?:if|after|a) [^,;]+?)(?=, |; |\.|$)")
 
 
 def scripts() -> list[EntryPoint]:

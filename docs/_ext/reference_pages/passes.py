@@ -77,8 +77,8 @@ def observers() -> str:
     rows: list[list[str]] = []
     for name, function in vars(base).items():
         if inspect.isfunction(function):
-            arguments = list(inspect.signature(function).parameters)[1:]
-            rows.append([code(f"{name}({', '.join(arguments)})"), prose(docstring(function))])
+            names = ", ".join(list(inspect.signature(function).parameters)[1:])
+            rows.append([code(f"{name}({names})"), prose(docstring(function))])
     parts = [
         f"### Observer\n\n{prose(summary(base))}\n",
         table(["attribute", "meaning"], [[code(k), prose(v)] for k, v in entries(base).items()]),
