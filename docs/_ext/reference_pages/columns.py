@@ -136,7 +136,7 @@ def tables() -> str:
     stability = entries(seeds.SeedStability)
     held = {key: stability[key] for key in _header("statistics/seeds.csv") if key in stability}
     parts.append(
-        f"**seeds.csv**: {prose(summary_of(seeds.SeedStability))}\n\n"
+        f"**seeds.csv**: {prose(summary_of(seeds.SeedStability))} S is the number of seeds.\n\n"
         + table(["column", "meaning"], [[code(k), prose(v)] for k, v in held.items()])
         + f"\n{_columns('seeds')}"
     )
@@ -144,7 +144,9 @@ def tables() -> str:
 
 
 def _returned(function: object) -> str:
-    return " ".join(re.split(r"\n(?:Args|Raises):", docstring(function))[0].split())
+    """A docstring without its arguments, as one paragraph."""
+    text = re.split(r"\n(?:Args|Raises):", docstring(function))[0]
+    return " ".join(text.replace("Returns:\n", "").split())
 
 
 def _columns(name: str) -> str:

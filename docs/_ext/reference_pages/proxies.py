@@ -154,7 +154,7 @@ def _cost_sentence(name: str) -> str:
 def _labels(name: str) -> str:
     rows = [
         [code(each.name), code(f"configs/proxy/{each.file}"), _changes(each)]
-        for each in labels().values()
+        for each in sorted(labels().values(), key=lambda label: (label.name != name, label.name))
         if each.proxy == name
     ]
     return f"Labels:\n\n{table(['label', 'defined in', 'options that differ from the defaults'], rows)}"

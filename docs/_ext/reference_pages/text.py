@@ -98,8 +98,10 @@ def kind(hint: Any) -> str:
         return " or ".join(code(value) for value in arguments)
     if origin in (typing.Union, UnionType):
         return " or ".join(dict.fromkeys(kind(each) for each in arguments))
-    if origin is tuple:
+    if origin in (tuple, list):
         return f"list, each a {kind(arguments[0])}"
+    if origin is dict:
+        return "keys and values"
     words = {int: "whole number", float: "number", str: "text", bool: "`true` or `false`"}
     return {**words, Path: "path", NoneType: "`null`"}.get(hint) or code(getattr(hint, "__name__", hint))
 
