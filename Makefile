@@ -17,7 +17,7 @@ RUN ?= results/table1
 FILE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga data data-nasbench101 test test-long test-pythons check lint golden bench report clean
+.PHONY: help demo reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga data data-nasbench101 test test-long test-pythons check lint golden bench report docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -95,7 +95,7 @@ lint: $(READY) ## style, types and which module may import which
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
 
-check: lint test ## style, types and tests
+check: lint test docs ## style, types, tests and the documentation
 
 golden: $(READY) ## write the golden records anew, after a change that is meant to move scores
 	$(BIN)/python scripts/golden.py
@@ -107,8 +107,11 @@ report: $(READY) ## the tables of a run again, on all cells and on the live ones
 	$(BIN)/nasbench-report $(RUN)
 	$(BIN)/nasbench-report $(RUN) --cells live
 
+docs: $(READY) ## the documentation site, into docs/_build/html; a broken link is an error
+	$(BIN)/sphinx-build -E -W --keep-going -n -q -b html -d docs/_build/doctrees docs docs/_build/html
+
 clean: ## remove the environments and the caches, keep results and data
-	rm -rf $(VENV) .venvs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venvs docs/_build docs/reference/generated build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name one with make PYTHON=…" if sys.version_info < (3, 11) else 0)'

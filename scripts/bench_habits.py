@@ -1,4 +1,6 @@
-"""What the habits of docs/explanation/performance.md are worth: each measured against doing without it, in one run.
+"""What the habits of docs/explanation/performance.md are worth: each measured against doing without it.
+
+All in one run.
 
     python scripts/bench_habits.py [--cells 3]
 

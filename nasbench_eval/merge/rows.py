@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from nasbench_eval.run import shards
+from nasbench_eval.run import parquet
 
 # What a row may end as and never be scored again; any other end is a failure.
 _SCORED = ("ok", "nan", "inf")
 # What says how a row came about, and not what the scores are.
-_ABOUT = {"seconds", "error", *shards.MARKS}
+_ABOUT = {"seconds", "error", *parquet.MARKS}
 
 
 @dataclass(frozen=True)

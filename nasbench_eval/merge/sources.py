@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.run import shards
+from nasbench_eval.run import parquet
 from nasbench_eval.run.lock import in_use, lock
 from nasbench_eval.run.record import LATER, Record, completed, read_record, sessions, within
 from nasbench_eval.run.rows import Task
@@ -58,7 +58,7 @@ class Source:
         tasks = []
         for place in sorted(self.folder.glob(pattern)):
             task = Task(*(part.partition("=")[2] for part in place.parts[-2:]))
-            if not shards.present(place):
+            if not parquet.present(place):
                 continue
             if task.dataset not in self.record["datasets"] or task.label not in self.record["proxies"]:
                 raise UsageError(f"{place} holds scores of which {self.folder / 'run.json'} says nothing")
@@ -74,7 +74,7 @@ class Source:
             UsageError: if a file is damaged.
         """
         partition = self.partition(task)
-        tables = shards.at_one_moment(partition)
+        tables = parquet.at_one_moment(partition)
         return pa.concat_tables(tables, promote_options="default") if tables else None
 
     def records(self, task: Task) -> list[Record]:
@@ -84,8 +84,8 @@ class Source:
             UsageError: if a file is damaged.
         """
         return [
-            shards.record_of(shards.read(file, ["index"]))
-            for file in shards.whole_files(self.partition(task))
+            parquet.record_of(parquet.read(file, ["index"]))
+            for file in parquet.whole_files(self.partition(task))
         ]
 
     def machinery(self) -> list[str]:

@@ -13,7 +13,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.merge.missing import Gap, Mask, Sample, counted_gaps, gaps, ranges
 from nasbench_eval.merge.rows import Joined, join
 from nasbench_eval.merge.sources import Source, same_bits
-from nasbench_eval.run import shards
+from nasbench_eval.run import parquet
 from nasbench_eval.run.rows import Task
 from nasbench_eval.run.split import Split
 from nasbench_eval.wording import some
@@ -90,7 +90,7 @@ def survey_of(
         refuse_contradictions(having, joined, task)
         fresh = int((joined.source > 0).sum()) if having[0].split is None else len(joined.source)
         if run is not None and fresh:
-            shards.replace(sources[0].partition(task), joined.table, run)
+            parquet.replace(sources[0].partition(task), joined.table, run)
         if sample.cells is not None:
             survey.masks[task] = np.isin(sample.cells, joined.cells, assume_unique=True)
         else:

@@ -137,7 +137,15 @@ def watches(observer: Observer, callback: str) -> bool:
 
 
 class LayerObserver(Observer):
-    """One number a layer from its input and output."""
+    """One number a layer, or one small tensor, from its input x and output y.
+
+    Its record has one key, `layers`: a float64 tensor on the CPU, (L,) for L layers in the order of the
+    forward pass, or (L, *shape) if `reduce` gives a tensor of a shape; (0,) if the network has no such layer.
+
+    Args:
+        kind: which layers: `conv`, `conv_linear`, `bn`, `relu` or `cell` (cells and reduction blocks).
+        reduce: makes a 0-d tensor of x and y, or a tensor of the same shape for every layer.
+    """
 
     def __init__(self, kind: LayerKind, reduce: Callable[[Tensor, Tensor], Tensor]) -> None:
         self.kind, self.reduce = kind, reduce
@@ -154,7 +162,16 @@ class LayerObserver(Observer):
 
 
 class GradientObserver(Observer):
-    """One number a parameter tensor from the tensor and its gradient."""
+    """One number a parameter tensor from the tensor θ and its gradient g.
+
+    Its record has one key, `tensors`: a float64 tensor on the CPU, (T,) for T parameter tensors in the order
+    of the network's parameters; (T, *shape) if `reduce` gives a tensor of a shape.
+
+    Args:
+        net: the network, which says what tensors there are.
+        reduce: makes a 0-d tensor of θ and g, or a tensor of the same shape for every parameter tensor.
+        parameters: `weights` (weight tensors of convolution and linear layers) or `all`.
+    """
 
     def __init__(
         self, net: Network, reduce: Callable[[Tensor, Tensor], Tensor], parameters: Parameters = "weights"

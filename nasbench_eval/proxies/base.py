@@ -79,7 +79,8 @@ class Sized(Batch):
     """Options of a proxy that may be scored on a thin network and averaged over mini-batches.
 
     Attributes:
-        channels, cells: width C and cells N a stage of the network; null takes the search space's own.
+        channels: width C of the network; null takes the search space's own.
+        cells: cells N a stage of the network; null takes the search space's own.
         batches: mini-batches the score is averaged over.
     """
 

@@ -1,4 +1,4 @@
-"""The folder of a run: parquet shards written atomically, and a `run.json` that says how they were made.
+"""The folder of a run: parquet files, each written whole, and a `run.json` that says how they were made.
 
 `scores/space=…/dataset=…/proxy=…/part-00000.parquet`; names with a leading dot are not yet, or no longer,
 part of the run, and readers pass them over.
@@ -20,7 +20,7 @@ import pandas as pd
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.files import set_aside, write_whole
-from nasbench_eval.run import shards
+from nasbench_eval.run import parquet
 from nasbench_eval.run.lock import lock, require_same
 from nasbench_eval.run.record import OUTCOME, SAMPLE, DamagedRecord, earlier, is_record, joined, known_record
 from nasbench_eval.run.rows import Row, Task
@@ -28,7 +28,7 @@ from nasbench_eval.run.split import shard_folders
 
 
 @dataclass
-class _Shard:
+class _Held:
     """Rows held back, and the file they go to: writing them twice leaves them once."""
 
     path: Path
@@ -85,7 +85,7 @@ class Store:
         except BaseException:
             self._lock.close()
             raise
-        self._held: dict[Task, _Shard] = {}
+        self._held: dict[Task, _Held] = {}
         self._opened = self._flushed = time.monotonic()
 
     def _clear_up(self) -> None:
@@ -93,18 +93,18 @@ class Store:
         for partition in sorted(self.scores.glob("*/*")):
             for leftover in partition.glob(".*.tmp"):
                 leftover.unlink()
-            for file, aside in shards.set_damaged_aside(partition).items():
+            for file, aside in parquet.set_damaged_aside(partition).items():
                 self.mended.append(
                     f"{file} is damaged: set aside as {aside.name}, its cells are scored again"
                 )
-            shards.finish_compaction(partition)
+            parquet.finish_compaction(partition)
 
     def _read_run(self) -> dict[str, Any]:
-        """The record in the folder; a damaged one is made good from the shards, which bear it as well."""
+        """The record in the folder; a damaged one is made good from the files, which bear it as well."""
         try:
             return known_record(self.folder)
         except DamagedRecord as error:
-            records = [shards.record_of(shards.read(file, ["index"])) for file in self._by_age()]
+            records = [parquet.record_of(parquet.read(file, ["index"])) for file in self._by_age()]
             known = next((record for record in records if record and is_record(record)), None)
             if known is None and records:
                 raise
@@ -112,80 +112,80 @@ class Store:
             if self.run_file.exists():
                 how = f"set aside as {set_aside(self.run_file).name} and {how}"
             if known:
-                how = how.replace("begun anew", "made good from the shards of scores")
+                how = how.replace("begun anew", "made good from the files of scores")
             self.mended.append(f"{error}: {how}")
             return known or {}
 
     def _by_age(self) -> list[Path]:
-        """All shards, the youngest first."""
-        found = [file for partition in self.scores.glob("*/*") for file in shards.parts(partition)]
+        """All files, the youngest first."""
+        found = [file for partition in self.scores.glob("*/*") for file in parquet.files(partition)]
         return sorted(found, key=lambda file: file.stat().st_mtime_ns, reverse=True)
 
     def _with_scores(self, known: dict[str, Any]) -> dict[str, Any]:
         """What is known but for proxies whose scores were deleted: they may come back with other options."""
-        kept = {p.name.partition("=")[2] for p in self.scores.glob("*/proxy=*") if shards.parts(p)}
+        kept = {p.name.partition("=")[2] for p in self.scores.glob("*/proxy=*") if parquet.files(p)}
         proxies = {label: options for label, options in known.get("proxies", {}).items() if label in kept}
         return {**known, "proxies": proxies} if known else known
 
     def indices(self, task: Task) -> set[int]:
         """Indices of the architectures that have a row, be it that of a failure."""
-        held = shards.indices(self._partition(task))
+        held = parquet.indices(self._partition(task))
         if self._whole is not None:
-            for table in shards.at_one_moment(self._partition(task, self._whole), ["index"]):
+            for table in parquet.at_one_moment(self._partition(task, self._whole), ["index"]):
                 held.update(table["index"].to_pylist())
         return held
 
     def failed(self, task: Task) -> set[int]:
         """Indices of the architectures whose row on disk is an `oom` or an `error`."""
-        return shards.failed(self._partition(task))
+        return parquet.failed(self._partition(task))
 
     def scores_of(self, task: Task, cells: Iterable[int]) -> list[Row]:
-        """A row for each of these architectures whose scores the folder has (see `shards.scores_of`)."""
-        return [{**row, **task._asdict()} for row in shards.scores_of(self._partition(task), cells)]
+        """A row for each of these architectures whose scores the folder has (see `parquet.scores_of`)."""
+        return [{**row, **task._asdict()} for row in parquet.scores_of(self._partition(task), cells)]
 
     def drop_failed(self, task: Task, indices: Collection[int]) -> None:
         """Take the `oom` and `error` rows of these architectures off the disk, for they are scored again.
 
-        To be called before any row is added.  A crash leaves each shard as it was, or without such rows.
+        To be called before any row is added.  A crash leaves each file as it was, or without such rows.
 
         Raises:
-            UsageError: if a shard is damaged or cannot be written.
+            UsageError: if a file is damaged or cannot be written.
         """
-        shards.drop_failed(self._partition(task), indices)
+        parquet.drop_failed(self._partition(task), indices)
 
     def add(self, rows: Iterable[Row]) -> None:
         """Take rows; they reach the disk before `save_every` or 2 % of the run's time, if longer, is lost."""
         for row in rows:
             task = Task(row["dataset"], row["label"])
             if task not in self._held:
-                self._held[task] = _Shard(shards.next_part(self._partition(task)))
+                self._held[task] = _Held(parquet.next_part(self._partition(task)))
             self._held[task].rows.append(row)
         now = time.monotonic()
         if now - self._flushed > max(self.save_every, 0.02 * (now - self._opened)):
             self.flush()
 
     def flush(self) -> None:
-        """Write what is held, one new shard a partition.
+        """Write what is held, one new file a partition.
 
         Raises:
             UsageError: if it cannot be written; what is not on disk stays held.
         """
-        for task, shard in list(self._held.items()):
+        for task, held in list(self._held.items()):
             require_same(self._lock, self.folder)
-            shards.write(shard.path, shard.rows, self.run)
+            parquet.write(held.path, held.rows, self.run)
             del self._held[task]
         self._flushed = time.monotonic()
 
     def finish(self, record: Mapping[str, Any]) -> None:
-        """Merge the shards of each partition into one, in index order, and complete `run.json`.
+        """Merge the files of each partition into one, in index order, and complete `run.json`.
 
         Raises:
-            UsageError: if a shard is damaged, or the folder cannot be written or is another one by now.
+            UsageError: if a file is damaged, or the folder cannot be written or is another one by now.
         """
         self.flush()
         require_same(self._lock, self.folder)
         for partition in sorted(self.scores.glob("*/*")):
-            shards.compact(partition)
+            parquet.compact(partition)
         self.run |= {**record, **self._held_now(), "scores_sha256": digest(self.folder)}
         self._write_run()
 
@@ -205,8 +205,8 @@ class Store:
         cells, copied, reused = 0, 0, Counter[str]()
         for partition in sorted(self.scores.glob("dataset=*/proxy=*")):
             indices: set[int] = set()
-            for file in shards.parts(partition):
-                held = shards.read(file, ["index", *shards.MARKS]).to_pydict()
+            for file in parquet.files(partition):
+                held = parquet.read(file, ["index", *parquet.MARKS]).to_pydict()
                 indices.update(held["index"])
                 copied += sum(origin is not None for origin in held.get("copied_from", ()))
                 reused.update(run for run in held.get("reused_from", ()) if run is not None)
@@ -265,7 +265,7 @@ def digest(folder: Path) -> str:
     """
     total = hashlib.sha256()
     for keys, frame in _frames(folder):
-        kept = frame.drop(columns=["seconds", "error", *shards.MARKS], errors="ignore")
+        kept = frame.drop(columns=["seconds", "error", *parquet.MARKS], errors="ignore")
         total.update(json.dumps(keys).encode())
         total.update(kept[sorted(kept.columns)].map(_exact).to_csv(index=False).encode())
     return total.hexdigest()
@@ -281,8 +281,8 @@ def _frames(
     """Each partition's space, data set and proxy with its rows in index order."""
     pattern = f"space=*/dataset={dataset or '*'}/proxy={proxy or '*'}"
     for partition in sorted((folder / "scores").glob(pattern)):
-        files = shards.parts(partition)
+        files = parquet.files(partition)
         if files:
-            frame = pd.concat([shards.read(f).to_pandas() for f in files])
+            frame = pd.concat([parquet.read(f).to_pandas() for f in files])
             keys = dict(part.split("=", 1) for part in partition.parts[-3:])
             yield keys, frame.sort_values("index")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.run import shards
+from nasbench_eval.run import parquet
 from nasbench_eval.run.record import Record, completed, within
 from nasbench_eval.run.rows import Row, Task
 from nasbench_eval.run.wanted import Wanted
@@ -67,7 +67,7 @@ def take_over(wanted: Wanted[Job], results: Path) -> Taken:
         for task, partition in _matches(theirs, ours, wanted.job, readings):
             cells = wanted.cells(task)
             try:
-                rows = shards.scores_of(folder / "scores" / partition, cells) if cells else []
+                rows = parquet.scores_of(folder / "scores" / partition, cells) if cells else []
             except UsageError as error:
                 taken.passed_over.append(str(error))
                 continue

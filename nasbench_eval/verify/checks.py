@@ -30,7 +30,7 @@ def structure(held: Held) -> Iterator[Check]:
     yield _finished(held)
     yield _configuration(held)
     yield _leftovers(held)
-    yield verdict("shards", [p for part in held.partitions for p in part.problems], _readable(held))
+    yield verdict("files", [p for part in held.partitions for p in part.problems], _readable(held))
     yield _cells(held, names)
     yield verdict("values", [p for part in held.partitions for p in _wrong_values(held, part)], _values(held))
     if any(part.rows["copied_from"].notna().any() for part in held.partitions if "copied_from" in part.rows):
@@ -54,7 +54,7 @@ def _finished(held: Held) -> Check:
 
 
 def _configuration(held: Held) -> Check:
-    """The record against every shard, and against the folder's name if that has digits of a configuration."""
+    """The record against every file, and against the folder's name if that has digits of a configuration."""
     digits = fingerprint(held.record)
     named = re.fullmatch(rf"{re.escape(held.record['space']['name'])}-.+-([0-9a-f]{{8}})", held.folder.name)
     problems = []
@@ -66,12 +66,12 @@ def _configuration(held: Held) -> Check:
             unsaid += not written
             if written and (wrong := _contradictions(held.record, written, part)):
                 problems.append(f"{part}: {file} was made with {', '.join(wrong)}")
-    good = f"{digits}, as {'the folder is named and ' if named else ''}every shard says"
+    good = f"{digits}, as {'the folder is named and ' if named else ''}every file says"
     return verdict("config", problems, good + (f"; {unsaid} say nothing" if unsaid else ""))
 
 
 def _contradictions(record: Record, written: Record, part: Partition) -> list[str]:
-    """What a shard says otherwise than the run's record."""
+    """What a file says otherwise than the run's record."""
     dataset, label = part.task
     pairs = {key: (record[key], written.get(key)) for key in ("space", "seed")}
     pairs |= {key: (record.get(key, value), written.get(key, value)) for key, value in LATER.items()}

@@ -1,4 +1,4 @@
-"""What a run's folder holds: its record, the objects it names, and every shard that can be read."""
+"""What a run's folder holds: its record, the objects it names, and every file that can be read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.proxies.base import Proxy
-from nasbench_eval.run import shards
+from nasbench_eval.run import parquet
 from nasbench_eval.run.record import TRAINED, Record
 from nasbench_eval.run.rows import Task
 from nasbench_eval.scoring.job import Job, job_of, proxy_of
@@ -33,9 +33,9 @@ class Partition:
 
     Attributes:
         task: data set and label.
-        rows: the rows of all shards that can be read, in the shards' order.
-        problems: what is wrong with the shards.
-        records: what each shard says of the run that began it, by the file's name.
+        rows: the rows of all files that can be read, in the files' order.
+        problems: what is wrong with the files.
+        records: what each file says of the run that began it, by the file's name.
     """
 
     task: Task
@@ -94,32 +94,34 @@ def read(folder: Path, record: Record) -> Held:
     for place in sorted((folder / "scores").glob("space=*/dataset=*/proxy=*")):
         space, dataset, label = (part.partition("=")[2] for part in place.parts[-3:])
         columns = proxies[label].info.columns if label in proxies else None
-        if space == record["space"]["name"] and shards.parts(place):
+        if space == record["space"]["name"] and parquet.files(place):
             partitions.append(_partition(place, Task(dataset, label), columns))
     return Held(folder, record, job, unfit, partitions)
 
 
 def _partition(place: Path, task: Task, columns: Collection[str] | None) -> Partition:
-    """A partition's shards; `columns` are the proxy's own, None if nobody knows them here."""
+    """A partition's files; `columns` are the proxy's own, None if nobody knows them here."""
     tables, problems, records = [], [], {}
-    for file in shards.parts(place):
+    for file in parquet.files(place):
         try:
-            table = shards.read(file)
+            table = parquet.read(file)
         except UsageError as error:
             problems.append(str(error))
             continue
-        records[file.name] = shards.record_of(table)
+        records[file.name] = parquet.record_of(table)
         if columns is not None and (wrong := _wrong_columns(table.column_names, columns)):
             problems.append(f"{file} {wrong}")
         else:
             tables.append(table)
-    every = pa.concat_tables(tables, promote_options="default") if tables else shards.schema(()).empty_table()
+    every = (
+        pa.concat_tables(tables, promote_options="default") if tables else parquet.schema(()).empty_table()
+    )
     return Partition(task, every.to_pandas(), tuple(problems), records)
 
 
 def _wrong_columns(found: Sequence[str], columns: Collection[str]) -> str:
-    """What is wrong with a shard's columns for components; `shards.read` has seen to the others."""
-    own = set(found) - set(shards.schema(()).names)
+    """What is wrong with a file's columns for components; `parquet.read` has seen to the others."""
+    own = set(found) - set(parquet.schema(()).names)
     if lacking := sorted(set(columns) - own):
         return f"has no column {', '.join(lacking)}"
     unknown = sorted(own - set(columns))

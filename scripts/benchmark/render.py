@@ -15,7 +15,8 @@ _DEVICES = {"cpu": "CPU", "cuda": "CUDA"}
 _ABOUT = """\
 # What scoring costs
 
-Made by `make bench`; how each figure comes about stands in [performance.md](../../docs/explanation/performance.md).
+Made by `make bench`; how each figure comes about is explained in
+[performance](../../docs/explanation/performance.md).
 Every run is a line of [history.jsonl](history.jsonl), the newest figures are also in
 `latest-<device>.json`.  A *bare pass* is one forward-backward pass of the same network in the same process;
 costs are those of all cells together, as a run pays them, with the range of single cells in brackets:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from nasbench_eval.cli import score
-from nasbench_eval.run.shards import MARKS
+from nasbench_eval.run.parquet import MARKS
 from nasbench_eval.run.store import read_scores
 
 long_only = pytest.mark.skipif(os.environ.get("FUZZING") != "long", reason="a long test: make test-long")

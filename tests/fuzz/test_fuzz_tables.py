@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasbench_eval.report.scores import read_runs
-from nasbench_eval.run import shards
+from nasbench_eval.run import parquet
 from nasbench_eval.run.rows import Task
 from nasbench_eval.run.store import Store, read_scores
 from nasbench_eval.truth import nasbench101, nasbench201
@@ -146,7 +146,7 @@ COLUMNS = (
     "status",
     "error",
     "proxy_version",
-    *shards.MARKS,
+    *parquet.MARKS,
 )
 TASK = Task("cifar10", "p")
 

@@ -33,7 +33,7 @@ from nasbench_eval.merge import messages, missing, removal
 from nasbench_eval.merge.cli import main
 from nasbench_eval.merge.missing import Sample, ranges
 from nasbench_eval.merge.sources import Source, own_scores
-from nasbench_eval.run import shards
+from nasbench_eval.run import parquet
 from nasbench_eval.run.record import read_record
 from nasbench_eval.run.rows import Task
 from nasbench_eval.run.split import Split, shard_folders
@@ -90,10 +90,10 @@ def part(folder: Path, label: str = "snip") -> Path:
 
 def rewrite(file: Path, change: Callable[[list[Row]], object]) -> None:
     """Change the rows of a file in place."""
-    table = shards.read(file)
+    table = parquet.read(file)
     rows = table.to_pylist()
     change(rows)
-    shards.write(file, rows, shards.record_of(table))
+    parquet.write(file, rows, parquet.record_of(table))
 
 
 def record(folder: Path, **changes: Any) -> dict[str, Any]:
@@ -143,9 +143,9 @@ def test_merged_shards_are_the_run_in_one_piece(
     assert digest(run) == digest(whole)
     pd.testing.assert_frame_equal(rows_of(run), rows_of(whole))
     for label in ("snip", "params"):
-        table = shards.read(part(run, label))
+        table = parquet.read(part(run, label))
         assert table["index"].to_pylist() == CELLS
-        assert table.schema.equals(shards.read(part(whole, label)).schema)
+        assert table.schema.equals(parquet.read(part(whole, label)).schema)
     assert {name: content for name, content in tree(run).items() if name.startswith("shards")} == before
     assert verified(run, monkeypatch) == 0
 
@@ -156,9 +156,9 @@ def test_every_row_is_copied_as_it_is(run: Path, merge: Ask) -> None:
         rows[1].update(copied_from=3, status="nan", score=math.nan, error="no number")
 
     rewrite(part(shard(run, 1)), mark)
-    expected = shards.read(part(shard(run, 1))).to_pylist()
+    expected = parquet.read(part(shard(run, 1))).to_pylist()
     assert merge(run).code == 0
-    rows = {row["index"]: row for row in shards.read(part(run)).to_pylist()}
+    rows = {row["index"]: row for row in parquet.read(part(run)).to_pylist()}
     for row in expected:
         assert repr(rows[row["index"]]) == repr(row)
 
@@ -251,7 +251,7 @@ ROW: Row = {
 
 def test_rows_that_are_there_twice_are_taken_once(run: Path, whole: Path, merge: Ask) -> None:
     scored(run, "n=5")  # the run itself holds some of the cells
-    rows = shards.read(part(shard(run, 0))).to_pylist()
+    rows = parquet.read(part(shard(run, 0))).to_pylist()
     rewrite(part(shard(run, 2)), lambda mine: mine.extend(rows))
     merged = merge(run)
     assert merged.code == 0
@@ -261,7 +261,7 @@ def test_rows_that_are_there_twice_are_taken_once(run: Path, whole: Path, merge:
 
 
 def test_a_failure_gives_way_to_a_score(run: Path, whole: Path, merge: Ask) -> None:
-    good = shards.read(part(shard(run, 0))).to_pylist()
+    good = parquet.read(part(shard(run, 0))).to_pylist()
     failed = {"score": math.nan, "status": "oom", "error": "it broke"}
     rewrite(part(shard(run, 0)), lambda rows: [row.update(failed) for row in rows])
     merged = merge(run)
@@ -279,7 +279,7 @@ def test_a_failure_gives_way_to_a_score(run: Path, whole: Path, merge: Ask) -> N
 
 
 def contradict(run: Path) -> None:
-    [row, *_] = shards.read(part(shard(run, 0))).to_pylist()
+    [row, *_] = parquet.read(part(shard(run, 0))).to_pylist()
     other = {**row, "score": math.nextafter(row["score"], math.inf)}
     rewrite(part(shard(run, 1)), lambda rows: rows.append(other))
 
@@ -310,7 +310,7 @@ def test_other_machines_may_differ_and_the_first_is_kept(
 
 
 def test_what_is_neither_a_score_nor_a_failure_contradicts_as_well(run: Path, merge: Ask) -> None:
-    [row, *_] = shards.read(part(shard(run, 0))).to_pylist()
+    [row, *_] = parquet.read(part(shard(run, 0))).to_pylist()
     rewrite(part(shard(run, 1)), lambda rows: rows.append({**row, "score": math.nan, "status": "nan"}))
     assert merge(run).code == 2
 
@@ -510,7 +510,7 @@ def test_rows_that_came_after_the_merge_keep_a_shard(
     def late(folder: Path) -> Iterator[bool]:
         with real(folder) as alone:
             if folder == shard(run, 1):
-                rows = shards.read(part(folder)).to_pylist()
+                rows = parquet.read(part(folder)).to_pylist()
                 index = 15000 if "seconds" in change else rows[0]["index"]
                 rewrite(part(folder), lambda mine: mine.append({**rows[0], "index": index, **change}))
             yield alone
@@ -556,7 +556,7 @@ def test_a_run_that_is_written_to_is_left_alone(run: Path, merge: Ask) -> None:
 
 
 def test_a_shard_that_is_being_scored_gives_what_is_on_its_disk(run: Path, whole: Path, merge: Ask) -> None:
-    rows = shards.read(part(shard(run, 1))).to_pylist()
+    rows = parquet.read(part(shard(run, 1))).to_pylist()
     rewrite(part(shard(run, 1)), lambda mine: mine.pop())
     record(shard(run, 1), finished=None)
     with locked(shard(run, 1)):
@@ -570,13 +570,13 @@ def test_a_shard_that_is_being_scored_gives_what_is_on_its_disk(run: Path, whole
 
 def test_an_unfinished_swap_in_a_shard_is_read_once(run: Path, whole: Path, merge: Ask) -> None:
     file = part(shard(run, 1))
-    rows = shards.read(file).to_pylist()
+    rows = parquet.read(file).to_pylist()
     rewrite(file, lambda mine: mine.__delitem__(slice(2, None)))
-    shards.write(file.with_name("part-00001.parquet"), rows[2:], read_record(shard(run, 1)))
+    parquet.write(file.with_name("part-00001.parquet"), rows[2:], read_record(shard(run, 1)))
     with pytest.MonkeyPatch.context() as patch:
         crash_at(patch, os, "replace", 2)  # the merged file is whole, the former ones are gone
         with pytest.raises(Crash):
-            shards.compact(file.parent)
+            parquet.compact(file.parent)
     assert [f.name for f in file.parent.iterdir()] == [".merged.parquet"]
     assert merge(run).code == 0
     assert digest(run) == digest(whole)
@@ -586,18 +586,18 @@ def test_a_file_that_goes_while_it_is_read_is_read_where_it_went(
     run: Path, whole: Path, merge: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = part(shard(run, 1))
-    rows = shards.read(file).to_pylist()
+    rows = parquet.read(file).to_pylist()
     rewrite(file, lambda mine: mine.__delitem__(slice(2, None)))
-    shards.write(file.with_name("part-00001.parquet"), rows[2:], read_record(shard(run, 1)))
-    real, done = shards.read, []
+    parquet.write(file.with_name("part-00001.parquet"), rows[2:], read_record(shard(run, 1)))
+    real, done = parquet.read, []
 
     def compacted_meanwhile(path: Path, columns: Any = None) -> Any:
         if path.name == "part-00001.parquet" and not done:
             done.append(path)
-            shards.compact(path.parent)
+            parquet.compact(path.parent)
         return real(path, columns)
 
-    monkeypatch.setattr(shards, "read", compacted_meanwhile)
+    monkeypatch.setattr(parquet, "read", compacted_meanwhile)
     assert merge(run).code == 0
     assert done
     assert digest(run) == digest(whole)
@@ -655,7 +655,7 @@ def test_a_stratified_sample_is_drawn_again_where_there_are_accuracies(
     monkeypatch.setattr(tables, "load_table", lambda space, folder: pd.DataFrame())
     monkeypatch.setattr(tables, "accuracy", lambda table, dataset, split: accuracies)
     stratified(run)
-    lacking = shards.read(part(shard(run, 0))).to_pylist()[0]["index"]
+    lacking = parquet.read(part(shard(run, 0))).to_pylist()[0]["index"]
     rewrite(part(shard(run, 0)), lambda rows: rows.pop(0))
     assert f"lacks snip on cifar10: {lacking}; " in merge(run, f"data={tmp_path}").out
     assert "there is no data folder" in merge(run, "--data", tmp_path / "absent").err
@@ -669,7 +669,7 @@ def test_a_sample_of_a_benchmark_of_ones_own_is_drawn_from_its_cells(
 
     for folder in shard_folders(run).values():
         record(folder, truth="mine")
-    lacking = shards.read(part(shard(run, 0))).to_pylist()[0]["index"]
+    lacking = parquet.read(part(shard(run, 0))).to_pylist()[0]["index"]
     rewrite(part(shard(run, 0)), lambda rows: rows.pop(0))
     for every in (CELLS, [*CELLS, 15624]):  # all of its cells, and a draw from them
         own = SimpleNamespace(indices=every)

@@ -292,7 +292,7 @@ def test_a_lost_record_is_made_good_from_the_shards(tmp_path: Path, content: str
     spoil_record(tmp_path, content)
 
     run = opened(tmp_path, commit="two")
-    assert "made good from the shards of scores" in run.mended[0]
+    assert "made good from the files of scores" in run.mended[0]
     assert run.indices(Task("a", "p")) == {0, 1}
     run.close()
     after = json.loads((tmp_path / "run.json").read_text())

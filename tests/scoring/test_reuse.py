@@ -24,7 +24,7 @@ from nasbench_eval.proxies.base import Proxy
 from nasbench_eval.proxies.intrain import InTrain
 from nasbench_eval.proxies.params import Params
 from nasbench_eval.proxies.snip import Snip
-from nasbench_eval.run import shards
+from nasbench_eval.run import parquet
 from nasbench_eval.run.store import Store, digest, read_scores
 from nasbench_eval.run.wanted import Wanted
 from nasbench_eval.scoring.classes import representatives
@@ -225,10 +225,10 @@ def test_images_that_are_read_must_be_the_same(tmp_path: Path, images: str | Non
 def test_failures_are_computed_anew_and_results_that_are_not_finite_are_not(tmp_path: Path) -> None:
     run(tmp_path / "a")
     file = next((tmp_path / "a").rglob("*.parquet"))
-    rows = shards.read(file).to_pylist()
+    rows = parquet.read(file).to_pylist()
     for row, status in zip(rows, ("oom", "error", "nan", "inf"), strict=False):
         row |= {"status": status, "score": math.inf if status == "inf" else math.nan}
-    shards.write(file, rows, {})
+    parquet.write(file, rows, {})
     taken, scored = run(tmp_path / "b")
     assert (taken, scored) == ({"a": 4}, 2)
     counts = read_scores(tmp_path / "b")["status"].value_counts()
@@ -239,8 +239,8 @@ def test_a_failure_of_its_own_gives_way_to_a_score_that_is_taken_over(tmp_path: 
     run(tmp_path / "a", CELLS[:1])
     run(tmp_path / "b", CELLS[:2], results=tmp_path / "nowhere")
     file = next((tmp_path / "b").rglob("*.parquet"))
-    rows = shards.read(file).to_pylist()
-    shards.write(file, [{**row, "status": "error"} for row in rows], {})
+    rows = parquet.read(file).to_pylist()
+    parquet.write(file, [{**row, "status": "error"} for row in rows], {})
     assert run(tmp_path / "b", CELLS[:2]) == ({}, 0)
     assert run(tmp_path / "b", CELLS[:2], retry_failed=True) == ({"a": 1}, 1)
     assert read_scores(tmp_path / "b")["status"].to_list() == ["ok", "ok"]
@@ -334,13 +334,13 @@ def test_other_runs_are_told_apart_by_their_records_alone(
 ) -> None:
     run(tmp_path / "a", CELLS[:1], OTHER_JOBS["seed"])
     read: list[Path] = []
-    original = shards.read
+    original = parquet.read
 
     def watched(file: Path, columns: Any = None) -> Any:
         read.append(file)
         return original(file, columns)
 
-    monkeypatch.setattr(shards, "read", watched)
+    monkeypatch.setattr(parquet, "read", watched)
     assert not taken_by(tmp_path / "b").rows
     assert not read
 

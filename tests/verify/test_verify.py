@@ -18,7 +18,7 @@ from nasbench_eval import sampling
 from nasbench_eval.errors import UsageError
 from nasbench_eval.proxies.intrain import InTrain
 from nasbench_eval.proxies.params import Params
-from nasbench_eval.run import shards
+from nasbench_eval.run import parquet
 from nasbench_eval.run.record import fingerprint
 from nasbench_eval.run.store import digest
 from nasbench_eval.scoring.job import job_of
@@ -84,10 +84,10 @@ def rewrite(
     file: Path, change: Callable[[list[Row]], object], record: Mapping[str, Any] | None = None
 ) -> None:
     """Change the rows of a shard in place, or the record it bears."""
-    table = shards.read(file)
+    table = parquet.read(file)
     rows = table.to_pylist()
     change(rows)
-    shards.write(file, rows, shards.record_of(table) if record is None else record)
+    parquet.write(file, rows, parquet.record_of(table) if record is None else record)
 
 
 def record(run: Path, **changes: Any) -> dict[str, Any]:
@@ -198,7 +198,7 @@ def make_a_hole(run: Path) -> None:
 
 SPOILED: dict[str, tuple[Callable[[Path], object], set[str], str]] = {
     "missing shard": (lambda run: shard(run).unlink(), {"rows", "digest"}, "intrain on cifar10: 0 cells, 12"),
-    "truncated": (truncate, {"shards", "digest", "rows", "complete"}, "part-00000.parquet is damaged"),
+    "truncated": (truncate, {"files", "digest", "rows", "complete"}, "part-00000.parquet is damaged"),
     "flipped score": (
         lambda run: rewrite(shard(run), lambda rows: move(rows, 1 + 1e-15)),
         {"digest"},
@@ -215,7 +215,7 @@ SPOILED: dict[str, tuple[Callable[[Path], object], set[str], str]] = {
     "seed": (other_seed, {"values", "digest"}, "seed 1 where the record says 0"),
     "row's version": (other_version, {"values", "digest"}, "proxy_version 9 where the record says 1"),
     "status": (wrong_status, {"values", "digest"}, "the status is not that of the score"),
-    "column": (drop_column, {"shards", "digest", "rows", "complete"}, "has no column gamma"),
+    "column": (drop_column, {"files", "digest", "rows", "complete"}, "has no column gamma"),
     "copy": (copy_without_dedupe, {"copies"}, "dedupe=none is recorded"),
     "options": (other_options, {"config"}, '"layers": "cell"'),
     "leftover": (leave_a_temporary_file, {"leftovers"}, ".part-00001.parquet.tmp"),
@@ -373,8 +373,8 @@ def test_a_sample_that_was_begun_larger_is_told(run: Path, verify: Verify) -> No
     kept = [3, 7]  # of the sample, in the order of the draw
     for label, cells in zip(("intrain", "params"), kept, strict=True):
         first = set(sampling.uniform(15625, cells, known["sample_seed"]))
-        rows = shards.read(shard(run, label)).to_pylist()
-        shards.write(shard(run, label), [row for row in rows if row["index"] in first], known)
+        rows = parquet.read(shard(run, label)).to_pylist()
+        parquet.write(shard(run, label), [row for row in rows if row["index"] in first], known)
     counts = {"cifar10": dict(zip(("intrain", "params"), kept, strict=True))}
     record(run, rows=counts, scores_sha256=digest(run))
     verified = verify(run, "--no-scores")

@@ -14,7 +14,7 @@ import pytest
 
 import nasbench_eval
 from nasbench_eval.errors import UsageError
-from nasbench_eval.run import shards
+from nasbench_eval.run import parquet
 from nasbench_eval.run.rows import Row, Task
 from nasbench_eval.run.store import Store, digest, read_scores
 
@@ -45,14 +45,14 @@ def written(folder: Path, *rows: Row) -> Path:
 def aged(folder: Path) -> Path:
     """As it was written before there were marks."""
     for file in folder.rglob("part-*.parquet"):
-        pq.write_table(pq.read_table(file, partitioning=None).drop_columns(list(shards.MARKS)), file)
+        pq.write_table(pq.read_table(file, partitioning=None).drop_columns(list(parquet.MARKS)), file)
     return folder
 
 
 def test_marks_are_integers_and_texts_that_may_be_absent(tmp_path: Path) -> None:
     written(tmp_path, row(0), row(1, copied_from=0), row(2, reused_from="other"))
     schema = pq.read_schema(next(tmp_path.rglob("*.parquet")))
-    assert [str(schema.field(name).type) for name in shards.MARKS] == ["int32", "string"]
+    assert [str(schema.field(name).type) for name in parquet.MARKS] == ["int32", "string"]
     scores = read_scores(tmp_path)
     assert scores["copied_from"].isna().to_list() == [True, False, True]
     assert scores["reused_from"].isna().to_list() == [True, True, False]
@@ -97,10 +97,10 @@ def test_a_copy_tells_the_score_of_its_representative(tmp_path: Path) -> None:
         row(7),
         row(8, **failed),
     )
-    found = {r["index"]: r for r in shards.scores_of(tmp_path / PARTITION, {3, 5, 6, 7, 8, 9})}
+    found = {r["index"]: r for r in parquet.scores_of(tmp_path / PARTITION, {3, 5, 6, 7, 8, 9})}
     assert found.keys() == {3, 7}  # what 5 and 6 would score as is not known
     assert (found[3]["score"], found[3]["seconds"], found[3]["copied_from"]) == (5 / 7, 2.0, None)
-    assert not shards.scores_of(tmp_path / "absent", {1})
+    assert not parquet.scores_of(tmp_path / "absent", {1})
 
 
 def test_only_shards_with_something_wanted_are_read_in_full(
@@ -109,14 +109,14 @@ def test_only_shards_with_something_wanted_are_read_in_full(
     aged(written(tmp_path, row(1)))
     written(tmp_path, row(2))
     read = []
-    original = shards.read
+    original = parquet.read
 
     def watched(file: Path, columns: Any = None) -> Any:
         read.append((file.name, columns is None))
         return original(file, columns)
 
-    monkeypatch.setattr(shards, "read", watched)
-    assert [r["index"] for r in shards.scores_of(tmp_path / PARTITION, {1})] == [1]
+    monkeypatch.setattr(parquet, "read", watched)
+    assert [r["index"] for r in parquet.scores_of(tmp_path / PARTITION, {1})] == [1]
     assert [name for name, full in read if full] == ["part-00000.parquet"]
 
 
@@ -136,7 +136,7 @@ def test_a_shard_of_other_columns_is_refused_by_name(
     [file] = written(tmp_path, row(0), row(1)).rglob("part-*.parquet")
     pq.write_table(change(pq.ParquetFile(file).read()), file)
     with pytest.raises(UsageError, match=rf"part-00000\.parquet {said}; the command that made the run"):
-        shards.read(file)
+        parquet.read(file)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_merged_shard_replaces_shards_alone(tmp_path: Path, said: str | None) 
     merged = pq.ParquetFile(file).read().replace_schema_metadata(metadata)
     pq.write_table(merged, file.with_name(".merged.parquet"))
     with pytest.raises(
-        UsageError, match=r"\.merged\.parquet does not say which shards it replaces; delete it"
+        UsageError, match=r"\.merged\.parquet does not say which files it replaces; delete it"
     ):
         Store(tmp_path, "toy", IDENTITY, {})
     assert (tmp_path / "kept").exists()
@@ -159,7 +159,7 @@ def test_a_merged_shard_replaces_shards_alone(tmp_path: Path, said: str | None) 
 def test_other_files_do_not_number_shards(tmp_path: Path) -> None:
     partition = written(tmp_path, row(0)) / PARTITION
     (partition / "part-mine.parquet").touch()
-    assert shards.next_part(partition).name == "part-00001.parquet"
+    assert parquet.next_part(partition).name == "part-00001.parquet"
 
 
 def test_texts_that_are_none_are_refused(tmp_path: Path) -> None:
@@ -169,4 +169,4 @@ def test_texts_that_are_none_are_refused(tmp_path: Path) -> None:
     place = shard.column_names.index("arch")
     pq.write_table(shard.set_column(place, "arch", spoiled), file)
     with pytest.raises(UsageError, match=r"damaged .*UTF"):
-        shards.read(file)
+        parquet.read(file)

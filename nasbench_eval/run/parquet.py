@@ -1,4 +1,4 @@
-"""Parquet shards of score rows: `part-00000.parquet` and so on in the folder of a data set and a proxy.
+"""The files of rows: `part-00000.parquet` and so on in the folder of a data set and a proxy, a *partition*.
 
 Names with a leading dot are not yet, or no longer, part of it, and readers pass them over.
 """
@@ -32,7 +32,7 @@ _LAST = [
     ("error", pa.string()),
     ("proxy_version", pa.int32()),
 ]
-# Where a row's scores come from if it was not scored itself: the architecture, and the run.  Shards that are
+# Where a row's scores come from if it was not scored itself: the architecture, and the run.  Files that are
 # older than a mark lack its column.
 MARKS = {"copied_from": pa.int32(), "reused_from": pa.string()}
 _FIXED = {name for name, _ in _FIRST + _LAST} | MARKS.keys()
@@ -48,29 +48,29 @@ _ATTEMPTS = 10
 _FAILED = ("oom", "error")
 
 
-def parts(partition: Path) -> list[Path]:
-    """The shards of a partition, in the order in which they were begun."""
+def files(partition: Path) -> list[Path]:
+    """The files of a partition, in the order in which they were begun."""
     return sorted(partition.glob("part-*.parquet"))
 
 
 def next_part(partition: Path) -> Path:
-    """The path of a partition's next shard."""
-    numbers = [int(name[1]) for f in parts(partition) if (name := _PART.fullmatch(f.name))]
+    """The path of a partition's next file."""
+    numbers = [int(name[1]) for f in files(partition) if (name := _PART.fullmatch(f.name))]
     return partition / f"part-{max(numbers, default=-1) + 1:05d}.parquet"
 
 
 def present(partition: Path) -> list[str]:
     """The names of the files that hold rows; a merged one may not yet be in its place."""
-    return sorted(file.name for file in (*parts(partition), *partition.glob(_MERGED)))
+    return sorted(file.name for file in (*files(partition), *partition.glob(_MERGED)))
 
 
 def whole_files(partition: Path) -> list[Path]:
     """The files that hold each row once, also where a swap of the merged one was cut short."""
     merged = partition / _MERGED
     if not merged.exists():
-        return parts(partition)
+        return files(partition)
     replaced = _replaced(merged)
-    return [merged, *(file for file in parts(partition) if file.name not in replaced)]
+    return [merged, *(file for file in files(partition) if file.name not in replaced)]
 
 
 def at_one_moment(partition: Path, columns: Collection[str] | None = None) -> list[pa.Table]:
@@ -93,16 +93,16 @@ def at_one_moment(partition: Path, columns: Collection[str] | None = None) -> li
 
 
 def read(file: Path, columns: Collection[str] | None = None) -> pa.Table:
-    """A shard, or those of the columns that it has.
+    """A file of rows, or those of the columns that it has.
 
     Raises:
         UsageError: if it cannot be read, or the columns are not those of scores.
     """
     try:
-        with pq.ParquetFile(file, page_checksum_verification=True) as shard:
-            fault = _fault(shard.schema_arrow, columns)
-            known = shard.schema_arrow.names
-            table = shard.read(None if columns is None else [name for name in columns if name in known])
+        with pq.ParquetFile(file, page_checksum_verification=True) as opened:
+            fault = _fault(opened.schema_arrow, columns)
+            known = opened.schema_arrow.names
+            table = opened.read(None if columns is None else [name for name in columns if name in known])
             table.validate(full=True)  # the texts too: what is no UTF-8 would be found at the first use
     except Exception as error:  # Arrow's own, and whatever a damaged schema leads to
         raise UsageError(f"{file} is damaged ({first_line(error)}); {_AGAIN}") from error
@@ -113,7 +113,7 @@ def read(file: Path, columns: Collection[str] | None = None) -> pa.Table:
 
 
 def _fault(found: pa.Schema, columns: Collection[str] | None) -> str:
-    """What is wrong with a shard's columns, or with those asked for; empty if nothing is."""
+    """What is wrong with a file's columns, or with those asked for; empty if nothing is."""
     names = [name for name in found.names if columns is None or name in columns]
     if len(set(names)) < len(names):
         return "has a column twice"
@@ -125,14 +125,14 @@ def _fault(found: pa.Schema, columns: Collection[str] | None) -> str:
 
 
 def schema(components: Iterable[str]) -> pa.Schema:
-    """The columns of a shard whose score is made of these components."""
+    """The columns of a file whose score is made of these components."""
     return pa.schema([*_FIRST, *((name, pa.float64()) for name in components), *_LAST, *MARKS.items()])
 
 
-def record_of(shard: pa.Table) -> dict[str, Any]:
-    """The record of the run that wrote a shard, as it was then; empty if the shard bears none."""
+def record_of(table: pa.Table) -> dict[str, Any]:
+    """The record of the run that wrote a file, as it was then; empty if the file bears none."""
     try:
-        record = json.loads((shard.schema.metadata or {}).get(_METADATA, b"{}"))
+        record = json.loads((table.schema.metadata or {}).get(_METADATA, b"{}"))
     except (ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
@@ -158,23 +158,23 @@ def indices(partition: Path) -> set[int]:
     """Indices of the architectures that have a row, be it that of a failure.
 
     Raises:
-        UsageError: if a shard is damaged.
+        UsageError: if a file is damaged.
     """
-    return {i for file in parts(partition) for i in read(file, ["index"])["index"].to_pylist()}
+    return {i for file in files(partition) for i in read(file, ["index"])["index"].to_pylist()}
 
 
 def failed(partition: Path) -> set[int]:
     """Indices of the architectures whose row is an `oom` or an `error`.
 
     Raises:
-        UsageError: if a shard is damaged.
+        UsageError: if a file is damaged.
     """
-    tables = (read(file, ["index", "status"]) for file in parts(partition))
+    tables = (read(file, ["index", "status"]) for file in files(partition))
     return {i for table in tables for i in table.filter(_failed(table))["index"].to_pylist()}
 
 
 def set_damaged_aside(partition: Path) -> dict[Path, Path]:
-    """Rename the shards that cannot be read; their rows count as never written.
+    """Rename the files that cannot be read; their rows count as never written.
 
     Returns:
         The new paths by the old ones.
@@ -183,7 +183,7 @@ def set_damaged_aside(partition: Path) -> dict[Path, Path]:
         UsageError: if one cannot be renamed.
     """
     found = {}
-    for file in [*partition.glob(_MERGED), *parts(partition)]:
+    for file in [*partition.glob(_MERGED), *files(partition)]:
         try:
             read(file)
         except UsageError:
@@ -199,14 +199,14 @@ def scores_of(partition: Path, cells: Iterable[int]) -> list[Row]:
     that of a copy.
 
     Raises:
-        UsageError: if a shard is damaged.
+        UsageError: if a file is damaged.
     """
     wanted = pa.array(cells, pa.int32())
     found: dict[int, Row] = {}
-    for file in parts(partition):
+    for file in files(partition):
         brief = read(file, ["index", "status", "copied_from"])
         hits = pc.and_(pc.is_in(_scored(brief), value_set=wanted), pc.invert(_failed(brief)))
-        if not pc.any(hits).as_py():  # most shards of other runs: the other columns need not be read
+        if not pc.any(hits).as_py():  # most files of other runs: the other columns need not be read
             continue
         table = read(file).filter(hits)
         for cell, row in zip(_scored(table).to_pylist(), table.to_pylist(), strict=True):
@@ -218,13 +218,13 @@ def scores_of(partition: Path, cells: Iterable[int]) -> list[Row]:
 def drop_failed(partition: Path, indices: Collection[int]) -> None:
     """Take the `oom` and `error` rows of these architectures off the disk.
 
-    A crash leaves each shard as it was, or without such rows.
+    A crash leaves each file as it was, or without such rows.
 
     Raises:
-        UsageError: if a shard is damaged or cannot be written.
+        UsageError: if a file is damaged or cannot be written.
     """
     wanted = pa.array(indices, pa.int32())
-    for file in parts(partition):
+    for file in files(partition):
         if not pc.any(_failed(read(file, ["status"]))).as_py():
             continue
         table = read(file)
@@ -237,17 +237,17 @@ def drop_failed(partition: Path, indices: Collection[int]) -> None:
 
 
 def compact(partition: Path) -> None:
-    """Merge a partition's shards into one, in index order.  A crash leaves every row on disk once.
+    """Merge a partition's files into one, in index order.  A crash leaves every row on disk once.
 
     Raises:
-        UsageError: if a shard is damaged or cannot be written.
+        UsageError: if a file is damaged or cannot be written.
     """
-    shards = parts(partition)
-    if len(shards) < 2:
+    several = files(partition)
+    if len(several) < 2:
         return
-    # Columns that older shards lack are null there.
-    merged = pa.concat_tables([read(f) for f in shards], promote_options="default").sort_by("index")
-    metadata = {**merged.schema.metadata, _REPLACES: json.dumps([f.name for f in shards]).encode()}
+    # Columns that older files lack are null there.
+    merged = pa.concat_tables([read(f) for f in several], promote_options="default").sort_by("index")
+    metadata = {**merged.schema.metadata, _REPLACES: json.dumps([f.name for f in several]).encode()}
     write_whole(partition / _MERGED, _parquet(merged.replace_schema_metadata(metadata)))
     finish_compaction(partition)
 
@@ -258,7 +258,7 @@ def replace(partition: Path, table: pa.Table, run: Mapping[str, Any]) -> None:
     Raises:
         UsageError: if they cannot be written.
     """
-    replaced = [file.name for file in parts(partition)] or [next_part(partition).name]
+    replaced = [file.name for file in files(partition)] or [next_part(partition).name]
     metadata = {
         _METADATA: json.dumps(run, sort_keys=True).encode(),
         _REPLACES: json.dumps(replaced).encode(),
@@ -268,7 +268,7 @@ def replace(partition: Path, table: pa.Table, run: Mapping[str, Any]) -> None:
 
 
 def finish_compaction(partition: Path) -> None:
-    """Swap a complete merged shard in for those it replaces; also after a crash half-way through."""
+    """Swap a complete merged file in for those it replaces; also after a crash half-way through."""
     merged = partition / _MERGED
     if not merged.exists():
         return
@@ -279,9 +279,9 @@ def finish_compaction(partition: Path) -> None:
 
 
 def _replaced(merged: Path) -> list[str]:
-    """The shards that a merged one says it replaces.
+    """The files that a merged one says it replaces.
 
-    They are deleted, so that only shards' own names are believed: any other might lead out of the folder.
+    They are deleted, so that only files' own names are believed: any other might lead out of the folder.
 
     Raises:
         UsageError: if it says nothing of the kind.
@@ -293,7 +293,7 @@ def _replaced(merged: Path) -> list[str]:
         names = None
     if isinstance(names, list) and names and all(isinstance(n, str) and _PART.fullmatch(n) for n in names):
         return names
-    raise UsageError(f"{merged} does not say which shards it replaces; delete it")
+    raise UsageError(f"{merged} does not say which files it replaces; delete it")
 
 
 def _scored(table: pa.Table) -> Any:

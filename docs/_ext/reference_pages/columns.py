@@ -1,0 +1,153 @@
+"""Columns of the score rows, of the report's tables and statistics, and the keys of run.json.
+
+Meanings that the code does not state stand here. Each list is compared with what the code and the
+committed runs have; a column without a meaning, or a meaning without a column, fails the build.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterable, Mapping
+
+from nasbench_eval.report.statistics import between, seeds, summary
+from nasbench_eval.run import record
+from nasbench_eval.run.parquet import MARKS, schema
+from reference_pages.text import ROOT, code, docstring, entries, prose, table
+from reference_pages.text import summary as summary_of
+
+_RUN = ROOT / "results" / "table1"
+
+_SCORES = {
+    "index": "the cell's index in the benchmark",
+    "arch": "the benchmark's text for the cell",
+    "seed": "the run's seed, from which weights, inputs and labels are drawn",
+    "score": "higher predicts a better network",
+    "seconds": "wall time of the passes that the proxy watched, in full even where proxies share them; 0 "
+    "for a copy",
+    "status": "`ok`; `nan` or `inf`: the score is not finite; `oom`: memory was short; `error`: the proxy "
+    "raised, its worker died or took too long",
+    "error": "the first line of the error, null if there was none",
+    "proxy_version": "the proxy's version, raised whenever a change moves scores",
+    "copied_from": "index of the isomorphic cell that was scored instead; null for all others",
+    "reused_from": "name of the run that the row was taken over from; null if it was computed here",
+}
+
+_RECORD = {
+    "space": "the search space with its options",
+    "seed": "seed of weights, inputs and labels",
+    "datasets": "the data sets with their statistics, by name",
+    "proxies": "each proxy by its label: name, version and options",
+    "sampling": "`uniform` or `stratified`",
+    "dedupe": "`none` or `isomorphic`",
+    "precision": "`float32`, `tf32` or `bf16`",
+    "n": "how many cells the command asked for",
+    "sample": "the value of `n=`; `given` where `indices=` names the cells",
+    "sample_seed": "seed of the sample's draw",
+    "truth": "the benchmark that `truth=` names; null for the official tables",
+    "shard": "which shard of the run this is, null for a run in one piece",
+    "workers": "worker processes of the last session",
+    "command": "the last command that wrote to the folder",
+    "versions": "of this package, Python, PyTorch, NumPy, pandas and SciPy",
+    "commit": "of the checkout, where the package runs from one",
+    "device": "`cpu` or `cuda`",
+    "device_name": "the GPU, or the CPU's architecture and instruction set",
+    "processor": "the model of the processor",
+    "sources": "digests of the modules that decide scores, by name",
+    "images": "digests of the images that were read, by data set",
+    "earlier": "what the keys from `versions` to `images` said in earlier sessions, where it was different",
+    "finished": "when the last session ended (UTC); absent while a run is under way",
+    "seconds_last_session": "wall time of the last session",
+    "scores_sha256": "digest of all scores without timings; it is the same for runs with the same scores",
+    "cells": "how many cells have a row",
+    "rows": "rows by data set, label and status",
+    "copied": "rows that are copies of an isomorphic cell's",
+    "reused": "rows that were taken over from other runs, by run",
+}
+
+_TABLE = {
+    "proxy": "the row's name",
+    "dataset": "the data set",
+    "split": "`test` or `val`: the accuracies that scores are compared with",
+    "n": "cells",
+    "n_failed": "cells without a finite score; they rank below all others",
+    "kendall_tau": "Kendall's τ-b",
+    "kendall_low": "lower end of its 95 % bootstrap interval",
+    "kendall_high": "upper end",
+    "spearman_rho": "Spearman's ρ",
+    "spearman_low": "lower end of its 95 % bootstrap interval",
+    "spearman_high": "upper end",
+    "published_tau": "the paper's τ, empty where it gives none",
+    "published_rho": "the paper's ρ",
+}
+
+
+def _match(what: str, found: Iterable[str], meant: Iterable[str]) -> None:
+    if differ := set(found) ^ set(meant):
+        raise ValueError(f"{what}: these are in the code or in the meanings alone: {sorted(differ)}")
+
+
+def _rows(meanings: Mapping[str, str]) -> list[list[str]]:
+    return [[code(key), meaning] for key, meaning in meanings.items()]
+
+
+def scores() -> str:
+    """The columns of a shard."""
+    columns = schema(())
+    _match("columns of score rows", columns.names, _SCORES)
+    marks = dict.fromkeys(MARKS, ", may be absent in older runs")
+    rows = [[code(f.name), code(f.type), _SCORES[f.name] + marks.get(f.name, "")] for f in columns]
+    rows.insert(3, ["the proxy's own", code("double"), "the columns that the proxy names beside its score"])
+    return table(["column", "type", "meaning"], rows)
+
+
+def run() -> str:
+    """The keys of run.json."""
+    known = {*record.LATER, *record.OUTCOME, *record.SAMPLE, *record.MACHINERY, "command", "earlier"}
+    known |= {"space", "seed", "datasets", "proxies", "shard", "workers"}
+    _match("keys of run.json", known, _RECORD)
+    for file in (ROOT / "results").glob("*/run.json"):
+        if other := json.loads(file.read_text(encoding="utf-8")).keys() - _RECORD.keys():
+            raise ValueError(f"{file} has keys without a meaning: {sorted(other)}")
+    return table(["key", "meaning"], _rows(_RECORD))
+
+
+def _header(name: str) -> list[str]:
+    with (_RUN / "tables" / name).open(encoding="utf-8", newline="") as file:
+        return next(csv.reader(file))
+
+
+def tables() -> str:
+    """The columns of the report's CSV files."""
+    _match("columns of table1.csv", _header("table1.csv"), _TABLE)
+    parts = [
+        "### TABLE.csv\n",
+        table(["column", "meaning"], _rows(_TABLE)),
+        "### statistics/\n",
+        prose(summary_of(summary.Statistics)) + "\n",
+    ]
+    meanings = entries(summary.Statistics)
+    attribute = {"metrics": summary.Statistics, "strata": summary.Statistics}
+    for name in attribute:
+        parts.append(f"**{name}.csv**: {prose(meanings[name])}\n\n{_columns(name)}")
+    parts.append(f"**paired.csv**: {prose(_returned(between.paired))}\n\n{_columns('paired')}")
+    parts.append(f"**between.csv**: {prose(entries(between.Between)['tau'])}\n\n{_columns('between')}")
+    stability = entries(seeds.SeedStability)
+    held = {key: stability[key] for key in _header("statistics/seeds.csv") if key in stability}
+    parts.append(
+        f"**seeds.csv**: {prose(summary_of(seeds.SeedStability))} S is the number of seeds.\n\n"
+        + table(["column", "meaning"], [[code(k), prose(v)] for k, v in held.items()])
+        + f"\n{_columns('seeds')}"
+    )
+    return "\n".join(parts)
+
+
+def _returned(function: object) -> str:
+    """A docstring without its arguments, as one paragraph."""
+    text = re.split(r"\n(?:Args|Raises):", docstring(function))[0]
+    return " ".join(text.replace("Returns:\n", "").split())
+
+
+def _columns(name: str) -> str:
+    return "Columns: " + ", ".join(map(code, _header(f"statistics/{name}.csv"))) + ".\n"
