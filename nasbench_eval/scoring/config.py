@@ -67,8 +67,11 @@ def resolve(config: DictConfig) -> Run:
     job = Job(subject.space, subject.datasets, proxies, options.seed, precision=options.precision)
     device = device_named(options.device)
     _check_precision(job, device)
-    draw = stratified if options.sampling == "stratified" else drawn
-    sample = draw(options, subject, _number(options, subject, device))
+    n = _number(options, subject, device)
+    if options.sampling == "stratified":
+        sample = stratified(options, subject, n)
+    else:
+        sample = drawn(options, subject, n, options.sampling)
     work = work_of(options, sample, device, _run_name(job, options))
     return Run(**{**vars(work), "options": options}, subject=subject, job=job, images=None)
 
@@ -148,7 +151,7 @@ def _number(options: RunOptions, subject: Subject, device: torch.device) -> int 
     """How many architectures are asked for; `auto` is all of them on a GPU."""
     if options.n != "auto":
         return options.n
-    return "all" if device.type == "cuda" else min(options.cpu_sample, len(subject.architectures))
+    return "all" if device.type == "cuda" else min(options.cpu_sample, len(subject.sampled(options.sampling)))
 
 
 def _identity(job: Job, options: RunOptions) -> dict[str, Any]:

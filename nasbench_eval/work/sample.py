@@ -13,23 +13,29 @@ from nasbench_eval.run.split import split_of
 from nasbench_eval.work.subject import Subject, recorded
 
 
-def drawn(options: Execution, subject: Subject, n: int | str) -> tuple[int, ...]:
+def drawn(
+    options: Execution, subject: Subject, n: int | str, sampling: str = "uniform"
+) -> tuple[int, ...]:
     """The architectures that `indices=` names, or n drawn at random, by index.
 
     Args:
         options: of the command.
         subject: what there is to draw from.
         n: how many; `all` for every one.
+        sampling: `uniform`, or `live` for the live architectures alone.
 
     Raises:
         UsageError: if there are no such architectures.
     """
     if options.indices is not None:
         return _given(options.indices, subject)
+    every = subject.sampled(sampling)
     if isinstance(n, str):
-        return tuple(subject.architectures)
-    _require(n, subject)
-    return uniform(subject.architectures, n, options.sample_seed)
+        return tuple(every)
+    if n > len(every):
+        kind = "live architectures" if sampling == "live" else "architectures"
+        raise UsageError(f"n={n}: {subject.name} has {len(every)} {kind}; n=all takes them all")
+    return uniform(every, n, options.sample_seed)
 
 
 def uniform(every: Sequence[int], n: int, seed: int) -> tuple[int, ...]:
@@ -46,7 +52,8 @@ def stratified(options: RunOptions, subject: Subject, n: int | str) -> tuple[int
     if options.indices is not None or isinstance(n, str):
         given = "n=all" if options.indices is None else "indices="
         raise UsageError(f"sampling=stratified draws a sample; {given} leaves nothing to draw, n=500 would")
-    _require(n, subject)
+    if n > (there := len(subject.architectures)):
+        raise UsageError(f"n={n}: {subject.name} has {there} architectures; n=all takes them all")
     if len(subject.datasets) > 1:
         several = ", ".join(subject.datasets)
         raise UsageError(f"sampling=stratified draws by the accuracies of one data set, not of {several}")
@@ -54,11 +61,6 @@ def stratified(options: RunOptions, subject: Subject, n: int | str) -> tuple[int
     if len(found) < n:
         raise UsageError(f"n={n}: only {len(found)} architectures have an accuracy to be drawn by")
     return found
-
-
-def _require(n: int, subject: Subject) -> None:
-    if n > (there := len(subject.architectures)):
-        raise UsageError(f"n={n}: {subject.name} has {there} architectures; n=all takes them all")
 
 
 def _given(indices: Sequence[int], subject: Subject) -> tuple[int, ...]:
@@ -89,18 +91,21 @@ def asked(record: Record, size: int) -> Sequence[int] | str:
 
 
 def is_uniform(record: Record) -> bool:
-    """Whether a record's sample was drawn, and uniformly, and with a seed that it names."""
+    """Whether a record's sample was drawn uniformly, of all or of the live ones, with a seed that it names."""
     was_drawn = record.get("sample") != "given" and isinstance(record.get("sample_seed"), int)
-    return was_drawn and record.get("sampling", LATER["sampling"]) == "uniform"
+    return was_drawn and record.get("sampling", LATER["sampling"]) in ("uniform", "live")
 
 
 def architectures(record: Record, size: int) -> Sequence[int]:
     """The architectures that a record's sample was drawn from.
 
     Raises:
-        UsageError: if the benchmark is not here.
+        UsageError: if the benchmark or the search space is not here.
     """
-    return range(size) if record.get("truth") is None else recorded(record).architectures
+    sampling = record.get("sampling", LATER["sampling"])
+    if record.get("truth") is None and sampling != "live":
+        return range(size)
+    return recorded(record).sampled(sampling)
 
 
 def _sample(record: Record, size: int) -> Sequence[int] | str:

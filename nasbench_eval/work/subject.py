@@ -47,6 +47,12 @@ class Subject:
         """What a sample is drawn from: the whole space, or what the benchmark has trained; by index."""
         return range(len(self.space)) if self.benchmark is None else self.benchmark.indices
 
+    def sampled(self, sampling: str) -> Sequence[int]:
+        """What a sample of this kind is drawn from: with `live` the live architectures alone."""
+        if sampling != "live":
+            return self.architectures
+        return [index for index in self.architectures if self.space.live(self.space.arch(index))]
+
     @property
     def title(self) -> str:
         """What the data sets are called in messages."""
