@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import is_dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import Any
 
 from nasbench_eval.errors import UsageError
@@ -69,6 +69,13 @@ def find(kind: str, name: str) -> Any:
     if ours:
         return getattr(import_module(f"nasbench_eval.{kind}.{name}"), _ATTRIBUTES[kind])
     return _load(entries[0], f"{_WORDS[kind]} '{name}' of another package ({entries[0].value})")
+
+
+def distributions(package: str) -> list[Distribution]:
+    """The installed distributions that offer proxies or search spaces of a top-level package."""
+    entries = [entry for kind in _ATTRIBUTES for entry in _entries(kind)]
+    found = [entry.dist for entry in entries if entry.module.partition(".")[0] == package]
+    return list({dist.name: dist for dist in found if dist is not None}.values())
 
 
 @cache

@@ -40,6 +40,7 @@ class Execution:
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
     save_every: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     retry_failed: bool
+    allow_changed_code: bool
     data: Path | None
     results: Path
     run: str | int | None

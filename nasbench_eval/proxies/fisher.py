@@ -26,9 +26,9 @@ class Fisher(Batch):
 
     Attributes:
         square: what is squared: the sum over a `channel`, or each `position` by itself, (Σ_hw (a ⊙ ∂L/∂a)²).
-        weighting: what a channel counts: w_c = 1 (`channel`); or the number of its weights (`weight`), C_in·k·k
-            of a convolution, as in public implementations, which give the channel's value to each of its
-            weights and sum over weights.
+        weighting: what a channel counts: w_c = 1 (`channel`); or as often as it has weights (`weight`),
+            C_in·k·k in a convolution, as in public implementations, which give the channel's value to each of
+            its weights and sum over weights.
     """
 
     info: ClassVar = ProxyInfo("fisher", 1, "Turner et al. 2020; Liu et al. 2021")

@@ -31,8 +31,8 @@ class GradSign(Batch):
     A gradient of exactly zero has sign 0: weights that no path leads to count, with nothing.
 
     Attributes:
-        reduction: over the entries: their `sum`, as in the paper and in its authors' code; or their `mean`, as
-            in the copies of AZ-NAS and VKDNW.
+        reduction: over the entries: their `sum`, as in the paper and in its authors' code; or their `mean`,
+            as in the copies of AZ-NAS and VKDNW.
         bn: `alone`, each sample by itself in training mode, as in the authors' code, which runs batches of
             one; `train`, the batch's statistics, so that each sample's loss depends on the others; or `eval`,
             the running statistics untouched (mean 0, variance 1).

@@ -17,6 +17,7 @@ from nasbench_eval.report.scores import Part, Run, Scores
 from nasbench_eval.report.spec import RowSpec, TableSpec
 from nasbench_eval.report.statistics.correlation import Correlation, Failures, correlate
 from nasbench_eval.report.values import row_values
+from nasbench_eval.run.record import mixed_texts
 from nasbench_eval.sampling import BANDS
 from nasbench_eval.truth.ceiling import Ceiling
 
@@ -148,7 +149,20 @@ class Reporter:
         return Table(name, spec, self.settings, chosen, rows, tuple(notes), ceilings)
 
     def _sample_notes(self, space: str) -> list[str]:
-        return [*self._copy_notes(space), *self._strata_notes(space)]
+        return [*self._copy_notes(space), *self._strata_notes(space), *self._code_notes(space)]
+
+    def _code_notes(self, space: str) -> list[str]:
+        """Of each run whose rows come from more than one code, as was asked for, what these are."""
+        return [
+            f"{run.name}: rows of {mixed_texts(mixed)} come from more than one code, mixed on purpose"
+            for run in self._about(space)
+            if (mixed := run.config.get("mixed"))
+        ]
+
+    def _about(self, space: str) -> list[Run]:
+        """The runs with scores on a space."""
+        origins = [self.scores.origin[part] for part in self.scores.frames if part.space == space]
+        return [run for run in self.scores.runs if any(run is origin for origin in origins)]
 
     def _copy_notes(self, space: str) -> list[str]:
         """Of each run with copied scores how many these are, and how many networks were scored for all."""
@@ -169,19 +183,19 @@ class Reporter:
         return notes
 
     def _strata_notes(self, space: str) -> list[str]:
+        kinds = {
+            "stratified": f"in turn from {BANDS} bands of accuracy, not at random",
+            "live": "from the live ones alone",
+        }
         return [
-            f"{run.name}: architectures drawn in turn from {BANDS} bands of accuracy, not at "
-            "random; correlations over such a sample are not the space's"
-            for run in self._stratified(space)
+            f"{run.name}: architectures drawn {kinds[sampling]}; correlations over such a sample are not "
+            "the space's"
+            for run in self._about(space)
+            if (sampling := run.config.get("sampling")) in kinds
         ]
 
     def _stratified(self, space: str) -> list[Run]:
-        return [
-            run
-            for run in self.scores.runs
-            if run.config.get("sampling") == "stratified"
-            and any(part.space == space and self.scores.origin[part] is run for part in self.scores.frames)
-        ]
+        return [run for run in self._about(space) if run.config.get("sampling") == "stratified"]
 
     def _ceilings(self, space: str, measured: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Ceiling]:
         # A ceiling is that of the whole space. Drawn evenly over accuracies, architectures are told apart

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from nasbench_eval.data.images import images_path, load_images
 from nasbench_eval.errors import UsageError
 from nasbench_eval.run import provenance
+from nasbench_eval.run.sources import sources
 from nasbench_eval.run.wanted import Wanted
 from nasbench_eval.scoring import messages
 from nasbench_eval.scoring.config import Run, located, resolve
@@ -75,6 +76,6 @@ def record(run: Run) -> dict[str, Any]:
     return {
         **facts(run, "nasbench-score"),
         "truth": run.options.truth,
-        "sources": provenance.sources(type(run.job.space), proxies),
+        "sources": sources(type(run.job.space), proxies),
         "images": {name: provenance.file_digest(file) for name, file in files.items()},
     }

@@ -17,6 +17,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.options.typed import RunOptions, fields_of, options_of, plain, typed
 from nasbench_eval.passes.spec import IN_HALF
 from nasbench_eval.proxies.base import Proxy
+from nasbench_eval.run.parquet import column_fault
 from nasbench_eval.run.record import LATER, fingerprint
 from nasbench_eval.scoring.classes import representatives
 from nasbench_eval.scoring.job import Job
@@ -120,6 +121,8 @@ def _proxies(given: Mapping[str, dict[str, Any]], shared: Mapping[str, Any]) -> 
     proxies = {}
     for label, node in given.items():
         own = {k: v for k, v in shared.items() if k in fields_of(classes[label])}
+        if fault := column_fault(classes[label].info.columns):
+            raise UsageError(f"{label}: {fault}; the proxy has to give it another name")
         proxies[label] = typed(classes[label], {**node, **own}, label)
         _check_passes(label, proxies[label])
     return proxies

@@ -13,9 +13,7 @@ from nasbench_eval.run.split import split_of
 from nasbench_eval.work.subject import Subject, recorded
 
 
-def drawn(
-    options: Execution, subject: Subject, n: int | str, sampling: str = "uniform"
-) -> tuple[int, ...]:
+def drawn(options: Execution, subject: Subject, n: int | str, sampling: str = "uniform") -> tuple[int, ...]:
     """The architectures that `indices=` names, or n drawn at random, by index.
 
     Args:
@@ -91,7 +89,7 @@ def asked(record: Record, size: int) -> Sequence[int] | str:
 
 
 def is_uniform(record: Record) -> bool:
-    """Whether a record's sample was drawn uniformly, of all or of the live ones, with a seed that it names."""
+    """Whether a record's sample was drawn uniformly, of all or of the live ones, by a seed that it names."""
     was_drawn = record.get("sample") != "given" and isinstance(record.get("sample_seed"), int)
     return was_drawn and record.get("sampling", LATER["sampling"]) in ("uniform", "live")
 

@@ -101,6 +101,7 @@ def opened(work: Work, headline: str, record: dict[str, Any]) -> Iterator[Sessio
         record,
         whole=work.whole if work.split else None,
         save_every=work.options.save_every,
+        allow_changed_code=work.options.allow_changed_code,
     )
     with Progress(work.folder) as progress, closing(store):
         progress.say(headline)
