@@ -180,7 +180,7 @@ def _cells(row: pd.Series[Any], decimals: int) -> list[str]:
     for metric, stem in (("kendall_tau", "kendall"), ("spearman_rho", "spearman")):
         low, high = _number(row[f"{stem}_low"]), _number(row[f"{stem}_high"])
         published = row["published_" + metric.split("_")[1]]
-        interval = EMPTY if EMPTY in (low, high) else f"[{low}, {high}]"
+        interval = (row["interval"] or EMPTY) if EMPTY in (low, high) else f"[{low}, {high}]"
         cells += [_number(row[metric]), interval, _number(published, decimals)]
     return cells
 

@@ -216,7 +216,7 @@ def _leaders(table: Table) -> list[dict[str, Any]]:
             {
                 "proxy": row["title"],
                 "tau": _number(row["kendall_tau"]),
-                "interval": _interval(row["kendall_low"], row["kendall_high"]),
+                "interval": _interval(row, "kendall"),
             }
             for row in best.to_dict("records")
         ]
@@ -289,8 +289,7 @@ def _row(row: Mapping[Any, Any], table: Table, scale: tuple[float, float]) -> Ro
 
 def _estimate(row: Mapping[Any, Any], metric: str, stem: str) -> Cell:
     value = float(row[metric])
-    interval = _interval(row[f"{stem}_low"], row[f"{stem}_high"])
-    return Cell(_number(value), "" if math.isnan(value) else value, interval)
+    return Cell(_number(value), "" if math.isnan(value) else value, _interval(row, stem))
 
 
 def _split(name: str) -> str:
@@ -301,8 +300,9 @@ def _published(value: float, decimals: int) -> Cell:
     return Cell(_number(value, decimals), "" if math.isnan(value) else value)
 
 
-def _interval(low: float, high: float) -> str:
-    return "" if math.isnan(low) or math.isnan(high) else f"[{low:.3f}, {high:.3f}]"
+def _interval(row: Mapping[Any, Any], stem: str) -> str:
+    low, high = float(row[f"{stem}_low"]), float(row[f"{stem}_high"])
+    return str(row["interval"]) if math.isnan(low) or math.isnan(high) else f"[{low:.3f}, {high:.3f}]"
 
 
 def _number(value: float, decimals: int = 3) -> str:

@@ -33,6 +33,7 @@ CSV_COLUMNS = [
     "spearman_rho",
     "spearman_low",
     "spearman_high",
+    "interval",
     "published_tau",
     "published_rho",
 ]
@@ -302,6 +303,7 @@ def _record(
         "spearman_rho": found.rho,
         "spearman_low": found.rho_low,
         "spearman_high": found.rho_high,
+        "interval": found.interval,
         "published_tau": tau,
         "published_rho": rho,
         "title": row.title or row.name,

@@ -61,7 +61,8 @@ def test_pairs_are_antisymmetric(scores: dict, accuracy: pd.Series) -> None:
     for name, other in found.index:
         one, two = found.loc[(name, other)], found.loc[(other, name)]
         assert one["difference"] == -two["difference"]
-        assert one["difference_low"] == -two["difference_high"]
+        assert [one["difference_low"]] == pytest.approx([-two["difference_high"]], abs=0, nan_ok=True)
+        assert one["interval"] == two["interval"]
         assert one["share_above"] + two["share_above"] == 1
         assert (one["n"], one["n_failed"], one["n_tied"]) == (
             two["n"],
@@ -81,7 +82,18 @@ def test_pairs_are_judged_on_what_both_were_asked(scores: dict, accuracy: pd.Ser
     assert row["difference"] == pytest.approx(alone[0] - alone[1])
     # The same score is level with itself, on whichever architectures.
     same = found.loc[("p2", "part")]
-    assert (same["difference"], same["difference_low"], same["share_above"]) == (0, 0, 0.5)
+    assert (same["difference"], same["share_above"]) == (0, 0.5)
+    # All resamples agree about that, which is no interval.
+    assert np.isnan(same["difference_low"])
+    assert same["interval"] == "none"
+
+
+def test_of_a_handful_of_architectures_nothing_is_certain(accuracy: pd.Series) -> None:
+    few = accuracy.iloc[:19]
+    found = paired(Bootstraps(panel({"a": few, "b": -few}, few), 30, 0)).loc[("a", "b")]
+    assert found["difference"] == 2
+    assert found[["difference_low", "difference_high", "share_above"]].isna().all()
+    assert found["interval"] == "n < 20"
 
 
 def test_failures_left_out_are_left_out_of_both(scores: dict, accuracy: pd.Series) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from nasbench_eval.report.statistics import bootstrap as module
-from nasbench_eval.report.statistics.bootstrap import bootstrap, interval, resample_indices
+from nasbench_eval.report.statistics.bootstrap import bootstrap, interval, no_interval, resample_indices
 from nasbench_eval.report.statistics.correlation import correlate
 
 # Few distinct values, so that ties and constant resamples are common.
@@ -103,6 +103,24 @@ def test_shapes_without_scores_or_resamples() -> None:
 
 def test_interval_leaves_out_what_is_not_finite() -> None:
     values = np.arange(101.0)
-    assert interval(values) == pytest.approx((2.5, 97.5))
-    assert interval(np.append(values, [np.nan, np.nan])) == pytest.approx((2.5, 97.5))
-    assert all(math.isnan(bound) for bound in interval(np.array([np.nan])))
+    assert interval(values, 20) == pytest.approx((2.5, 97.5))
+    assert interval(np.append(values, [np.nan, np.nan]), 20) == pytest.approx((2.5, 97.5))
+    assert all(math.isnan(bound) for bound in interval(np.array([np.nan]), 20))
+
+
+@pytest.mark.parametrize(
+    ("values", "n", "why"),
+    [
+        (np.arange(101.0), 19, "n < 20"),
+        (np.ones(101), 5, "n < 20"),
+        (np.ones(101), 500, "none"),
+        (np.array([]), 500, "no resamples"),
+        (np.arange(101.0), 500, ""),
+    ],
+)
+def test_where_resamples_say_nothing_there_is_no_interval_but_a_word(
+    values: np.ndarray, n: int, why: str
+) -> None:
+    low, high = interval(values, n)
+    assert (math.isnan(low), math.isnan(high)) == (bool(why), bool(why))
+    assert no_interval(n, len(values), low) == why

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 
-from nasbench_eval.report.statistics.bootstrap import Floats, interval
+from nasbench_eval.report.statistics.bootstrap import FEWEST, Floats, interval, no_interval
 from nasbench_eval.report.statistics.correlation import kendall_tau
 from nasbench_eval.report.statistics.panel import Bootstraps, Panel
 
@@ -24,6 +24,7 @@ PAIRED_COLUMNS = [
     "difference",
     "difference_low",
     "difference_high",
+    "interval",
     "share_above",
 ]
 
@@ -89,9 +90,9 @@ def paired(bootstraps: Bootstraps) -> pd.DataFrame:
         One row an ordered pair, indexed by `proxy` and `other`; `frame["difference"].unstack()` is a matrix.
         Columns: `n` architectures asked of both, `n_failed` and `n_failed_other` of them failed, `n_tied` and
         `n_tied_other` that share their score with another, `difference` of τ (`proxy` less `other`) with its
-        95 % interval `difference_low` and `difference_high`, and `share_above`, the share of resamples in
-        which τ of `proxy` is above that of `other`, equal ones half. Resamples in which either is constant
-        count for nothing.
+        95 % interval `difference_low` and `difference_high`, in `interval` why there is none, and
+        `share_above`, the share of resamples in which τ of `proxy` is above that of `other`, equal ones half;
+        NaN of fewer than 20 architectures. Resamples in which either is constant count for nothing.
     """
     panel = bootstraps.panel
     rows: dict[tuple[str, str], dict[str, Any]] = {}
@@ -127,8 +128,10 @@ def _pair(bootstraps: Bootstraps, name: str, other: str) -> dict[str, Any]:
     first, second = (bootstraps.of(proxy, ranked)[0] for proxy in (name, other))
     differences = first - second
     differences = differences[np.isfinite(differences)]
-    low, high = interval(differences)
-    above = ((differences > 0) + 0.5 * (differences == 0)).mean() if len(differences) else np.nan
+    n = int(ranked.sum())
+    low, high = interval(differences, n)
+    enough = n >= FEWEST and len(differences)
+    above = ((differences > 0) + 0.5 * (differences == 0)).mean() if enough else np.nan
     return {
         "n": int(both.sum()),
         "n_failed": counted[0].n_failed,
@@ -138,6 +141,7 @@ def _pair(bootstraps: Bootstraps, name: str, other: str) -> dict[str, Any]:
         "difference": taus[0] - taus[1],
         "difference_low": low,
         "difference_high": high,
+        "interval": no_interval(n, bootstraps.resamples, low),
         "share_above": above,
     }
 

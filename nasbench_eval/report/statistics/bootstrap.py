@@ -19,6 +19,8 @@ Codes = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.95
+# Resamples of fewer architectures hold too few different ones to say how far a correlation may be off.
+FEWEST = 20
 # Counts held at a time, and as many in the tree: 1,000 resamples of NAS-Bench-201 are one chunk of 60 MiB.
 CHUNK = 2**26
 # As many of them are ranked at a time as stay in the cache. Two to seven resamples are slower than one.
@@ -72,14 +74,30 @@ def resample_indices(n: int, resamples: int, seed: int) -> Iterator[Codes]:
         yield generator.integers(0, n, size=n)
 
 
-def interval(values: npt.NDArray[Any]) -> tuple[float, float]:
-    """The percentile interval of the finite values; NaN if there is none."""
+def interval(values: npt.NDArray[Any], n: int) -> tuple[float, float]:
+    """The percentile interval of the finite values; NaN if there is none (see `no_interval`).
+
+    Args:
+        values: of each resample, shape (R,).
+        n: architectures that were resampled.
+    """
     finite = values[np.isfinite(values)]
-    if len(finite) == 0:
+    if n < FEWEST or len(finite) == 0 or np.ptp(finite) == 0:
         return np.nan, np.nan
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(finite, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def no_interval(n: int, resamples: int, low: float) -> str:
+    """In a word or two why there is no interval whose lower end would be `low`; empty if there is one."""
+    if np.isfinite(low):
+        return ""
+    if resamples == 0:
+        return "no resamples"
+    if n < FEWEST:
+        return f"n < {FEWEST}"
+    return "none"  # of a constant; or all resamples agree, which says nothing about others
 
 
 def dense_ranks(values: npt.NDArray[Any]) -> Codes:

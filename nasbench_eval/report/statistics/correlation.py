@@ -15,6 +15,7 @@ from nasbench_eval.report.statistics.bootstrap import (
     bootstrap,
     dense_ranks,
     interval,
+    no_interval,
     resample_indices,
 )
 
@@ -45,6 +46,7 @@ class Correlation:
         tau, tau_low, tau_high: Kendall τ-b and its 95 % interval.
         rho, rho_low, rho_high: Spearman ρ and its 95 % interval.
         constant: the scores to rank are all equal, or none is left, so no correlation exists.
+        interval: why there is no interval, in a word or two (see `no_interval`); empty if there is one.
     """
 
     n: int
@@ -57,6 +59,7 @@ class Correlation:
     rho_low: float = math.nan
     rho_high: float = math.nan
     constant: bool = False
+    interval: str = ""
 
 
 @dataclass(frozen=True)
@@ -166,8 +169,8 @@ def correlate(
     sample = judged(scores, accuracy, failures)
     x, y = sample.codes, dense_ranks(sample.accuracy)
     [taus], [rhos] = bootstrap([x], y, resamples=resamples, seed=seed)
-    tau_low, tau_high = interval(taus)
-    rho_low, rho_high = interval(rhos)
+    tau_low, tau_high = interval(taus, len(x))
+    rho_low, rho_high = interval(rhos, len(x))
     return Correlation(
         n=sample.n,
         n_failed=sample.n_failed,
@@ -179,6 +182,7 @@ def correlate(
         rho_low=rho_low,
         rho_high=rho_high,
         constant=sample.constant,
+        interval=no_interval(len(x), resamples, tau_low),
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from nasbench_eval.report.statistics.between import Between, between, paired
-from nasbench_eval.report.statistics.bootstrap import dense_ranks, interval
+from nasbench_eval.report.statistics.bootstrap import dense_ranks, interval, no_interval
 from nasbench_eval.report.statistics.correlation import Failures, Sample, kendall_tau, spearman_rho
 from nasbench_eval.report.statistics.panel import Bootstraps, Mask, Panel, panel
 from nasbench_eval.report.statistics.partial import partial
@@ -28,20 +28,21 @@ class Statistics:
 
     Correlations are signed, τ is τ-b, `…_low` and `…_high` bound 95 % percentile bootstrap intervals over
     architectures. NaN says that a figure does not exist: of a constant score, of fewer architectures than a
-    top k has, of a control that was not scored or that explains everything.
+    top k has, of a control that was not scored or that explains everything. There are no intervals over fewer
+    than 20 architectures, and none where all resamples agree; the column `interval` says so.
 
     Attributes:
         metrics: a row a proxy, indexed by `proxy`, on all architectures that it was asked about. Columns:
             `n`, `n_failed`, `n_tied` (architectures, those without a finite score, those that share their
-            score), `constant`; `kendall_tau`, `spearman_rho` with `kendall_low`, …; `weighted_tau`; `ndcg`
-            with its cutoff `ndcg_p`; for k = 1, 10, 100 and `1pct` of the architectures, `k_1pct` in number,
-            `regret_k` in the unit of the accuracies and `overlap_k`; for each control
-            `partial_tau_given_flops`, `partial_rho_given_flops` with intervals and `n_given_flops`, the
-            architectures that both were asked about.
+            score), `constant`; `kendall_tau`, `spearman_rho` with `kendall_low`, …, and why these are missing
+            in `interval`; `weighted_tau`; `ndcg` with its cutoff `ndcg_p`; for k = 1, 10, 100 and `1pct` of
+            the architectures, `k_1pct` in number, `regret_k` in the unit of the accuracies and `overlap_k`;
+            for each control `partial_tau_given_flops`, `partial_rho_given_flops` with intervals and
+            `n_given_flops`, the architectures that both were asked about.
         strata: τ among the truly best tenth of the architectures and in each decile, indexed by `proxy` and
             `stratum` (`top_10pct`, `decile_1` the worst … `decile_10` the best). Columns: `n`, `n_failed`,
             `n_tied`, `accuracy_low`, `accuracy_high` (the range), `kendall_tau`, `kendall_low`,
-            `kendall_high`.
+            `kendall_high`, `interval`.
         paired: differences of τ between each two proxies; see `between.paired`.
         between: how alike the proxies rank; see `between.Between`.
     """
@@ -106,7 +107,8 @@ def _correlations(bootstraps: Bootstraps, name: str) -> dict[str, Any]:
     aligned = bootstraps.panel
     sample = aligned.sample(name, aligned.common(name))
     taus, rhos = bootstraps.of(name, aligned.ranked(name))
-    (tau_low, tau_high), (rho_low, rho_high) = interval(taus), interval(rhos)
+    n = len(sample.codes)
+    (tau_low, tau_high), (rho_low, rho_high) = interval(taus, n), interval(rhos, n)
     return {
         "n": sample.n,
         "n_failed": sample.n_failed,
@@ -118,6 +120,7 @@ def _correlations(bootstraps: Bootstraps, name: str) -> dict[str, Any]:
         "spearman_rho": spearman_rho(sample.codes, sample.accuracy),
         "spearman_low": rho_low,
         "spearman_high": rho_high,
+        "interval": no_interval(n, bootstraps.resamples, tau_low),
         "weighted_tau": weighted_tau(sample),
     }
 
@@ -147,7 +150,8 @@ def _given(bootstraps: Bootstraps, name: str, control: str) -> dict[str, Any]:
             y = aligned.accuracy[ranked]
             value = float(partial(measure(x, y), measure(x, z), measure(z, y)))
             xy, zy = (bootstraps.of(proxy, ranked)[which] for proxy in (name, control))
-            low, high = interval(partial(xy, bootstraps.of(name, ranked, control)[which], zy))
+            resampled = partial(xy, bootstraps.of(name, ranked, control)[which], zy)
+            low, high = interval(resampled, int(ranked.sum()))
         label = f"partial_{key}_given_{control}"
         found |= {label: value, f"{label}_low": low, f"{label}_high": high}
     return {**found, f"n_given_{control}": int(aligned.common(name, control).sum()) if known else 0}
@@ -168,7 +172,8 @@ def _strata(bootstraps: Bootstraps, name: str) -> Iterator[dict[str, Any]]:
 def _stratum(bootstraps: Bootstraps, name: str, within: Mask) -> dict[str, Any]:
     aligned: Panel = bootstraps.panel
     sample = aligned.sample(name, within)
-    low, high = interval(bootstraps.of(name, within & aligned.ranked(name))[0])
+    n = len(sample.codes)
+    low, high = interval(bootstraps.of(name, within & aligned.ranked(name))[0], n)
     range_ = aligned.accuracy[within]
     return {
         "n": sample.n,
@@ -179,4 +184,5 @@ def _stratum(bootstraps: Bootstraps, name: str, within: Mask) -> dict[str, Any]:
         "kendall_tau": kendall_tau(sample.codes, sample.accuracy),
         "kendall_low": low,
         "kendall_high": high,
+        "interval": no_interval(n, bootstraps.resamples, low),
     }
