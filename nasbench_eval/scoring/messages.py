@@ -50,7 +50,9 @@ def outcome(run: Run, wanted: Wanted[Job], progress: Progress) -> str:
     cells, rows = len(progress.cells), progress.rows
     said = f"{counted(cells, 'cell')} scored now" if cells else "nothing left to score"
     if rows:
-        said += f"; {progress.failed} of {counted(rows.total(), 'score')} not finite or failed"
+        said += f"; {progress.failed} of {counted(rows.total(), 'score')} failed"
+        if lowest := progress.outcomes["lowest"]:
+            said += f"; {counted(lowest, 'score')} of −∞, which ranks lowest"
     if wanted.copied:
         said += f"; {counted(wanted.copied, 'score')} copied from an isomorphic cell"
     if again := rows["oom"] + rows["error"]:

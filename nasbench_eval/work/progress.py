@@ -22,7 +22,8 @@ from typing import Any
 from tqdm import tqdm
 
 from nasbench_eval.errors import Terminated, UsageError
-from nasbench_eval.run.rows import Row
+from nasbench_eval.run.rows import Row, outcome_of
+from nasbench_eval.wording import counted
 from nasbench_eval.work.pool import Pool
 
 # Seconds between two writings of progress.json, and between two lines of progress in the log.
@@ -39,12 +40,13 @@ class Progress:
     Attributes:
         cells: architectures scored now.
         rows: rows scored now by status; copies are not counted.
+        outcomes: the same rows by what they are (see `rows.outcome_of`).
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
         self.cells: set[int] = set()
-        self.rows = Counter[str]()
+        self.rows, self.outcomes = Counter[str](), Counter[str]()
         self._log = logging.Logger("nasbench_eval.run")
         self._pool: Pool | None = None
         self._total = self._before = 0
@@ -109,8 +111,9 @@ class Progress:
         self._filled |= fresh
         self.cells.update(row["index"] for row in rows)
         self.rows.update(row["status"] for row in rows)
+        self.outcomes.update(map(outcome_of, rows))
         if self._bar is not None:
-            self._bar.set_postfix_str(f"{self.failed} not finite or failed", refresh=False)
+            self._bar.set_postfix_str(f"{self.failed} failed", refresh=False)
             self._bar.update(len(fresh))
         now = time.monotonic()
         if now - self._written > _WRITE:
@@ -127,16 +130,17 @@ class Progress:
 
     @property
     def failed(self) -> int:
-        """Rows that are not finite or failed."""
-        return self.rows.total() - self.rows["ok"]
+        """Rows that failed; a score of −∞ is none of them."""
+        return self.outcomes["failed"]
 
     def log_failures(self, rows: Sequence[Row]) -> None:
-        """Move errors' stack traces into the log, each once; the rows keep their first lines."""
+        """Name each failure in the log, and move errors' stack traces there; rows keep their first lines."""
         traces: dict[str, list[Row]] = {}
         for row in rows:
             trace = row.pop("traceback", None)
-            if row["error"] is not None:
-                traces.setdefault(trace or row["error"], []).append(row)
+            if outcome_of(row) == "failed":
+                why = trace or row["error"] or f"the score is {row['score']}"
+                traces.setdefault(why, []).append(row)
         for trace, mine in traces.items():
             scores = ", ".join(f"{row['label']} on {row['dataset']}" for row in mine)
             status, index, arch = mine[0]["status"], mine[0]["index"], mine[0]["arch"]
@@ -146,7 +150,7 @@ class Progress:
         left = self._seconds_left()
         done = self._before + len(self._filled)
         eta = "" if left is None else f", about {left / 3600:.1f} h left"
-        failed = f"{self.failed} scores not finite or failed"
+        failed = f"{counted(self.failed, 'score')} failed"
         return f"{done} of {self._total} cells, {self._rate():.0f} an hour{eta}; {failed}"
 
     def _rate(self) -> float:
