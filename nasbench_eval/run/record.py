@@ -160,12 +160,12 @@ def changed_code(known: Record, record: Record, identity: Record) -> list[str]:
 
     `shared` stands for the code that all proxies share.  A session without digests is not compared.
     """
-    mine = {options["name"] for options in identity["proxies"].values()}
+    mine = {options.get("name") for options in within(identity, "proxies").values()}
     held = {options.get("name") for options in within(known, "proxies").values()}
     now, before = within(record, "sources"), dict[str, Any]()
     for session in sessions(known):  # the latest that knew the code of a proxy
         before = {**within(session, "sources"), **before}
-    both = mine & held
+    both = {name for name in mine & held if isinstance(name, str)}
     names = [*both, "shared"] if both else []
     return sorted(name for name in names if name in now and before.get(name, now[name]) != now[name])
 

@@ -266,7 +266,7 @@ def test_what_is_no_terminal_gets_headline_warnings_and_outcome(tmp_path: Path) 
     assert len(lines) == 3
     assert lines[1].startswith("warning: ")
     assert "is damaged: set aside as _part-00000.parquet.damaged, its cells are scored again" in lines[1]
-    assert lines[2].startswith("4 cells scored now; 1 of 4 scores not finite")
+    assert lines[2].startswith("4 cells scored now; 0 of 4 scores failed; 1 score of −∞")
 
 
 def test_a_terminal_gets_one_line_with_rate_time_left_and_failures(tmp_path: Path) -> None:
