@@ -15,6 +15,7 @@ from nasbench_eval.benchmark.trainer import Trainer
 from nasbench_eval.data.images import images_path
 from nasbench_eval.files import write_whole
 from nasbench_eval.options.typed import plain, train_options_of
+from nasbench_eval.run.record import TRAINED
 from nasbench_eval.run.sources import sources
 from nasbench_eval.run.store import Store
 from nasbench_eval.run.wanted import Wanted
@@ -125,7 +126,7 @@ def _record(course: Course) -> dict[str, Any]:
     """What run.json says beside the configuration."""
     return {
         **facts(course, "nasbench-train"),
-        "sources": sources(type(course.plan.space), {}),
+        "sources": sources(type(course.plan.space), {TRAINED: Trainer}),
         "images": {},
     }
 

@@ -155,19 +155,19 @@ def joined(folder: Path, known: Mapping[str, Any], identity: Mapping[str, Any]) 
     return both
 
 
-def changed_code(known: Record, record: Record, identity: Record) -> list[str]:
+def changed_code(known: Record, record: Record) -> list[str]:
     """The proxies of a command that a folder has rows of from other code of the same version.
 
     `shared` stands for the code that all proxies share.  A session without digests is not compared.
     """
-    mine = {options.get("name") for options in within(identity, "proxies").values()}
-    held = {options.get("name") for options in within(known, "proxies").values()}
     now, before = within(record, "sources"), dict[str, Any]()
     for session in sessions(known):  # the latest that knew the code of a proxy
         before = {**within(session, "sources"), **before}
-    both = {name for name in mine & held if isinstance(name, str)}
-    names = [*both, "shared"] if both else []
-    return sorted(name for name in names if name in now and before.get(name, now[name]) != now[name])
+    held = {options.get("name") for options in within(known, "proxies").values()}
+    both = [name for name in now if name in held]
+    return sorted(
+        name for name in (*both, *(["shared"] if both else [])) if before.get(name, now[name]) != now[name]
+    )
 
 
 def mixed_texts(mixed: Any) -> str:

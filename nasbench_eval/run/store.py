@@ -91,7 +91,7 @@ class Store:
             if whole is not None:
                 _agree_with_others(folder, whole, identity, record)
             identity = joined(folder, known, identity)
-            changed = changed_code(known, record, identity)
+            changed = changed_code(known, record)
             if changed and not allow_changed_code:
                 raise UsageError(_refusal(folder, changed))
             if mixed := sorted({*known.get("mixed", ()), *changed}):
