@@ -164,10 +164,10 @@ def changed_code(known: Record, record: Record) -> list[str]:
     for session in sessions(known):  # the latest that knew the code of a proxy
         before = {**within(session, "sources"), **before}
     held = {options.get("name") for options in within(known, "proxies").values()}
-    both = [name for name in now if name in held]
-    return sorted(
-        name for name in (*both, *(["shared"] if both else [])) if before.get(name, now[name]) != now[name]
-    )
+    names = [name for name in now if name in held]
+    if names and "shared" in now:
+        names.append("shared")
+    return sorted(name for name in names if before.get(name, now[name]) != now[name])
 
 
 def mixed_texts(mixed: Any) -> str:
