@@ -37,7 +37,7 @@ reproduce-table1: $(READY) ## Table 1 of InTrain: score, correlate, print (SAMPL
 	  $(MAKE) --no-print-directory demo NAME=$(NAME)-on-digits; \
 	fi
 
-demo: $(READY) ## a full table with figures on the embedded digits benchmark: no download, a few minutes
+demo: $(READY) ## a full table with figures on the embedded digits benchmark: no data needed, a few minutes
 	$(BIN)/nasbench-score experiment=demo run=$(NAME) $(OPTIONS)
 	$(BIN)/nasbench-report results/$(NAME)
 

@@ -1,6 +1,7 @@
-"""The options of a run as typed values, with errors that name what was held wrong.
+"""The options of the commands: names and types; their defaults and help are in configs/.
 
-Nothing here needs PyTorch, so that a wrong value is told before it is imported.
+An error names the option that is wrong and what it should be.  Nothing here needs PyTorch, so that a wrong
+value is told before it is imported.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From Hydra's configuration to typed objects, with errors that name what was held wrong."""
+"""From a composed configuration to the frozen `Run`: space, job, sample, images."""
 
 from __future__ import annotations
 

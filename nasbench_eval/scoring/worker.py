@@ -1,4 +1,9 @@
-"""Architectures in, score rows out.  Knows spaces, proxies, data and passes; knows nothing of accuracies."""
+"""Computes the rows of one architecture: runs its passes, then asks each proxy for its score.
+
+The object that a worker process keeps between architectures is the `Scorer` of `scoring/process.py`, which
+calls this module; `work/processes.py` starts the process.  Knows spaces, proxies, data and passes; knows
+nothing of accuracies.
+"""
 
 from __future__ import annotations
 
