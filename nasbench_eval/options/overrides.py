@@ -29,6 +29,7 @@ from omegaconf.errors import OmegaConfBaseException
 from nasbench_eval import registry
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options.hydra_compat import accept_late_help
+from nasbench_eval.options.quoting import CELLS, SEEDS, quoted, several
 from nasbench_eval.paths import config_folder, configured
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.wording import first_line, shown
@@ -56,7 +57,7 @@ class CommandLine:
 
     Attributes:
         flags: `--help`, `-m` and the like, with their values.
-        overrides: `option=value`, as they were given.
+        overrides: `option=value`, with quotes where Hydra's grammar would misread a value.
         multirun: whether the overrides name several runs.
         shows: whether the flags ask for something to be shown in place of a run, such as `--help`.
     """
@@ -94,7 +95,8 @@ def read(arguments: Sequence[str]) -> CommandLine:
     overrides = list(parsed.overrides)
     flags = tuple(argument for argument in arguments if argument not in overrides)
     shows = bool(parsed.help or parsed.hydra_help or parsed.cfg or parsed.info)
-    return CommandLine(flags, tuple(overrides), bool(parsed.multirun), shows)
+    multirun = bool(parsed.multirun)
+    return CommandLine(flags, tuple(quoted(o, multirun=multirun) for o in overrides), multirun, shows)
 
 
 def _refuse(message: str) -> NoReturn:
@@ -162,7 +164,7 @@ def _shared_option(argument: str) -> str:
 
 
 def _parsed(parser: OverridesParser, argument: str, multirun: bool) -> Override:
-    key, equals, value = argument.partition("=")
+    equals = "=" in argument
     try:
         [override] = parser.parse_overrides([argument])
     except OverrideParseException as error:
@@ -171,10 +173,11 @@ def _parsed(parser: OverridesParser, argument: str, multirun: bool) -> Override:
     if not override.key_or_group:
         raise UsageError(f"cannot read {shown(argument)}: write option=value")
     if override.is_sweep_override() and not multirun:
-        raise UsageError(
-            f"{shown(argument)} names several values: add -m for a run of each, or write "
-            f"{shown(f'{key}=[{value}]')} where one run takes several"
-        )
+        raise several(argument)
+    items = override.value()
+    if isinstance(items, list) and any(isinstance(item, RangeSweep) for item in items):
+        lists = f"{CELLS}= and {SEEDS}="
+        raise UsageError(f"{shown(argument)} holds a range; only {lists} take ranges inside a list")
     return override
 
 

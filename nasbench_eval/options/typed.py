@@ -32,7 +32,7 @@ class Execution:
 
     n: int | str
     sample_seed: Annotated[int, Field(ge=0)]
-    indices: tuple[int, ...] | None
+    indices: tuple[int | str, ...] | None
     shard: int | str | None
     shards: Annotated[int, Field(ge=1)] | None
     device: Literal["auto", "cpu", "cuda"]

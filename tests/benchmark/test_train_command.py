@@ -80,7 +80,7 @@ def test_a_benchmark_and_its_repetition(ask: Ask, tmp_path: Path) -> None:
     )
     assert lines[-2] == "3 cells trained now"
     assert lines[-1].startswith("3 cells with test accuracies from ")
-    assert lines[-1].endswith("; next: nasbench-score truth=results/mine n=all")
+    assert lines[-1].endswith("; next: nasbench-score truth=results/mine proxy=table1 n=all")
     assert not (run / ".training").exists()
 
     benchmark = load(str(run))

@@ -222,7 +222,7 @@ def test_the_papers_tables_are_those_about_the_runs_space(write_run: WriteRun) -
 
     assert tables("nasbench201", "test") == ["table1", "table3"]
     assert tables("nasbench101", "test", "val") == ["figure2"]
-    with pytest.raises(UsageError, match="no table of the package is about elsewhere"):
+    with pytest.raises(UsageError, match="no accuracies of elsewhere are known"):
         tables("elsewhere", "test")
     run = read_runs([write_run(parts, name="val", space="nasbench101")])
     with pytest.raises(UsageError, match="no table about nasbench101 has the split val"):
