@@ -110,7 +110,7 @@ def _safe(name: str) -> str:
     """A run's name, which leads to a folder in that of the results and to no other."""
     path = Path(name)
     if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise UsageError(f"run={name} will not do; it names a folder in results=, which may be elsewhere")
+        raise UsageError(f"run={name}: must lie inside the results folder; move that with results=PATH")
     return name
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import doctest
 import os
+from importlib.util import find_spec
 import re
 import shutil
 import subprocess
@@ -80,7 +81,8 @@ def run(page: Path, folder: Path) -> Ran:
         SkipParser(),
     )
     without = no_data()
-    document.namespace |= {"__name__": "__main__", "no_data": without}
+    no_polars = find_spec("polars") is None
+    document.namespace |= {"__name__": "__main__", "no_data": without, "no_polars": no_polars}
     ran = Ran()
     for example in document.examples():
         shell_or_python = isinstance(example.parsed, str)
