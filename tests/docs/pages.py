@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import doctest
 import os
-from importlib.util import find_spec
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from unittest import SkipTest
 
