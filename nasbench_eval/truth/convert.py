@@ -25,9 +25,7 @@ from nasbench_eval.truth.sources import TABLE_SOURCES, Source, digest
 from nasbench_eval.wording import first_line, shown
 
 _EPOCHS = "200"
-_TAKE = (
-    "take NATS-tss-v1_0-3ffb9-simple.tar, unpacked, or leave out --nats: the public CSVs have the same table"
-)
+_TAKE = "take NATS-tss-v1_0-3ffb9-simple.tar, unpacked, or leave out --nats to use the public CSVs"
 # How files of PyTorch begin: an archive, and before version 1.6 a pickled number.
 _PYTORCH = (b"PK\x03\x04", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19")
 # Column: NATS-Bench's name of the data set and of the part that is evaluated.
@@ -78,7 +76,7 @@ def _nats_folder(path: Path) -> Path:
     if "NATS-sss" in path.name:
         raise _size_space(path)
     if path.name.startswith("NAS-Bench-201-") or path.suffix == ".pth" or _begins(path, _PYTORCH):
-        raise UsageError(f"{path} is of NAS-Bench-201's first API, whose files hold programs; {_TAKE}")
+        raise UsageError(f"{path} is of NAS-Bench-201's first API, which is not read here; {_TAKE}")
     if path.is_file():
         if path.suffix in (".tar", ".tgz", ".gz"):
             raise UsageError(f"{path} is packed; unpack it (tar -xf {path.name}) and name the folder")
