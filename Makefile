@@ -25,7 +25,7 @@ help: ## list the targets
 # Without the tables, and no way to get them, the benchmark that the package brings along has to do.
 TABLE201 := $(NASBENCH_EVAL_DATA)/nasbench201.parquet
 reproduce-table1: $(READY) ## Table 1 of InTrain: score, correlate, print (SAMPLE=500, SAMPLE=all)
-	@if test -f $(TABLE201) || $(BIN)/nasbench-data --out $(NASBENCH_EVAL_DATA); then \
+	@if test -f $(TABLE201) || $(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA); then \
 	  set -x; $(BIN)/nasbench-score experiment=table1 n=$(SAMPLE) run=$(NAME) $(OPTIONS) && \
 	  $(BIN)/nasbench-report results/$(NAME); \
 	else \
@@ -64,19 +64,19 @@ reproduce-lga: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## kernel scor
 	$(BIN)/nasbench-report results/$(NAME) --table lga
 
 data: $(READY) ## fetch the ground-truth tables and images into $NASBENCH_EVAL_DATA
-	$(BIN)/nasbench-data --out $(NASBENCH_EVAL_DATA)
+	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA)
 
 $(NASBENCH_EVAL_DATA)/nasbench201.parquet: | $(READY)
-	$(BIN)/nasbench-data --out $(NASBENCH_EVAL_DATA)
+	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA)
 
 $(NASBENCH_EVAL_DATA)/nasbench101.parquet: | $(READY)
-	$(BIN)/nasbench-data --out $(NASBENCH_EVAL_DATA) --nasbench101
+	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA) --nasbench101
 
 $(NASBENCH_EVAL_DATA)/images/cifar10.npz: | $(READY)
-	$(BIN)/nasbench-data --out $(NASBENCH_EVAL_DATA) --images-only
+	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA) --images-only
 
 data-nasbench101: $(READY) ## fetch and convert NAS-Bench-101's table, 523 MB (FILE=nasbench_only108.tfrecord if you have it)
-	$(BIN)/nasbench-data --out $(NASBENCH_EVAL_DATA) --nasbench101 $(if $(FILE),'$(FILE)')
+	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA) --nasbench101 $(if $(FILE),'$(FILE)')
 
 test: $(READY) ## the tests, on the CPU
 	$(BIN)/pytest -n 2 --dist worksteal

@@ -27,11 +27,19 @@ class UnknownName(UsageError):
 
     def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
         known = sorted(known)
-        # A name out of a configuration may be a number; and to compare a long text takes long.
-        near = difflib.get_close_matches(str(name)[:100], known, n=3, cutoff=0.5)
+        near = nearest(name, known)
         every = f"there are: {', '.join(known)}" if known else "there are none"
         hint = f"did you mean {' or '.join(near)}?" if near else every
         super().__init__(f"unknown {kind} {shown(str(name))}; {hint}")
+
+
+def nearest(name: object, known: Iterable[str]) -> list[str]:
+    """The few names that look most like this one, whatever their capitals."""
+    # A name out of a configuration may be a number; and to compare a long text takes long.
+    wanted, folded = str(name)[:100].casefold(), {each.casefold(): each for each in known}
+    if wanted in folded:
+        return [folded[wanted]]
+    return [folded[each] for each in difflib.get_close_matches(wanted, folded, n=3, cutoff=0.5)]
 
 
 def names(kind: str) -> tuple[str, ...]:

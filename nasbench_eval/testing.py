@@ -133,10 +133,7 @@ def score(
 
 def index_of(space: SearchSpace, text: str) -> int:
     """The index of the architecture that a text names."""
-    arch = space.parse(text)
-    if isinstance(space, NASBench101):
-        return space.index(arch)
-    return next(index for index in range(len(space)) if space.arch(index) == arch)
+    return space.index(space.parse(text))
 
 
 def _noise(temporary: str) -> Path:
@@ -333,9 +330,9 @@ def write_golden(name: str, file: Path) -> None:
 def check_space(name: str, cells: int = 4) -> None:
     """Check a search space, and score a few of its networks with every proxy of this package.
 
-    Looks at the first, the last and some architectures between: their texts are read back, edits lead to
-    other members of the space, networks are cut into body and head, and other sizes of them can be built. No
-    proxy may raise on them.
+    Looks at the first, the last and some architectures between: their texts and indices are read back, edits
+    lead to other members of the space, networks are cut into body and head, and other sizes of them can be
+    built. No proxy may raise on them.
 
     Args:
         name: the space's.
@@ -354,6 +351,7 @@ def check_space(name: str, cells: int = 4) -> None:
     for text in ("", "no architecture", "\n"):
         assert _raises(ValueError, space.parse, text), f"{name}: parse({text!r}) raises no ValueError"
     for index in chosen:
+        assert space.index(space.arch(index)) == index, f"{name}: index(arch({index})) is another index"
         _check_arch(space, space.arch(index))
         _check_network(space, space.arch(index))
     with tempfile.TemporaryDirectory() as temporary:

@@ -96,7 +96,18 @@ def wished_tables(
     fitting = [(name, spec) for name, spec in about if set(spec.splits) & set(splits)]
     if not about:
         spaces = ", ".join(scores.spaces())
-        raise UsageError(f"no table of the package is about {spaces}; define one and name it with --table")
+        raise UsageError(
+            f"no accuracies of {spaces} are known: nasbench-train space={scores.spaces()[0]} makes a "
+            "benchmark; score with truth=FOLDER of it, or report these scores with --truth FOLDER"
+        )
+    held = {(part.space, part.dataset) for part in scores.frames}
+    judged = {(spec.space, dataset) for _, spec in about for dataset in spec.datasets}
+    if not held & judged:
+        lacking, there = (", ".join(sorted({dataset for _, dataset in each})) for each in (judged, held))
+        raise UsageError(
+            f"no scores on {lacking}: the runs hold {', '.join(scores.spaces())} on {there} alone, of which "
+            "no accuracies are known"
+        )
     if not fitting:
         raise UsageError(f"no table about {', '.join(scores.spaces())} has the split {', '.join(splits)}")
     return fitting

@@ -137,7 +137,8 @@ def _write_statistics(frames: Mapping[str, pd.DataFrame], folder: Path) -> None:
 
 def _remove_former(folder: Path) -> None:
     """Take away what an earlier report wrote here and this one may not write anew."""
-    (folder / PAGE).unlink(missing_ok=True)
+    if (folder / PAGE).exists():  # to delete it all the same is an error where nothing can be written
+        (folder / PAGE).unlink()
     for path in (*(folder / STATISTICS).glob("*.csv"), *(folder / FIGURES).glob("*.*")):
         if path.suffix in (".csv", ".png", ".pdf", ".svg"):
             path.unlink()

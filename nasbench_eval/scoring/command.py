@@ -60,6 +60,8 @@ def execute(config: DictConfig) -> int:
     stands_in = run.stands_in()
     with opened(run, messages.headline(run, len(set(stands_in.values()))), record(run)) as session:
         session.say(messages.left_out(run.job))
+        for line in messages.unjudged(run):
+            session.progress.warn(line)
         wanted = Wanted(run.job, stands_in, session.store, retry_failed=run.options.retry_failed)
         if run.options.reuse == "results":
             session.say(messages.taken_over(take_over(wanted, run.options.results)))

@@ -65,6 +65,10 @@ class SearchSpace(Protocol):
         """The architecture at a position in the benchmark's own order.  Raises IndexError outside it."""
         ...
 
+    def index(self, arch: Any) -> int:
+        """The position of an architecture, or of the one that stands for it; inverse of `arch`."""
+        ...
+
     def parse(self, text: str) -> Any:
         """The architecture a text names.  Raises ValueError, saying what is wrong with the text."""
         ...

@@ -9,6 +9,7 @@ Tensor legend: B batch, C channels, H height, W width.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -23,6 +24,15 @@ from nasbench_eval.wording import shown
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 # (source, target) of the six edges, in the order in which the benchmark's string lists them.
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+# Ways in which tools write a cell as six numbers: the edges in their order, and the operations that the
+# numbers 0 to 4 stand for.
+ENCODINGS = {
+    "benchmark": (EDGES, OPERATIONS),
+    "naslib": (
+        ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)),
+        ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3"),
+    ),
+}
 # The benchmark shuffled its list of cells once, with this seed, and numbers them by the outcome.
 _ORDER_SEED = 88
 
@@ -44,6 +54,35 @@ def _cells() -> tuple[Cell, ...]:
     cells = [Cell(operations) for operations in product(OPERATIONS, repeat=len(EDGES))]
     random.Random(_ORDER_SEED).shuffle(cells)
     return tuple(cells)
+
+
+@lru_cache(maxsize=1)
+def _places() -> dict[Cell, int]:
+    return {cell: place for place, cell in enumerate(_cells())}
+
+
+def from_operations(operations: Sequence[str | int], encoding: str = "benchmark") -> Cell:
+    """The cell of six operations, by name or by number, one for each edge.
+
+    Args:
+        operations: names as in `OPERATIONS`, or numbers, which mean other operations in each encoding.
+        encoding: `benchmark`: edges in the order of the benchmark's string, (0,1) (0,2) (1,2) (0,3) (1,3)
+            (2,3), and none, skip_connect, nor_conv_1x1, nor_conv_3x3, avg_pool_3x3 for 0 to 4.  `naslib`,
+            for NASLib's op_indices: edges by their source, (0,1) (0,2) (0,3) (1,2) (1,3) (2,3), and
+            skip_connect, none, nor_conv_3x3, nor_conv_1x1, avg_pool_3x3 for 0 to 4.
+
+    Raises:
+        ValueError: if there is no such encoding, or it is no cell.
+    """
+    if encoding not in ENCODINGS:
+        raise ValueError(f"there is no encoding {shown(encoding)}; there are {', '.join(ENCODINGS)}")
+    edges, names = ENCODINGS[encoding]
+    numbers = range(len(names))
+    named = [names[int(o)] if not isinstance(o, str) and o in numbers else o for o in operations]
+    if len(named) != len(edges):
+        raise ValueError(f"a cell has {len(edges)} operations, one for each edge; got {len(named)}")
+    on = dict(zip(edges, named, strict=True))
+    return Cell(tuple(on[edge] for edge in EDGES))  # type: ignore[misc]
 
 
 def unique_string(cell: Cell) -> str:
@@ -120,6 +159,10 @@ class NASBench201:
         if not 0 <= index < len(self):
             raise IndexError(f"NAS-Bench-201 has cells 0 to {len(self) - 1}; there is no cell {index}")
         return _cells()[index]
+
+    def index(self, arch: Cell) -> int:
+        """The position of a cell in the benchmark's order."""
+        return _places()[arch]
 
     def parse(self, text: str) -> Cell:
         """The cell of a string such as `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`.  Raises ValueError."""

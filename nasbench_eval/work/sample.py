@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import chain, islice
 
 from nasbench_eval import sampling
 from nasbench_eval.errors import UsageError
+from nasbench_eval.options.quoting import CELLS, RANGE, numbers_of
 from nasbench_eval.options.typed import Execution, RunOptions
 from nasbench_eval.run.record import LATER, Record
 from nasbench_eval.run.split import split_of
+from nasbench_eval.spaces.base import SearchSpace
+from nasbench_eval.wording import first_line, some
 from nasbench_eval.work.subject import Subject, recorded
+
+# A record may claim any range.
+_MOST_CELLS = 1_000_000
 
 
 def drawn(options: Execution, subject: Subject, n: int | str, sampling: str = "uniform") -> tuple[int, ...]:
@@ -61,16 +68,38 @@ def stratified(options: RunOptions, subject: Subject, n: int | str) -> tuple[int
     return found
 
 
-def _given(indices: Sequence[int], subject: Subject) -> tuple[int, ...]:
+def _given(named: Sequence[int | str], subject: Subject) -> tuple[int, ...]:
     """The architectures of `indices=`, each once."""
     size, every = len(subject.space), subject.architectures
+    indices = [index for item in named for index in _meant(item, subject.space)]
     if not indices:
         raise UsageError("indices=[]: name at least one architecture")
     if bad := [index for index in indices if not 0 <= index < size]:
-        raise UsageError(f"indices={bad}: the space has architectures 0 to {size - 1}")
+        raise UsageError(f"indices={_list(bad)}: the space has architectures 0 to {size - 1}")
     if unknown := sorted(set(indices).difference(every)):
-        raise UsageError(f"indices={unknown}: not among the {len(every)} architectures of {subject.name}")
+        known = f"the {len(every)} architectures of {subject.name}"
+        raise UsageError(f"indices={_list(unknown)}: not among {known}")
     return tuple(dict.fromkeys(indices))
+
+
+def _meant(item: int | str, space: SearchSpace) -> Sequence[int]:
+    """The architectures that an item of `indices=` means: an index, a range of them, a text or a hash."""
+    if isinstance(item, int):
+        return (item,)
+    text = item.strip()
+    if found := RANGE.fullmatch(text):
+        numbers = numbers_of(found)
+        # One number too many is told; the others of a range that ends far outside are not made.
+        return numbers[: len(space) + 1]
+    try:
+        return (space.index(space.parse(text)),)
+    except ValueError as error:
+        raise UsageError(f"{CELLS}: {first_line(error)}") from error
+
+
+def _list(indices: Sequence[int]) -> str:
+    """Indices as messages quote them, the first few."""
+    return f"[{some(indices)}]"
 
 
 def asked(record: Record, size: int) -> Sequence[int] | str:
@@ -86,6 +115,35 @@ def asked(record: Record, size: int) -> Sequence[int] | str:
         return sample if split is None else split.take(sample)
     except UsageError as error:
         return str(error)
+
+
+def given(record: Record) -> list[int]:
+    """The cells that were named with `indices=`, each once; none if the record does not tell."""
+    listed = record.get("indices")
+    if isinstance(listed, str):
+        spans = chain.from_iterable(map(_span, listed.split(",")))
+        return list(dict.fromkeys(islice(spans, _MOST_CELLS)))
+    # Records of earlier versions have them in the command alone.
+    found = re.search(r"indices=\[([\d, ]*)\]", str(record.get("command", "")))
+    return list(dict.fromkeys(int(i) for i in re.findall(r"\d+", found[1]))) if found else []
+
+
+def spans(indices: Sequence[int]) -> str:
+    """Indices in their order, as a record has them: `7,3,10-19`."""
+    runs: list[list[int]] = []
+    for index in indices:
+        if runs and index == runs[-1][1] + 1:
+            runs[-1][1] = index
+        else:
+            runs.append([index, index])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+
+
+def _span(text: str) -> Sequence[int]:
+    found = re.fullmatch(r"(\d{1,12})(?:-(\d{1,12}))?", text)
+    if not found:
+        return ()
+    return range(int(found[1]), int(found[2] or found[1]) + 1)
 
 
 def is_uniform(record: Record) -> bool:
@@ -116,8 +174,7 @@ def _sample(record: Record, size: int) -> Sequence[int] | str:
     if not isinstance(n, int) or not 0 < n <= len(every):
         return f"n={n} is no number of cells of the space"
     if record.get("sample") == "given" or "indices=" in command:
-        found = re.search(r"indices=\[([\d, ]*)\]", command)
-        indices = list(dict.fromkeys(int(i) for i in re.findall(r"\d+", found[1]))) if found else []
+        indices = given(record)
         told = len(indices) == n and max(indices) < size
         return indices if told else "the record does not tell which cells were given"
     if n == len(every):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -222,7 +224,7 @@ def test_the_papers_tables_are_those_about_the_runs_space(write_run: WriteRun) -
 
     assert tables("nasbench201", "test") == ["table1", "table3"]
     assert tables("nasbench101", "test", "val") == ["figure2"]
-    with pytest.raises(UsageError, match="no table of the package is about elsewhere"):
+    with pytest.raises(UsageError, match="no accuracies of elsewhere are known"):
         tables("elsewhere", "test")
     run = read_runs([write_run(parts, name="val", space="nasbench101")])
     with pytest.raises(UsageError, match="no table about nasbench101 has the split val"):
@@ -258,3 +260,33 @@ def test_a_missing_data_folder_exits_two(
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "there is no data folder" in printed.err
+
+
+def test_the_folder_of_a_sweep_names_the_runs_in_it(
+    write_run: WriteRun, truth: Truth, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_run({("snip", "cifar10"): {"score": np.arange(N, dtype=float)}}, name="sweep/one (1)")
+    assert call(monkeypatch, truth, run.parent) == 2
+    assert f"report one of the runs in it: '{run}'" in capsys.readouterr().err
+    (run / "shards").mkdir()
+    shutil.rmtree(run / "scores")
+    assert call(monkeypatch, truth, run) == 2
+    assert f"its shards are not merged: nasbench-merge '{run}'" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_not_said_to_miss_a_page(
+    write_run: WriteRun, truth: Truth, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file system that is read-only refuses to delete even what is not there."""
+    run = write_run({("snip", "cifar10"): {"score": np.arange(N, dtype=float)}})
+
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    (run / "tables").mkdir()
+    monkeypatch.setattr(Path, "unlink", refuse)
+    monkeypatch.setattr(Path, "write_text", refuse)
+    assert call(monkeypatch, truth, run, "--resamples", 0, "--no-statistics") == 2
+    said = capsys.readouterr().err
+    assert "Read-only file system" in said
+    assert "report.html" not in said
