@@ -1,16 +1,16 @@
 """A pretended device: tensors that say they are elsewhere, hold real numbers, and refuse to meet the CPU's.
 
 Inside `pretended()` the device `meta` stands for a GPU.  A tensor that is made there or moved there is a
-`Pretended`: it reports `meta` as its device and keeps its values in a CPU tensor.  Every operation is computed
-on these values, after a look at what meets: a tensor of the CPU beside one of the device is refused, as CUDA
-refuses it.  So passes and observers run to the end on any machine, a tensor made on the wrong device is found,
-and the scores can be compared with the CPU's.
+`Pretended`: it reports `meta` as its device and keeps its values in a CPU tensor.  Every operation is
+computed on these values, after a look at what meets: a tensor of the CPU beside one of the device is refused,
+as CUDA refuses it.  So passes and observers run to the end on any machine, a tensor made on the wrong device
+is found, and the scores can be compared with the CPU's.
 
 PyTorch's own `meta` and fake tensors hold no values: wherever a number is read back (`.item()`, eigenvalues,
 a branch on `.any()`) they would have to be patched, and what comes behind it would not be tried.
 
-Allowed, as on CUDA: scalars of the CPU (0-d tensors) as single arguments, copies from one device to the other,
-and indices that lie on the CPU.
+Allowed, as on CUDA: scalars of the CPU (0-d tensors) as single arguments, copies from one device to the
+other, and indices that lie on the CPU.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def pretended() -> Iterator[torch.device]:
     overwritten = torch.__future__.get_overwrite_module_params_on_conversion()
     torch.__future__.set_overwrite_module_params_on_conversion(True)  # a moved parameter is another object
     # Autocast, which the engine switches off for each pass, knows no such device.
-    autocast = mock.patch.object(torch, "autocast", lambda *_, **__: nullcontext())
+    autocast = mock.patch.object(torch, "autocast", return_value=nullcontext())
     try:
         with autocast, _Mode():
             yield DEVICE
@@ -125,7 +125,7 @@ def _check_meeting(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
             foreign = isinstance(each, Tensor) and not isinstance(each, Pretended)
             if foreign and (each.ndim > 0 or listed or written):
                 raise WrongDevice(
-                    f"{func}: '{argument.name}' of shape {tuple(each.shape)} lies on the CPU, others on the device"
+                    f"{func}: '{argument.name}' {tuple(each.shape)} lies on the CPU, others on the device"
                 )
 
 

@@ -1,7 +1,7 @@
-"""Every proxy on a device that is not the CPU, pretended on this one (see `pretended`), and on CUDA if there is one.
+"""Every proxy on a device that is not the CPU: a pretended one (see `pretended`), and CUDA if there is one.
 
-A tensor that a pass or an observer makes on the wrong device is refused by a GPU alone.  Here it is refused on
-any machine, and what is computed has to be what the CPU computes.
+A tensor that a pass or an observer makes on the wrong device is refused by a GPU alone.  Here it is refused
+on any machine, and what is computed has to be what the CPU computes.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ RTOL = 1e-5
 
 
 def readings() -> dict[str, Proxy]:
-    """Every proxy as it is, in every other computation that a file of `configs/proxy` asks for, and trained."""
+    """Every proxy as it is, in each other computation that a file of `configs/proxy` asks for, trained too."""
     found: dict[str, Proxy] = {name: registry.find("proxies", name)() for name in registry.own("proxies")}
     computed = [(name, frozenset[Any]()) for name in found]
     for path in sorted((config_folder() / "proxy").glob("*.yaml")):
