@@ -59,7 +59,7 @@ RTOL = 1e-5
 
 
 def readings() -> dict[str, Proxy]:
-    """Every proxy as it is, in each other computation that a file of `configs/proxy` asks for, trained too."""
+    """Each proxy as it is, in each other computation that a file of `configs/proxy` asks for, or trained."""
     found: dict[str, Proxy] = {name: registry.find("proxies", name)() for name in registry.own("proxies")}
     computed = [(name, frozenset[Any]()) for name in found]
     for path in sorted((config_folder() / "proxy").glob("*.yaml")):
