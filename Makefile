@@ -17,7 +17,7 @@ RUN ?= results/table1
 FILE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga data data-nasbench101 test test-long test-pythons check lint golden bench report docs clean
+.PHONY: help demo reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -84,7 +84,7 @@ test: $(READY) ## the tests, on the CPU
 test-long: $(READY) ## disturb real runs, sweep on launchers, fuzz all that is read from outside; new cases each time (20 minutes)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt 'ray[default]'
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt hydra-ray-launcher
-	FUZZING=long $(BIN)/pytest tests/faults tests/cluster tests/fuzz
+	FUZZING=long $(BIN)/pytest tests/faults tests/cluster tests/fuzz tests/scripts/test_gpu_check.py
 
 test-pythons: ## try the commands under each Python found, 3.11 to 3.14 (OPTIONS=--local-torch: no download of PyTorch)
 	$(PYTHON) scripts/test_pythons.py $(OPTIONS)
@@ -102,6 +102,9 @@ golden: $(READY) ## write the golden records anew, after a change that is meant 
 
 bench: $(READY) ## what scoring costs, into results/bench (12 minutes on an idle machine; OPTIONS=--quick: one)
 	$(BIN)/python scripts/bench.py $(OPTIONS)
+
+gpu-check: $(READY) ## on a GPU: tests, golden records, costs, InTrain on all cells, into results/gpu_check (12 minutes)
+	scripts/gpu_check.sh $(OPTIONS)
 
 report: $(READY) ## the tables of a run again, on all cells and on the live ones (RUN=results/table1)
 	$(BIN)/nasbench-report $(RUN)

@@ -88,6 +88,10 @@ def _main(app: App) -> int:
     if line.overrides or not line.shows:  # else our own defaults are shown: there is nothing to check
         _check(app, overrides.jobs(line, app.config), images=not line.shows)
     sys.argv[1:] = line.for_hydra()
+    if "hydra/launcher=slurm" in sys.argv:
+        from nasbench_eval.work.slurm import watch_tasks
+
+        watch_tasks()
     os.environ.setdefault(
         "HYDRA_FULL_ERROR", "1"
     )  # else Hydra prints stack traces and ends the process itself
