@@ -98,6 +98,8 @@ def _main(app: App) -> int:
     try:
         main = hydra.main(config_path=str(config_folder()), config_name=app.config, version_base="1.3")
         main(lambda config: _job(app, config))()
+    except BrokenPipeError:
+        raise
     except ConnectionError as error:  # no Ray cluster
         raise UsageError(f"hydra/launcher: {first_line(error)}") from error
     except OSError as error:

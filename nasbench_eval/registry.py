@@ -12,14 +12,18 @@ from dataclasses import is_dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import Distribution, EntryPoint, entry_points
+from types import ModuleType
 from typing import Any
 
 from nasbench_eval.errors import UsageError
+from nasbench_eval.paths import configured
 from nasbench_eval.wording import shown
 
 # The name under which a module of this package offers its class, and the word for such a class in errors.
 _ATTRIBUTES = {"proxies": "PROXY", "spaces": "SPACE"}
 _WORDS = {"proxies": "proxy", "spaces": "search space"}
+# Their groups of choices on the command line.
+_GROUPS = {"proxies": "proxy", "spaces": "space"}
 
 
 class UnknownName(UsageError):
@@ -65,7 +69,8 @@ def find(kind: str, name: str) -> Any:
 
     Raises:
         UnknownName: if there is none.
-        UsageError: if the name has two meanings, or an entry point does not lead to a dataclass.
+        UsageError: if the name has two meanings or is none, or an entry point does not lead to a dataclass of
+            that name.
     """
     entries = [entry for entry in _entries(kind) if entry.name == name]
     ours = name in own(kind)
@@ -74,9 +79,26 @@ def find(kind: str, name: str) -> Any:
     if len(entries) + ours > 1:
         values = ", ".join(sorted({entry.value for entry in entries}))
         raise UsageError(f"{_WORDS[kind]} '{name}' has two meanings; one comes from the entry point {values}")
+    group = _GROUPS[kind]
+    if not ours and not name.isidentifier():
+        raise UsageError(
+            f"the entry point {entries[0].value} names a {_WORDS[kind]} {shown(name)}; letters, digits and _ "
+            "make a name"
+        )
+    if not ours and name in configured(group):
+        raise UsageError(
+            f"the entry point {entries[0].value} takes the name '{name}', which is a choice of {group}= "
+            "already; give it another"
+        )
     if ours:
         return getattr(import_module(f"nasbench_eval.{kind}.{name}"), _ATTRIBUTES[kind])
-    return _load(entries[0], f"{_WORDS[kind]} '{name}' of another package ({entries[0].value})")
+    loaded = _load(entries[0], f"{_WORDS[kind]} '{name}' of another package ({entries[0].value})")
+    if (own_name := _own_name(loaded, kind)) not in (name, None):
+        raise UsageError(
+            f"{_WORDS[kind]} '{name}' of another package calls itself {shown(own_name)}; write "
+            f'{own_name} = "{entries[0].value}" in the group nasbench_eval.{kind}'
+        )
+    return loaded
 
 
 def distributions(package: str) -> list[Distribution]:
@@ -91,11 +113,27 @@ def _entries(kind: str) -> tuple[EntryPoint, ...]:
     return tuple(entry_points(group=f"nasbench_eval.{kind}"))
 
 
+def _own_name(loaded: Any, kind: str) -> str | None:
+    """What a proxy or a search space calls itself; None if it does not say."""
+    try:
+        return str(loaded.info.name if kind == "proxies" else loaded().name)
+    except Exception:  # told by the checks of `testing`, and where it is used
+        return None
+
+
+def _defined_in(module: ModuleType, each: Any) -> bool:
+    return isinstance(each, type) and is_dataclass(each) and each.__module__ == module.__name__
+
+
 def _load(entry: EntryPoint, what: str) -> Any:
     try:
         loaded = entry.load()
-    except Exception as error:  # whatever the other package's import raises
+    except (Exception, SystemExit) as error:  # whatever the other package's import raises
         raise UsageError(f"{what} cannot be loaded: {type(error).__name__}: {error}") from error
+    if isinstance(loaded, ModuleType):
+        classes = [name for name, each in vars(loaded).items() if _defined_in(loaded, each)]
+        named = classes[0] if len(classes) == 1 else "CLASS"
+        raise UsageError(f'{what} is a module; name the class in it: {entry.name} = "{entry.value}:{named}"')
     if not (isinstance(loaded, type) and is_dataclass(loaded)):
         raise UsageError(f"{what} is no dataclass whose fields are its options")
     return loaded

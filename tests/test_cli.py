@@ -122,6 +122,7 @@ WRONG = [
     ("seed=1 n= 5", "cannot read 'n= 5': write it without blanks, n=5"),
     ("seed=1 n =5", "cannot read 'n =5': write it without blanks, n=5"),
     ("n=0", "error: n=0 will not do; it should be at least 1, or all or auto"),
+    ("truth=digits dataset=cifar10", "truth=digits brings its own images; leave dataset=cifar10 out"),
     ("run=a/../../x", "run=a/../../x: must lie inside the results folder; move that with results=PATH"),
     ("proxy=[intrain,snipp]", "unknown proxy 'snipp'; did you mean snip?"),
     ("dataset=cifar11", "unknown data set 'cifar11'; did you mean cifar10"),
@@ -348,16 +349,19 @@ def test_a_proxy_of_another_package_needs_no_file_here(tmp_path: Path) -> None:
     )
     (site / "other_package.py").write_text(
         "import signal\n"
-        "from dataclasses import dataclass\n"
+        "from dataclasses import dataclass, replace\n"
+        "from typing import ClassVar\n"
         "from nasbench_eval.proxies.params import Params\n"
         "@dataclass(frozen=True)\n"
         "class Weighed(Params):\n"
+        "    info: ClassVar = replace(Params.info, name='weighed')\n"
         "    weight: float = 1.0\n"
         "    sides: tuple[int, ...] = (1, 2)\n"
         "    def score(self, records):\n"
         "        return {'score': self.weight * super().score(records)['score']}\n"
         "@dataclass(frozen=True)\n"
         "class Deaf(Params):\n"
+        "    info: ClassVar = replace(Params.info, name='deaf')\n"
         "    def score(self, records):\n"
         "        blocked = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])\n"
         "        return {'score': blocked + 2 * (signal.getsignal(signal.SIGINT) == signal.SIG_IGN)}\n"
@@ -383,3 +387,23 @@ def test_the_recorded_command_names_no_folder_of_this_machine(ask: Ask, tmp_path
     assert ask("proxy=params", "dataset=cifar10", "n=1", f"results={elsewhere}", f"data={tmp_path}").code == 0
     record = json.loads((scored(elsewhere) / "run.json").read_text())
     assert record["command"] == "nasbench-score proxy=params dataset=cifar10 n=1"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "from nasbench_eval.cli import score as main; sys.argv = ['nasbench-score', '--help']",
+        "from nasbench_eval.cli import score as main; sys.argv = ['nasbench-score', '--cfg', 'job']",
+        "from nasbench_eval.report.cli import main; sys.argv = ['nasbench-report', '--help']",
+        "from nasbench_eval.truth.cli import main; sys.argv = ['nasbench-data', 'data=.', '--check']",
+    ],
+)
+def test_an_output_that_nobody_reads_ends_the_command_quietly(tmp_path: Path, command: str) -> None:
+    """As in `nasbench-report RUN | head -1`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    call = [sys.executable, "-c", f"import sys; {command}; sys.exit(main())"]
+    done = subprocess.run(call, stdout=writing, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    os.close(writing)
+    assert done.stderr == ""
+    assert done.returncode in (0, 141)  # argparse passes over it

@@ -146,6 +146,7 @@ def jobs(line: CommandLine, name: str = "config") -> list[DictConfig]:
             overrides = [_parsed(parser, argument, line.multirun) for argument in line.overrides]
             _check_number(overrides)
             _check_launcher(overrides, line.multirun)
+            _check_subject(overrides)
             chosen = _chosen(overrides)
             _offer_plugins()  # only now: it imports other packages, of which a misspelt name needs none
             _check_options(overrides, chosen, name)
@@ -226,6 +227,17 @@ def _check_number(overrides: Sequence[Override]) -> None:
             runs *= steps
         if not runs <= _MOST_RUNS:
             raise UsageError(f"{shown(override.input_line)} names more than {_MOST_RUNS} runs; name fewer")
+
+
+def _check_subject(overrides: Sequence[Override]) -> None:
+    """Refuse a data set beside a benchmark that brings its own, which would be passed over."""
+    typed = {o.key_or_group: o for o in overrides if not o.is_delete()}
+    truth = typed.get("truth")
+    if truth is None or "dataset" not in typed:
+        return
+    if truth.is_sweep_override() or truth.value() is not None:
+        given = shown(truth.input_line)[1:-1]
+        raise UsageError(f"{given} brings its own images; leave {typed['dataset'].input_line} out")
 
 
 def _check_launcher(overrides: Sequence[Override], multirun: bool) -> None:

@@ -98,7 +98,7 @@ def wished_tables(
         spaces = ", ".join(scores.spaces())
         raise UsageError(
             f"no accuracies of {spaces} are known: nasbench-train space={scores.spaces()[0]} makes a "
-            "benchmark; score with truth=FOLDER of it, or report these scores with --truth FOLDER"
+            "benchmark; score with truth= and its folder, and report that run"
         )
     held = {(part.space, part.dataset) for part in scores.frames}
     judged = {(spec.space, dataset) for _, spec in about for dataset in spec.datasets}

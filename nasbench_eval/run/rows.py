@@ -31,7 +31,7 @@ def outcome_of(row: Row) -> str:
     return "lowest" if row["status"] == "inf" and row["score"] < 0 else "failed"
 
 
-def status_of(score: float, error: Exception | None) -> tuple[str, str | None]:
+def status_of(score: float, error: Exception | SystemExit | None) -> tuple[str, str | None]:
     """The status of a row by its score, or by the error that came instead; and that error's first line."""
     if error is None:
         status = "ok" if math.isfinite(score) else "nan" if math.isnan(score) else "inf"

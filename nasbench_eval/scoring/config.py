@@ -22,7 +22,7 @@ from nasbench_eval.run.record import LATER, fingerprint
 from nasbench_eval.scoring.classes import representatives
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.wording import shown
-from nasbench_eval.work.execution import Work, device_named, space_named, work_of
+from nasbench_eval.work.execution import Work, check_side, device_named, space_named, work_of
 from nasbench_eval.work.sample import drawn, stratified
 from nasbench_eval.work.subject import Subject, chosen
 
@@ -68,6 +68,9 @@ def resolve(config: DictConfig) -> Run:
     job = Job(subject.space, subject.datasets, proxies, options.seed, precision=options.precision)
     device = device_named(options.device)
     _check_precision(job, device)
+    for task in job.tasks():
+        for spec, _ in job.passes(task):
+            check_side(job.space, spec.forward.resolution or 8, "proxy.resolution")
     n = _number(options, subject, device)
     if options.sampling == "stratified":
         sample = stratified(options, subject, n)

@@ -97,6 +97,35 @@ def space_named(node: Any) -> SearchSpace:
     return space
 
 
+def check_side(space: SearchSpace, side: int, option: str) -> None:
+    """Refuse images that the space's networks cannot take: all have the same stem and the same strides.
+
+    Args:
+        space: the search space.
+        side: height and width of the images in pixels.
+        option: which sets them to another size.
+
+    Raises:
+        UsageError: naming a size near by, if that one fits.
+    """
+    near = max(8, side // 8 * 8)
+    if side != near and not _takes(space, side) and _takes(space, near):
+        raise UsageError(
+            f"networks of {space.name} cannot take images of {side} x {side} pixels; "
+            f"{option}={near} fits, as do other multiples of 8"
+        )
+
+
+def _takes(space: SearchSpace, side: int) -> bool:
+    """Whether a network of the space can be shown images of a size; tried without memory for its tensors."""
+    try:
+        with torch.device("meta"), torch.no_grad():
+            space.build(space.arch(0), num_classes=2)(torch.empty(2, 3, side, side))
+    except RuntimeError:
+        return False
+    return True
+
+
 def device_named(name: str) -> torch.device:
     """A device by its name; `auto` is a GPU where there is one.  Raises UsageError."""
     if name == "cuda" and not torch.cuda.is_available():

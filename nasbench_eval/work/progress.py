@@ -29,6 +29,9 @@ from nasbench_eval.work.pool import Pool
 # Seconds between two writings of progress.json, and between two lines of progress in the log.
 _WRITE = 5.0
 _LOG = 60.0
+# Failures of a proxy from its first cell on, after which it is told that there is nothing else.
+_AT_ONCE = 50
+_FAILED = ("nan", "oom", "error")
 
 
 class Progress:
@@ -48,6 +51,8 @@ class Progress:
         self.cells: set[int] = set()
         self.rows, self.outcomes = Counter[str](), Counter[str]()
         self._log = logging.Logger("nasbench_eval.run")
+        self._failing: dict[str, list[Row]] = {}  # by label, until a score comes or it is told
+        self._settled: set[str] = set()
         self._pool: Pool | None = None
         self._total = self._before = 0
         self._filled: set[int] = set()
@@ -136,6 +141,7 @@ class Progress:
     def log_failures(self, rows: Sequence[Row]) -> None:
         """Name each failure in the log, and move errors' stack traces there; rows keep their first lines."""
         traces: dict[str, list[Row]] = {}
+        self._watch(rows)
         for row in rows:
             trace = row.pop("traceback", None)
             if outcome_of(row) == "failed":
@@ -145,6 +151,26 @@ class Progress:
             scores = ", ".join(f"{row['label']} on {row['dataset']}" for row in mine)
             status, index, arch = mine[0]["status"], mine[0]["index"], mine[0]["arch"]
             self._log.warning("cell %s, %s: %s of %s: %s", index, arch, status, scores, trace.rstrip())
+
+    def _watch(self, rows: Sequence[Row]) -> None:
+        """Warn of a proxy that failed in each of its first cells: most likely it fails in all."""
+        for row in rows:
+            label = row["label"]
+            if label in self._settled:
+                continue
+            if row["status"] not in _FAILED:
+                self._settled.add(label)
+                self._failing.pop(label, None)
+                continue
+            failing = self._failing.setdefault(label, [])
+            failing.append({key: row[key] for key in ("index", "status", "error")})
+            if len({each["index"] for each in failing}) == _AT_ONCE:
+                self._settled.add(label)
+                first = self._failing.pop(label)[0]
+                self.warn(
+                    f"{label} failed in each of its first {_AT_ONCE} cells; in cell {first['index']}: "
+                    f"{first['error'] or 'the score is ' + first['status']}"
+                )
 
     def _told(self) -> str:
         left = self._seconds_left()

@@ -222,6 +222,7 @@ def test_a_proxy_goes_under_a_second_label_with_other_options() -> None:
         (["+options.5=3"], "unknown option of intrain '5'"),
         (["proxy.intrain.name=5"], "unknown proxy '5'"),
         (["space.name=[5]"], "unknown search space"),
+        (["++options.resolution=18"], "images of 18 x 18 pixels; proxy.resolution=16 fits, as do other"),
         (["run=../elsewhere"], "run=../elsewhere: must lie inside the results folder"),
         (["run=/elsewhere"], "run=/elsewhere: must lie inside"),
         (["run=."], "run=.: must lie inside"),

@@ -42,7 +42,7 @@ def test_a_space_without_accuracies_is_not_sent_to_the_report(ask: Ask, asked: A
     refused = asked(report, "nasbench-report", "results/mine")
     assert refused.code == 2
     assert "nasbench-train space=chains makes a benchmark" in refused.err
-    assert "--truth FOLDER" in refused.err
+    assert "score with truth= and its folder" in refused.err
 
 
 def test_a_data_set_without_accuracies_is_told(ask: Ask, asked: Asked) -> None:

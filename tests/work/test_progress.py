@@ -115,6 +115,22 @@ def test_the_file_says_what_is_done_and_how_long_the_rest_takes(tmp_path: Path, 
     assert abs(datetime.fromisoformat(said["updated"]) - datetime.now(UTC)).total_seconds() < 60
 
 
+def test_a_proxy_that_fails_in_its_first_cells_is_told_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Progress(tmp_path) as progress:
+        for index in range(60):
+            late = "ok" if index == 49 else "error"
+            mine = [row(index), row(index, "error", "q"), row(index, "nan", "r"), row(index, late, "late")]
+            elsewhere = row(index, "error", "q") | {"dataset": "b"}
+            progress.log_failures([*mine, row(index, "inf", "s"), elsewhere])
+            assert ("warning" in capsys.readouterr().err) == (index == 49)
+    warned = [line for line in log_of(tmp_path) if "failed in each" in line]
+    assert len(warned) == 2
+    assert warned[0].endswith("q failed in each of its first 50 cells; in cell 0: ValueError: it broke")
+    assert warned[1].endswith("r failed in each of its first 50 cells; in cell 0: the score is nan")
+
+
 def test_a_cell_in_several_parts_and_copies_count_once(tmp_path: Path) -> None:
     with Progress(tmp_path) as progress:
         progress.begin(total=5, lacking=5, pool=None)
