@@ -15,7 +15,7 @@ from pathlib import Path
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol")
 # Debian keeps daemons where not every PATH leads.
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-# `cred_expire` is how long SLURM waits before it starts a requeued job again: 120 s unless it is set, 5 at least.
+# `cred_expire` is how long SLURM waits before it starts a requeued job again: 120 s by default, 5 at least.
 _CONF = """\
 ClusterName=trial
 SlurmctldHost={host}(127.0.0.1)
