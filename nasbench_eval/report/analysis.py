@@ -12,6 +12,7 @@ from tqdm import tqdm
 from nasbench_eval.errors import UsageError
 from nasbench_eval.report.scores import Part, Scores
 from nasbench_eval.report.spec import RowSpec
+from nasbench_eval.report.statistics.resampled import Resamples
 from nasbench_eval.report.statistics.seeds import seed_stability
 from nasbench_eval.report.statistics.summary import Statistics, statistics
 from nasbench_eval.report.tables import Settings, Table, Truth, matched_accuracy
@@ -62,12 +63,18 @@ class Analysis:
 
 
 def analyse(
-    tables: Sequence[Table], scores: Scores, truths: Mapping[str, Truth], settings: Settings
+    tables: Sequence[Table],
+    scores: Scores,
+    truths: Mapping[str, Truth],
+    settings: Settings,
+    resamples: Resamples | None = None,
 ) -> Analysis:
     """All statistics of the tables' measured rows, a row that several tables have once.
 
-    A space's rows are judged on the data sets and splits of its tables.
+    A space's rows are judged on the data sets and splits of its tables. `resamples` is what is known of the
+    resamples already, such as those of the tables.
     """
+    known = resamples or Resamples(settings.resamples, settings.seed)
     found = {}
     for place in tqdm(_places(tables), desc="statistics", leave=False, disable=None):
         columns = _columns(tables, scores, place)
@@ -75,9 +82,8 @@ def analyse(
             found[place] = statistics(
                 {name: column.by_architecture() for name, column in columns.items()},
                 _accuracy(truths[place.space], place, columns.values()),
-                resamples=settings.resamples,
-                seed=settings.seed,
                 failures=settings.failures,
+                known=known,
             )
     return Analysis(
         metrics=_joined({place: s.metrics.reset_index() for place, s in found.items()}),

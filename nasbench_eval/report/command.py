@@ -76,7 +76,7 @@ def compute(
     truths = {space: truth_of(space, arguments.data, live, benchmark) for space in sorted(wanted)}
     reporter = Reporter(scores, truths, settings)
     tables = [reporter.table(name, spec, splits) for name, spec in specs]
-    analysis = analyse(tables, scores, truths, settings) if arguments.statistics else None
+    analysis = analyse(tables, scores, truths, settings, reporter.resamples) if arguments.statistics else None
     seeds = over_seeds(tables, [scores, *others], truths, settings) if others else None
     return Report(tables, scores, truths, analysis, seeds, others)
 

@@ -15,7 +15,9 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.report.published import published_correlation
 from nasbench_eval.report.scores import Part, Run, Scores
 from nasbench_eval.report.spec import RowSpec, TableSpec
-from nasbench_eval.report.statistics.correlation import Correlation, Failures, correlate
+from nasbench_eval.report.statistics.bootstrap import Codes, dense_ranks
+from nasbench_eval.report.statistics.correlation import Correlation, Failures, correlate, judged
+from nasbench_eval.report.statistics.resampled import Resamples
 from nasbench_eval.report.values import row_values
 from nasbench_eval.run.record import mixed_texts
 from nasbench_eval.sampling import BANDS
@@ -105,12 +107,18 @@ class Reporter:
         scores: of the runs.
         truths: of each space.
         settings: of the correlations.
+        resamples: what is known of the resamples, which the statistics may share.
     """
 
     scores: Scores
     truths: Mapping[str, Truth]
     settings: Settings = Settings()
+    resamples: Resamples | None = None
     _known: dict[tuple[Part, str, str], Correlation] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.resamples is None:
+            self.resamples = Resamples(self.settings.resamples, self.settings.seed)
 
     def table(self, name: str, spec: TableSpec, splits: Sequence[str] | None = None) -> Table:
         """Compute one table. Rows without scores are kept, with n = 0.
@@ -132,6 +140,7 @@ class Reporter:
             for split in chosen
             for row in spec.rows + ours
         ]
+        self._resample(spec, plan)
         records: list[dict[str, Any]] = []
         notes: dict[str, None] = {}  # an ordered set: both splits complain alike
         for row, dataset, split, is_ours in tqdm(plan, desc=name, unit="row", leave=False, disable=None):
@@ -221,10 +230,25 @@ class Reporter:
                 values["value"].to_numpy(),
                 accuracy,
                 failures=self.settings.failures,
-                resamples=self.settings.resamples,
-                seed=self.settings.seed,
+                known=self.resamples,
             )
         return self._known[key]
+
+    def _resample(self, spec: TableSpec, plan: Iterable[tuple[RowSpec, str, str, bool]]) -> None:
+        """Resample the rows of the same architectures together, which costs a fraction of one by one."""
+        assert self.resamples is not None
+        together: dict[bytes, tuple[Codes, list[Codes]]] = {}
+        for row, dataset, split, _ in plan:
+            values, _ = row_values(self.scores, spec.space, row, dataset)
+            if values is not None:
+                part = Part(spec.space, dataset, row.label)
+                accuracy = matched_accuracy(self.truths[spec.space], part, values, split)
+                sample = judged(values["value"].to_numpy(), accuracy, self.settings.failures)
+                target = dense_ranks(sample.accuracy)
+                together.setdefault(target.tobytes(), (target, []))[1].append(sample.codes)
+        for target, scores in together.values():
+            self.resamples.taus(scores, target)
+            self.resamples.rhos(scores, target)
 
 
 def matched_accuracy(truth: Truth, part: Part, values: pd.DataFrame, split: str) -> npt.NDArray[np.float64]:
@@ -241,9 +265,9 @@ def matched_accuracy(truth: Truth, part: Part, values: pd.DataFrame, split: str)
             f"the accuracies of {part.space} end at {len(accuracy) - 1}"
         )
     if truth.archs is not None and "arch" in values.columns:
-        stored = zip(index.tolist(), values["arch"], strict=True)
-        wrong = next((i for i, arch in stored if truth.archs[i] != arch), None)
-        if wrong is not None:
+        stored, known = values["arch"].tolist(), [truth.archs[i] for i in index.tolist()]
+        if stored != known:
+            wrong = next(i for i, a, b in zip(index.tolist(), stored, known, strict=True) if a != b)
             raise UsageError(
                 f"architecture {wrong} of {part.space} is not the same in the scores of "
                 f"'{part.label}' and in the table of accuracies"
