@@ -292,7 +292,7 @@ def own(ask: Ask) -> str:
 
 def test_a_benchmark_says_what_it_is_about(ask: Ask, own: str, tmp_path: Path) -> None:
     for line, said in (
-        ("dataset=cifar100", "truth=results/own is about mine; leave dataset= out"),
+        ("dataset=cifar100", "truth=results/own brings its own images; leave dataset=cifar100 out"),
         (
             "space.channels=8",
             "brings its own networks, NASBench201(channels=4, cells_per_stage=1); leave the",
