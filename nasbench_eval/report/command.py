@@ -51,7 +51,13 @@ def report(arguments: argparse.Namespace) -> int:
     default = arguments.run[0] / "tables"
     folder = arguments.out or (default if arguments.cells == "all" else default / arguments.cells)
     try:
-        written = write_report(found, folder, html=arguments.format == "html", command=arguments.command)
+        written = write_report(
+            found,
+            folder,
+            html=arguments.format == "html",
+            command=arguments.command,
+            formats=arguments.figures,
+        )
     except OSError as error:
         where = error.filename or folder
         raise UsageError(

@@ -11,11 +11,13 @@ from typing import Any
 import pandas as pd
 
 from nasbench_eval import __version__
+from nasbench_eval.report import FORMATS, PNG, SVG
 from nasbench_eval.report.analysis import Analysis
 from nasbench_eval.report.draw import DATASETS, draw_latex, draw_markdown
 from nasbench_eval.report.scores import Run, Scores
 from nasbench_eval.report.statistics.correlation import CONFIDENCE
 from nasbench_eval.report.tables import Table, Truth
+from nasbench_eval.report.written import Written
 
 # What a run's record is expected to say about itself; folders of the machine it ran on stay out.
 RECORDED = (
@@ -70,36 +72,42 @@ class Report:
     other_seeds: Sequence[Scores] = ()
 
 
-def write_report(report: Report, folder: Path, *, html: bool, command: str) -> list[str]:
+def write_report(
+    report: Report, folder: Path, *, html: bool, command: str, formats: Sequence[str] = (PNG,)
+) -> list[str]:
     """Write all files of a report.
 
     Each table as CSV, Markdown and LaTeX, and its correlations as a figure; in `figures/` the other figures;
     in `statistics/` a CSV a kind of statistics; `report.json`, which says how they were made; with `html` the
-    page `report.html`, made by `command`.
+    page `report.html`, made by `command`, for which SVGs are written too.
+
+    Args:
+        report: what was computed.
+        folder: where to.
+        html: whether to make the page.
+        command: the one that the page says made it.
+        formats: of the figures, some of `FORMATS`; none for no figures.
 
     Returns:
         What was written, in words: a stem and its endings, or a folder.
     """
-    # Matplotlib takes its time to import, which `--help` and mistaken requests need not wait for.
-    from nasbench_eval.report.figure import Written, write_analysis_figures, write_figures
-
     folder.mkdir(parents=True, exist_ok=True)
-    _remove_former(folder)
-    said, drawn = [], Written()
+    _remove_former(folder, [table.name for table in report.tables])
+    # A page is better off with what can be made larger.
+    figures = _write_figures(
+        report, folder, [f for f in FORMATS if f in formats or (html and formats and f == SVG)]
+    )
+    said = []
     for table in report.tables:
         table.csv().to_csv(folder / f"{table.name}.csv", index=False)
         (folder / f"{table.name}.md").write_text(draw_markdown(table), encoding="utf-8")
         (folder / f"{table.name}.tex").write_text(draw_latex(table), encoding="utf-8")
-        figures = write_figures(table, report.scores, report.truths, folder)
-        drawn += figures
         own = [Path(name).suffix for name in figures.names if Path(name).stem == table.name]
         said.append(table.name + "/".join([".csv", ".md", ".tex", *own]))
-    if report.analysis is not None:
-        drawn += write_analysis_figures(report.analysis, folder)
     if statistics := _statistics(report):
         _write_statistics(statistics, folder)
         said.append(f"{STATISTICS}/")
-    if any(name.startswith(f"{FIGURES}/") for name in drawn.names):
+    if any(name.startswith(f"{FIGURES}/") for name in figures.names):
         said.append(f"{FIGURES}/")
     made = record(report.tables, report.scores, report.other_seeds)
     text = json.dumps(made, indent=1, ensure_ascii=False) + "\n"
@@ -113,12 +121,27 @@ def write_report(report: Report, folder: Path, *, html: bool, command: str) -> l
             scores=report.scores,
             truths=report.truths,
             record=made,
-            figures=_on_page(drawn.titled),
+            figures=_on_page(figures.titled),
             sections=_sections(report),
             command=command,
         )
         said.append(page.name)
     return said
+
+
+def _write_figures(report: Report, folder: Path, formats: Sequence[str]) -> Written:
+    """All figures of a report; none of them without a format."""
+    if not formats:
+        return Written()
+    # Matplotlib takes its time to import, which help, mistaken requests and plain tables need not wait for.
+    from nasbench_eval.report.figure import write_analysis_figures, write_figures
+
+    drawn = Written()
+    for table in report.tables:
+        drawn += write_figures(table, report.scores, report.truths, folder, formats)
+    if report.analysis is not None:
+        drawn += write_analysis_figures(report.analysis, folder, formats)
+    return drawn
 
 
 def _statistics(report: Report) -> dict[str, pd.DataFrame]:
@@ -135,12 +158,14 @@ def _write_statistics(frames: Mapping[str, pd.DataFrame], folder: Path) -> None:
         frame.round(6).to_csv(place / f"{name}.csv", index=False)
 
 
-def _remove_former(folder: Path) -> None:
-    """Take away what an earlier report wrote here and this one may not write anew."""
-    if (folder / PAGE).exists():  # to delete it all the same is an error where nothing can be written
-        (folder / PAGE).unlink()
-    for path in (*(folder / STATISTICS).glob("*.csv"), *(folder / FIGURES).glob("*.*")):
-        if path.suffix in (".csv", ".png", ".pdf", ".svg"):
+def _remove_former(folder: Path, tables: Sequence[str]) -> None:
+    """Take away what an earlier report wrote here and this one may not write anew, such as other formats."""
+    figures = {f".{ending}" for ending in FORMATS}
+    former = [folder / PAGE, *(folder / f"{table}{ending}" for ending in figures for table in tables)]
+    former += [p for p in (folder / FIGURES).glob("*.*") if p.suffix in {".csv", *figures}]
+    former += (folder / STATISTICS).glob("*.csv")
+    for path in former:
+        if path.exists():  # to delete what is not there is an error where nothing can be written
             path.unlink()
 
 

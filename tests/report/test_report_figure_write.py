@@ -10,11 +10,11 @@ from made_up import N, WriteRun
 from made_up_figures import computed
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.report.figure import Written, write_figures
+from nasbench_eval.report import FORMATS
+from nasbench_eval.report.figure import write_figures
 from nasbench_eval.report.spec import TableSpec
 from nasbench_eval.report.tables import Truth
-
-ENDINGS = ("png", "pdf", "svg")
+from nasbench_eval.report.written import Written
 
 
 def timed(seed: int) -> dict[str, np.ndarray]:
@@ -22,7 +22,7 @@ def timed(seed: int) -> dict[str, np.ndarray]:
 
 
 def stems(written: Written) -> list[str]:
-    assert [Path(name).suffix[1:] for name in written.names] == [*ENDINGS] * (len(written.names) // 3)
+    assert [Path(name).suffix[1:] for name in written.names] == [*FORMATS] * (len(written.names) // 3)
     return [name.rpartition(".")[0] for name in written.names[::3]]
 
 
@@ -30,7 +30,7 @@ def test_files_of_several_data_sets(write_run: WriteRun, truths: dict[str, Truth
     parts = {(name, "cifar10"): timed(seed) for seed, name in enumerate(["snip", "zen"])}
     parts["snip", "cifar100"] = timed(5)
     table, scores = computed(write_run(parts), truths)
-    written = write_figures(table, scores, truths, tmp_path)
+    written = write_figures(table, scores, truths, tmp_path, FORMATS)
     # One row has no cost to compare, and ImageNet16-120 has no row.
     expected = ["scatter_cifar10", "cost_cifar10", "found_cifar10", "scatter_cifar100", "found_cifar100"]
     assert stems(written) == ["table1", *(f"figures/table1_{name}" for name in expected)]
@@ -50,7 +50,7 @@ def test_files_of_one_data_set_are_the_same_every_time(
     table, scores = computed(write_run(parts), truths, spec)
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        written = write_figures(table, scores, truths, tmp_path / name)
+        written = write_figures(table, scores, truths, tmp_path / name, FORMATS)
     assert stems(written) == ["own", *(f"figures/own_{name}" for name in ("scatter", "cost", "found"))]
     for name in written.names:
         first, second = ((tmp_path / folder / name).read_bytes() for folder in ("a", "b"))
@@ -69,7 +69,10 @@ def test_what_cannot_be_drawn_is_left_out(
     assert list(folder.iterdir()) == []
     parts = {(name, "cifar10"): timed(seed) for seed, name in enumerate(["snip", "zen"])}
     table, scores = computed(write_run(parts, name="other"), truths)
-    assert stems(write_figures(table, scores, {}, folder)) == ["table1", "figures/table1_cost_cifar10"]
+    assert stems(write_figures(table, scores, {}, folder, FORMATS)) == [
+        "table1",
+        "figures/table1_cost_cifar10",
+    ]
 
 
 def test_scores_of_other_architectures_are_refused(

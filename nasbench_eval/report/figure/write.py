@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from nasbench_eval.report import PNG
 from nasbench_eval.report.analysis import Analysis
 from nasbench_eval.report.draw import DATASETS
 from nasbench_eval.report.figure.alike import draw_alike
@@ -19,30 +19,20 @@ from nasbench_eval.report.figure.scatter import draw_scatter, rank_panel
 from nasbench_eval.report.figure.style import save
 from nasbench_eval.report.scores import Scores
 from nasbench_eval.report.tables import Table, Truth
+from nasbench_eval.report.written import Written
 
-ON_A_PAGE = ".svg"
 # Where all but a table's own figure are put.
 FOLDER = "figures"
 
 
-@dataclass(frozen=True)
-class Written:
-    """What was written.
-
-    Attributes:
-        names: of all files, as seen from the report's folder, in the order of writing.
-        titled: for a page, each figure's title and one file of it.
-    """
-
-    names: list[str] = field(default_factory=list)
-    titled: list[tuple[str, Path]] = field(default_factory=list)
-
-    def __add__(self, other: Written) -> Written:
-        return Written(self.names + other.names, self.titled + other.titled)
-
-
-def write_figures(table: Table, scores: Scores, truths: Mapping[str, Truth], folder: Path) -> Written:
-    """Write a table's figures as PNG, PDF and SVG, of the first split, leaving out what cannot be drawn.
+def write_figures(
+    table: Table,
+    scores: Scores,
+    truths: Mapping[str, Truth],
+    folder: Path,
+    formats: Sequence[str] = (PNG,),
+) -> Written:
+    """Write a table's figures, of the first split, leaving out what cannot be drawn.
 
     `<table>` shows the correlations. In `figures/`, of each data set, `<table>_scatter` shows rank against
     rank, `<table>_cost` τ against seconds and `<table>_found` the best accuracy found; where the table has
@@ -53,6 +43,7 @@ def write_figures(table: Table, scores: Scores, truths: Mapping[str, Truth], fol
         scores: of the runs.
         truths: of each space; without that of the table's there is no rank to be drawn and nothing found.
         folder: the report's, an existing one.
+        formats: some of `FORMATS`; each figure is drawn once for all of them.
 
     Raises:
         UsageError: if scores and accuracies do not belong together.
@@ -61,16 +52,19 @@ def write_figures(table: Table, scores: Scores, truths: Mapping[str, Truth], fol
     written = Written()
     for title, stem, figure in _figures(table, scores, truths.get(table.spec.space)):
         if figure is not None:
-            written += write_one(figure, title, folder, stem)
+            written += write_one(figure, title, folder, stem, formats)
     return written
 
 
-def write_one(figure: Figure, title: str, folder: Path, stem: str) -> Written:
+def write_one(
+    figure: Figure, title: str, folder: Path, stem: str, formats: Sequence[str] = (PNG,)
+) -> Written:
     """Write one figure; its stem may name a folder within the report's."""
     place = (folder / stem).parent
     place.mkdir(exist_ok=True)
-    names = [(place / name).relative_to(folder).as_posix() for name in save(figure, place, Path(stem).name)]
-    return Written(names, [(title, folder / f"{stem}{ON_A_PAGE}")])
+    saved = save(figure, place, Path(stem).name, formats)
+    names = [(place / name).relative_to(folder).as_posix() for name in saved]
+    return Written(names, [(title, folder / names[-1])])
 
 
 def _figures(table: Table, scores: Scores, truth: Truth | None) -> Iterator[tuple[str, str, Figure | None]]:
@@ -89,7 +83,7 @@ def _figures(table: Table, scores: Scores, truth: Truth | None) -> Iterator[tupl
         yield f"{of}: the best accuracy found", f"{stem}_found{ending}", found
 
 
-def write_analysis_figures(analysis: Analysis, folder: Path) -> Written:
+def write_analysis_figures(analysis: Analysis, folder: Path, formats: Sequence[str] = (PNG,)) -> Written:
     """Write, of each data set, which proxies rank alike: `figures/alike_<data set>`; where there
     are several search spaces, the space follows.
 
@@ -103,6 +97,6 @@ def write_analysis_figures(analysis: Analysis, folder: Path) -> Written:
         stem = f"{FOLDER}/alike_{place.dataset}" + (f"_{place.space}" if several else "")
         if stem not in drawn and (figure := draw_alike(found.between, place.dataset)) is not None:
             where = DATASETS.get(place.dataset, place.dataset) + (f" ({place.space})" if several else "")
-            written += write_one(figure, f"{where}: which proxies rank alike", folder, stem)
+            written += write_one(figure, f"{where}: which proxies rank alike", folder, stem, formats)
         drawn.add(stem)
     return written

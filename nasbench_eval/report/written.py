@@ -1,0 +1,22 @@
+"""What figures a report wrote."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Attributes:
+        names: of all files, as seen from the report's folder, in the order of writing.
+        titled: for a page, each figure's title and the last of its files.
+    """
+
+    names: list[str] = field(default_factory=list)
+    titled: list[tuple[str, Path]] = field(default_factory=list)
+
+    def __add__(self, other: Written) -> Written:
+        return Written(self.names + other.names, self.titled + other.titled)
