@@ -25,10 +25,11 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from nasbench_eval import __version__
 from nasbench_eval.errors import UsageError
 from nasbench_eval.files import write_whole
-from nasbench_eval.report.draw import DATASETS, EMPTY, SPLITS, caption, sample_size
+from nasbench_eval.report.draw import EMPTY, caption, sample_size
 from nasbench_eval.report.page.points import collect_points, squeeze
 from nasbench_eval.report.scores import Scores
 from nasbench_eval.report.tables import Table, Truth
+from nasbench_eval.report.titles import DATASETS, SPLITS
 
 NAME = "report.html"
 # In the order in which they need each other; they share one scope.
@@ -362,7 +363,7 @@ def _commands(scores: Scores, command: str) -> dict[str, str]:
 
 
 def _provenance(record: Mapping[str, Any]) -> dict[str, Any]:
-    rest = {key: value for key, value in record.items() if key not in ("runs", "tables")}
+    rest = {key: value for key, value in record.items() if key not in ("runs", "tables", "figures")}
     return {
         "runs": [_run(run) for run in record.get("runs", [])],
         "report_summary": _summary(record.get("settings", {})),

@@ -12,6 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from nasbench_eval.errors import UsageError
+from nasbench_eval.report.apart import Apart
 from nasbench_eval.report.published import published_correlation
 from nasbench_eval.report.scores import Part, Run, Scores
 from nasbench_eval.report.spec import RowSpec, TableSpec
@@ -108,12 +109,14 @@ class Reporter:
         truths: of each space.
         settings: of the correlations.
         resamples: what is known of the resamples, which the statistics may share.
+        apart: where to resample.
     """
 
     scores: Scores
     truths: Mapping[str, Truth]
     settings: Settings = Settings()
     resamples: Resamples | None = None
+    apart: Apart = field(default_factory=Apart)
     _known: dict[tuple[Part, str, str], Correlation] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -237,7 +240,7 @@ class Reporter:
     def _resample(self, spec: TableSpec, plan: Iterable[tuple[RowSpec, str, str, bool]]) -> None:
         """Resample the rows of the same architectures together, which costs a fraction of one by one."""
         assert self.resamples is not None
-        together: dict[bytes, tuple[Codes, list[Codes]]] = {}
+        together: dict[bytes, tuple[Codes, dict[bytes, Codes]]] = {}
         for row, dataset, split, _ in plan:
             values, _ = row_values(self.scores, spec.space, row, dataset)
             if values is not None:
@@ -245,10 +248,10 @@ class Reporter:
                 accuracy = matched_accuracy(self.truths[spec.space], part, values, split)
                 sample = judged(values["value"].to_numpy(), accuracy, self.settings.failures)
                 target = dense_ranks(sample.accuracy)
-                together.setdefault(target.tobytes(), (target, []))[1].append(sample.codes)
-        for target, scores in together.values():
-            self.resamples.taus(scores, target)
-            self.resamples.rhos(scores, target)
+                scores = together.setdefault(target.tobytes(), (target, {}))[1]
+                scores[sample.codes.tobytes()] = sample.codes
+        batches = [(list(scores.values()), target) for target, scores in together.values()]
+        self.resamples.learn(batches, self.apart.map)
 
 
 def matched_accuracy(truth: Truth, part: Part, values: pd.DataFrame, split: str) -> npt.NDArray[np.float64]:

@@ -26,7 +26,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.merge.cli import main as merge
 from nasbench_eval.options import overrides
 from nasbench_eval.report.cli import main as report
-from nasbench_eval.report.draw import DATASETS
+from nasbench_eval.report.titles import DATASETS
 from nasbench_eval.run.rows import Row, Task
 from nasbench_eval.run.store import read_scores
 from nasbench_eval.spaces.nasbench201 import NASBench201

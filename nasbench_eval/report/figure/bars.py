@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from nasbench_eval.report import PNG
-from nasbench_eval.report.draw import DATASETS, SPLITS, sample_size
+from nasbench_eval.report.draw import sample_size
 from nasbench_eval.report.figure.rows import shown_ceilings, shown_rows
 from nasbench_eval.report.figure.style import (
     CEILING,
@@ -28,6 +28,7 @@ from nasbench_eval.report.figure.style import (
 from nasbench_eval.report.spec import SweepSpec
 from nasbench_eval.report.statistics.correlation import CONFIDENCE
 from nasbench_eval.report.tables import Table
+from nasbench_eval.report.titles import DATASETS, SPLITS
 from nasbench_eval.truth.ceiling import Ceiling
 
 ROW_HEIGHT = 0.23

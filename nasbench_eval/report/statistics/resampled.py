@@ -12,13 +12,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from nasbench_eval.report.statistics.bootstrap import Codes, Floats, resampled_rhos, resampled_taus
 from nasbench_eval.report.statistics.rank import kendall_tau
 
 Keys: TypeAlias = tuple[bytes, bytes]
 Resampling: TypeAlias = Callable[..., Floats]
+# Scores and the target that they are correlated with.
+Batch: TypeAlias = tuple[Sequence[Codes], Codes]
+# What τ and ρ of one architecture in one resample take, roughly.
+SECONDS = 2e-8
 
 
 @dataclass
@@ -56,6 +60,25 @@ class Resamples:
         """ρ of each score with the target, otherwise as `taus`."""
         return self._of(self._rhos, resampled_rhos, scores, target)
 
+    def learn(self, batches: Sequence[Batch], map_: Callable[..., list[Any]]) -> None:
+        """τ and ρ of several batches at once.
+
+        Args:
+            batches: scores and their target, as for `taus`.
+            map_: maps a function of a module over independent parts, which take so many seconds.
+        """
+        lacking = []
+        for scores, target in batches:
+            own = _digest(target)
+            fresh = [codes for codes in scores if (_digest(codes), own) not in self._rhos]
+            lacking += [(fresh, target, self.resamples, self.seed)] if fresh else []
+        cells = sum(len(scores) * len(target) for scores, target, _, _ in lacking)
+        found = map_(_resampled, lacking, cells * self.resamples * SECONDS)
+        for (scores, target, _, _), both in zip(lacking, found, strict=True):
+            keys = [(_digest(codes), _digest(target)) for codes in scores]
+            for known, values in zip((self._taus, self._rhos), both, strict=True):
+                known |= zip(keys, values, strict=True)
+
     def _of(
         self, known: dict[Keys, Floats], found: Resampling, scores: Sequence[Codes], target: Codes
     ) -> list[Floats]:
@@ -66,6 +89,14 @@ class Resamples:
             values = found(list(lacking.values()), target, resamples=self.resamples, seed=self.seed)
             known |= zip(lacking, values, strict=True)
         return [known[key] for key in keys]
+
+
+def _resampled(part: tuple[Sequence[Codes], Codes, int, int]) -> tuple[Floats, Floats]:
+    scores, target, resamples, seed = part
+    return (
+        resampled_taus(scores, target, resamples=resamples, seed=seed),
+        resampled_rhos(scores, target, resamples=resamples, seed=seed),
+    )
 
 
 def _digest(codes: Codes) -> bytes:
