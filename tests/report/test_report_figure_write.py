@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from made_up_figures import computed
 from nasbench_eval.errors import UsageError
 from nasbench_eval.report import FORMATS
 from nasbench_eval.report.figure import table_drawings, write_drawings
+from nasbench_eval.report.figure.write import Drawing
 from nasbench_eval.report.scores import Scores
 from nasbench_eval.report.spec import TableSpec
 from nasbench_eval.report.tables import Table, Truth
@@ -91,3 +93,36 @@ def test_scores_of_other_architectures_are_refused(
 def test_written_adds_up() -> None:
     path = Path("a.svg")
     assert Written(["a"], [("A", path)]) + Written(["b"]) == Written(["a", "b"], [("A", path)])
+
+
+def test_what_has_not_changed_is_not_drawn_again(
+    write_run: WriteRun, truths: dict[str, Truth], tmp_path: Path
+) -> None:
+    parts = {(name, "cifar10"): timed(seed) for seed, name in enumerate(["snip", "zen"])}
+    table, scores = computed(write_run(parts), truths)
+    drawings = list(table_drawings(table, scores, truths["nasbench201"]))
+
+    def unlike(drawing: Drawing) -> Drawing:
+        return drawing._replace(draw=refused)
+
+    first = write_drawings(drawings, tmp_path, ["png"])
+    again = write_drawings([unlike(d) for d in drawings], tmp_path, ["png"], first.digests)
+    assert again.names == []  # another function, so none of them is what was asked for
+    first = write_drawings(drawings, tmp_path, ["png"])
+    marks = {name: (tmp_path / name).stat().st_mtime_ns for name in first.names}
+    other = first.names[1]
+    (tmp_path / other).write_bytes(b"cut off")
+    assert write_drawings(drawings, tmp_path, ["png"], first.digests) == first
+    changed = [name for name in first.names if (tmp_path / name).stat().st_mtime_ns != marks[name]]
+    assert changed == [other]
+    # A figure of other numbers is another figure.
+    moved = replace(table, rows=table.rows.assign(kendall_tau=table.rows["kendall_tau"] / 2))
+    mine = list(table_drawings(moved, scores, truths["nasbench201"]))
+    assert (
+        write_drawings(mine, tmp_path, ["png"], first.digests).digests["table1.png"]
+        != first.digests["table1.png"]
+    )
+
+
+def refused(*arguments: object) -> None:
+    return None
