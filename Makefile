@@ -17,7 +17,7 @@ RUN ?= results/table1
 FILE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga data data-nasbench101 test test-long test-pythons check lint golden bench report docs clean
+.PHONY: help demo reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -25,7 +25,7 @@ help: ## list the targets
 # Without the tables, and no way to get them, the benchmark that the package brings along has to do.
 TABLE201 := $(NASBENCH_EVAL_DATA)/nasbench201.parquet
 reproduce-table1: $(READY) ## Table 1 of InTrain: score, correlate, print (SAMPLE=500, SAMPLE=all)
-	@if test -f $(TABLE201) || $(BIN)/nasbench-data --out $(NASBENCH_EVAL_DATA); then \
+	@if test -f $(TABLE201) || $(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA); then \
 	  set -x; $(BIN)/nasbench-score experiment=table1 n=$(SAMPLE) run=$(NAME) $(OPTIONS) && \
 	  $(BIN)/nasbench-report results/$(NAME); \
 	else \
@@ -37,7 +37,7 @@ reproduce-table1: $(READY) ## Table 1 of InTrain: score, correlate, print (SAMPL
 	  $(MAKE) --no-print-directory demo NAME=$(NAME)-on-digits; \
 	fi
 
-demo: $(READY) ## a full table with figures on the embedded digits benchmark: no download, a few minutes
+demo: $(READY) ## a full table with figures on the embedded digits benchmark: no data needed, a few minutes
 	$(BIN)/nasbench-score experiment=demo run=$(NAME) $(OPTIONS)
 	$(BIN)/nasbench-report results/$(NAME)
 
@@ -64,19 +64,19 @@ reproduce-lga: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## kernel scor
 	$(BIN)/nasbench-report results/$(NAME) --table lga
 
 data: $(READY) ## fetch the ground-truth tables and images into $NASBENCH_EVAL_DATA
-	$(BIN)/nasbench-data --out $(NASBENCH_EVAL_DATA)
+	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA)
 
 $(NASBENCH_EVAL_DATA)/nasbench201.parquet: | $(READY)
-	$(BIN)/nasbench-data --out $(NASBENCH_EVAL_DATA)
+	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA)
 
 $(NASBENCH_EVAL_DATA)/nasbench101.parquet: | $(READY)
-	$(BIN)/nasbench-data --out $(NASBENCH_EVAL_DATA) --nasbench101
+	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA) --nasbench101
 
 $(NASBENCH_EVAL_DATA)/images/cifar10.npz: | $(READY)
-	$(BIN)/nasbench-data --out $(NASBENCH_EVAL_DATA) --images-only
+	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA) --images-only
 
 data-nasbench101: $(READY) ## fetch and convert NAS-Bench-101's table, 523 MB (FILE=nasbench_only108.tfrecord if you have it)
-	$(BIN)/nasbench-data --out $(NASBENCH_EVAL_DATA) --nasbench101 $(if $(FILE),'$(FILE)')
+	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA) --nasbench101 $(if $(FILE),'$(FILE)')
 
 test: $(READY) ## the tests, on the CPU
 	$(BIN)/pytest -n 2 --dist worksteal
@@ -84,7 +84,7 @@ test: $(READY) ## the tests, on the CPU
 test-long: $(READY) ## disturb real runs, sweep on launchers, fuzz all that is read from outside; new cases each time (20 minutes)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt 'ray[default]'
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt hydra-ray-launcher
-	FUZZING=long $(BIN)/pytest tests/faults tests/cluster tests/fuzz
+	FUZZING=long $(BIN)/pytest tests/faults tests/cluster tests/fuzz tests/scripts/test_gpu_check.py
 
 test-pythons: ## try the commands under each Python found, 3.11 to 3.14 (OPTIONS=--local-torch: no download of PyTorch)
 	$(PYTHON) scripts/test_pythons.py $(OPTIONS)
@@ -102,6 +102,9 @@ golden: $(READY) ## write the golden records anew, after a change that is meant 
 
 bench: $(READY) ## what scoring costs, into results/bench (12 minutes on an idle machine; OPTIONS=--quick: one)
 	$(BIN)/python scripts/bench.py $(OPTIONS)
+
+gpu-check: $(READY) ## on a GPU: tests, golden records, costs, InTrain on all cells, into results/gpu_check (12 minutes)
+	scripts/gpu_check.sh $(OPTIONS)
 
 report: $(READY) ## the tables of a run again, on all cells and on the live ones (RUN=results/table1)
 	$(BIN)/nasbench-report $(RUN)

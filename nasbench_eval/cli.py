@@ -88,12 +88,18 @@ def _main(app: App) -> int:
     if line.overrides or not line.shows:  # else our own defaults are shown: there is nothing to check
         _check(app, overrides.jobs(line, app.config), images=not line.shows)
     sys.argv[1:] = line.for_hydra()
+    if "hydra/launcher=slurm" in sys.argv:
+        from nasbench_eval.work.slurm import watch_tasks
+
+        watch_tasks()
     os.environ.setdefault(
         "HYDRA_FULL_ERROR", "1"
     )  # else Hydra prints stack traces and ends the process itself
     try:
         main = hydra.main(config_path=str(config_folder()), config_name=app.config, version_base="1.3")
         main(lambda config: _job(app, config))()
+    except BrokenPipeError:
+        raise
     except ConnectionError as error:  # no Ray cluster
         raise UsageError(f"hydra/launcher: {first_line(error)}") from error
     except OSError as error:

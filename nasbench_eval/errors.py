@@ -7,6 +7,7 @@ import atexit
 import gc
 import os
 import re
+import select
 import signal
 import sys
 import threading
@@ -63,7 +64,8 @@ def guard(main: Callable[[], int], interrupted: str = "the same command continue
         interrupted: what an interruption means for the work done so far.
 
     Returns:
-        The body's exit code; 2 for a request that cannot be met, 130 after Ctrl-C, 143 after SIGTERM.
+        The body's exit code; 2 for a request that cannot be met, 130 after Ctrl-C, 141 where nobody reads the
+        output any more, 143 after SIGTERM.
     """
     # Python ends with a search for garbage, which takes most of a second among the objects of PyTorch and
     # SciPy, and frees nothing that the end of the process does not.
@@ -72,10 +74,22 @@ def guard(main: Callable[[], int], interrupted: str = "the same command continue
     before = signal.signal(signal.SIGTERM, _terminate) if main_thread else None
     try:
         _check_system()
-        return main()
+        try:
+            code = main()
+        except SystemExit:  # after a help text
+            _flush()
+            raise
+        _flush()
+        return code
     except UsageError as error:
         _tell(f"error: {error}")
         return 2
+    except BrokenPipeError:
+        if not _unread():
+            raise
+        # What is left in the buffer must not be tried again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         _tell(f"\ninterrupted; {interrupted}")
         return 128 + signal.SIGINT
@@ -85,6 +99,22 @@ def guard(main: Callable[[], int], interrupted: str = "the same command continue
     finally:
         if main_thread:
             signal.signal(signal.SIGTERM, before)
+
+
+def _flush() -> None:
+    """Write what is left, so that a pipe that nobody reads is met in the command, not when Python ends."""
+    if sys.stdout is not None and not sys.stdout.closed:
+        sys.stdout.flush()
+
+
+def _unread() -> bool:
+    """Whether standard output is a pipe whose reader has had enough, as `head` has."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        return any(event & select.POLLERR for _, event in poll.poll(0))
+    except (AttributeError, OSError, ValueError):  # no poll on this system, or no file
+        return False
 
 
 def _check_system() -> None:

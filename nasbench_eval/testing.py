@@ -10,7 +10,8 @@
         testing.check_space("my_space")
 
 Names are those of `proxy=` and `space=`: modules of this package, or entry points of another one. A check
-raises AssertionError, which says what is wrong. Everything runs on the CPU, on images of noise.
+raises AssertionError, which says what is wrong. Everything runs on the CPU, on images of noise; a golden
+record can be computed on another device, to be compared with the one on file.
 """
 
 from __future__ import annotations
@@ -39,13 +40,14 @@ from nasbench_eval.data.images import FORMATS, images_path
 from nasbench_eval.passes import Observer, PassSpec
 from nasbench_eval.paths import config_folder
 from nasbench_eval.proxies.base import Proxy, ProxyInfo
-from nasbench_eval.run.parquet import schema
+from nasbench_eval.run.parquet import column_fault, schema
 from nasbench_eval.run.rows import Row
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.scoring.worker import score_architecture
 from nasbench_eval.spaces.base import Network, SearchSpace
 from nasbench_eval.spaces.nasbench101 import NASBench101
 from nasbench_eval.spaces.nasbench201 import NASBench201
+from nasbench_eval.work.compute import configure_process
 
 SPACE = NASBench201(channels=4, cells_per_stage=1)
 DATASETS = ("cifar10", "imagenet16_120")
@@ -63,6 +65,7 @@ CELLS = (
 SPACE101 = NASBench101(channels=8, cells_per_stack=1)
 CELLS101 = ("|conv3x3~0|maxpool3x3~0~1|conv1x1~1|conv3x3~2~3|output~0~3~4|", "|output~0|")
 SEED = 0
+CPU = torch.device("cpu")
 # Kernels of different CPUs sum in different orders, which moves single-precision scores by some 1e-6; a
 # changed formula moves them by far more.  A record may state a looser tolerance, which `write_golden` keeps.
 RTOL = 1e-4
@@ -110,6 +113,7 @@ def score(
     folder: Path,
     datasets: Sequence[str] = DATASETS,
     seed: int = SEED,
+    device: torch.device = CPU,
 ) -> list[Row]:
     """Rows of one architecture, a data set after the other: what `nasbench-score` would write.
 
@@ -120,11 +124,14 @@ def score(
         folder: a data folder with images (see `write_images`).
         datasets: names.
         seed: of weights, inputs and labels.
+        device: where the passes run; on CUDA with the settings of a scoring process.
     """
     chosen = {name: dataset(name) for name in datasets}
     job = Job(space, chosen, proxies, seed)
-    device, threads = torch.device("cpu"), torch.get_num_threads()
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as a scoring process does: several only slow small layers down
+    if device.type == "cuda":
+        configure_process(device)  # cuDNN would otherwise round to TF32, and choose other kernels each time
     try:
         return score_architecture(job, index, job.tasks(), Batches(seed, chosen, folder, device), device)
     finally:
@@ -133,10 +140,7 @@ def score(
 
 def index_of(space: SearchSpace, text: str) -> int:
     """The index of the architecture that a text names."""
-    arch = space.parse(text)
-    if isinstance(space, NASBench101):
-        return space.index(arch)
-    return next(index for index in range(len(space)) if space.arch(index) == arch)
+    return space.index(space.parse(text))
 
 
 def _noise(temporary: str) -> Path:
@@ -201,9 +205,8 @@ def _check_info(name: str, cls: Any) -> None:
     assert isinstance(info.version, int), f"{name}: the version is no whole number"
     assert info.version >= 1, f"{name}: the version is below 1"
     assert re.search(r"\d{4}", info.reference), f"{name}: the reference has no year"
-    taken = {"dataset", "label", *schema(()).names} & set(info.columns)
-    assert not taken, f"{name}: the columns {sorted(taken)} are reserved"
-    assert len(set(info.columns)) == len(info.columns), f"{name}: a column is there twice"
+    fault = column_fault(info.columns)
+    assert fault is None, f"{name}: {fault}"
     assert isinstance(cls(), Proxy), f"{name}: passes, observe or score is missing"
     assert "info" not in {field.name for field in fields(cls)}, (
         f"{name}: `info` is an option; declare it ClassVar"
@@ -251,20 +254,21 @@ def _generators() -> tuple[object, ...]:
 # Golden records
 
 
-def golden_record(name: str, folder: Path | None = None) -> dict[str, Any]:
+def golden_record(name: str, folder: Path | None = None, device: torch.device = CPU) -> dict[str, Any]:
     """A proxy's scores on four small cells and two data sets, to the last digit, and what they depend on.
 
     Args:
         name: the proxy's.
         folder: a data folder with images; None makes one with noise.
+        device: where to compute it; records on file are the CPU's.
     """
     if folder is None:
         with tempfile.TemporaryDirectory() as temporary:
-            return golden_record(name, _noise(temporary))
+            return golden_record(name, _noise(temporary), device)
     proxy = small(registry.find("proxies", name)())
     rows = []
     for text in CELLS:
-        for row in score(SPACE, index_of(SPACE, text), {name: proxy}, folder=folder):
+        for row in score(SPACE, index_of(SPACE, text), {name: proxy}, folder=folder, device=device):
             columns = {column: repr(float(row[column])) for column in (*proxy.info.columns, "score")}
             rows.append({"arch": text, "dataset": row["dataset"], "status": row["status"], **columns})
     return {
@@ -334,9 +338,9 @@ def write_golden(name: str, file: Path) -> None:
 def check_space(name: str, cells: int = 4) -> None:
     """Check a search space, and score a few of its networks with every proxy of this package.
 
-    Looks at the first, the last and some architectures between: their texts are read back, edits lead to
-    other members of the space, networks are cut into body and head, and other sizes of them can be built. No
-    proxy may raise on them.
+    Looks at the first, the last and some architectures between: their texts and indices are read back, edits
+    lead to other members of the space, networks are cut into body and head, and other sizes of them can be
+    built. No proxy may raise on them.
 
     Args:
         name: the space's.
@@ -355,6 +359,7 @@ def check_space(name: str, cells: int = 4) -> None:
     for text in ("", "no architecture", "\n"):
         assert _raises(ValueError, space.parse, text), f"{name}: parse({text!r}) raises no ValueError"
     for index in chosen:
+        assert space.index(space.arch(index)) == index, f"{name}: index(arch({index})) is another index"
         _check_arch(space, space.arch(index))
         _check_network(space, space.arch(index))
     with tempfile.TemporaryDirectory() as temporary:

@@ -22,6 +22,7 @@ from nasbench_eval.report.statistics.between import paired
 from nasbench_eval.report.statistics.bootstrap import dense_ranks, resample_indices
 from nasbench_eval.report.statistics.correlation import kendall_tau, spearman_rho
 from nasbench_eval.report.statistics.panel import Bootstraps, panel
+from nasbench_eval.report.statistics.resampled import Resamples
 from nasbench_eval.report.statistics.summary import statistics
 
 # As in Numba's kernel below: as many resamples at a time fill a vector register twice.
@@ -139,7 +140,7 @@ def whole(cells: int, proxies: int, datasets: int, resamples: int) -> None:
 
     def intervals() -> None:
         for scores, accuracy in tables:
-            paired(Bootstraps(panel(scores, accuracy), resamples, 0))
+            paired(Bootstraps(panel(scores, accuracy), Resamples(resamples, 0)))
 
     def everything() -> None:
         for scores, accuracy in tables:

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 new["rtol"] = old["rtol"]
                 moved = differences(old, new)
             except FileNotFoundError:
-                old, moved = {}, ["no record on file"]
+                old, moved = {}, ["no record on file" if options.check else "new record"]
             for line in moved:
                 print(f"{name}: {line}")
             failed |= bool(moved)

@@ -60,9 +60,7 @@ def test_a_run_and_its_repetition(ask: Ask, tmp_path: Path) -> None:
     lines = first.err.splitlines()
     assert lines[0].startswith("nasbench201: intrain of 3 cells on cifar10; 1 worker on cpu; into results/")
     folder = run.relative_to(tmp_path)
-    assert (
-        lines[-1] == f"3 cells scored now; 0 of 3 scores not finite or failed; next: nasbench-report {folder}"
-    )
+    assert lines[-1] == f"3 cells scored now; 0 of 3 scores failed; next: nasbench-report {folder}"
     record = json.loads((run / "run.json").read_text())
     assert record["command"] == "nasbench-score " + shlex.join(command)
     assert record["n"] == 3
@@ -112,6 +110,20 @@ def test_a_sweep_with_a_name_shares_a_folder_of_that_name(ask: Ask, tmp_path: Pa
 
 WRONG = [
     ("proxy=intrian", "unknown proxy 'intrian'; did you mean intrain"),
+    ("proxy=SNIP", "unknown proxy 'SNIP'; did you mean snip?"),
+    ("dataset=CIFAR10", "unknown data set 'CIFAR10'; did you mean cifar10?"),
+    ("truth=Digits proxy=params", "embedded is digits; did you mean digits?"),
+    ("proxie=snip", "unknown option 'proxie'; did you mean proxy"),
+    ("--proxy snip", "--proxy: options are written without dashes, proxy=snip"),
+    ("--n=5", "--n=5: options are written without dashes, n=5"),
+    ("--proxy.layers conv", "without dashes, proxy.layers=conv"),
+    ("proxy=[intrain, snip]", "write it without blanks, 'proxy=[intrain,snip]'"),
+    ("n = 5", "cannot read 'n = 5': write it without blanks, n=5"),
+    ("seed=1 n= 5", "cannot read 'n= 5': write it without blanks, n=5"),
+    ("seed=1 n =5", "cannot read 'n =5': write it without blanks, n=5"),
+    ("n=0", "error: n=0 will not do; it should be at least 1, or all or auto"),
+    ("truth=digits dataset=cifar10", "truth=digits brings its own images; leave dataset=cifar10 out"),
+    ("run=a/../../x", "run=a/../../x: must lie inside the results folder; move that with results=PATH"),
     ("proxy=[intrain,snipp]", "unknown proxy 'snipp'; did you mean snip?"),
     ("dataset=cifar11", "unknown data set 'cifar11'; did you mean cifar10"),
     ("space=nasbench210", "unknown search space 'nasbench210'; did you mean nasbench201 or nasbench101?"),
@@ -122,14 +134,14 @@ WRONG = [
     ("proxy.layrs=cell", "unknown option 'proxy.layrs'; did you mean proxy.layers"),
     ("proxy.intrain.layrs=cell", "did you mean proxy.intrain.layers"),
     ("space.chanels=4", "did you mean space.channels"),
-    ("proxy.layers=cel", "layers=cel will not do; it should be 'conv'"),
+    ("proxy.layers=cel", "layers=cel will not do; it should be conv"),
     ("proxy=[intrain,snip] proxy.layers=cel proxy.input=gaussian", "intrain: layers=cel will not do"),
     ("proxy.batch_size=0", "intrain: batch_size=0 will not do; it should be at least 1"),
-    ("n=abc", "n=abc will not do; it should be a valid integer or 'all'"),
+    ("n=abc", "n=abc will not do; it should be a whole number, or all or auto"),
     ("n=-1", "n=-1 will not do"),
     ("n=15626", "the space has 15625"),
     ("seed=x", "seed=x will not do"),
-    ("device=gpu", "'auto', 'cpu' or 'cuda'"),
+    ("device=gpu", "it should be auto, cpu or cuda"),
     ("results=/proc/no/such", "cannot write to /proc/no/such"),
     ("proxy=[", "cannot read 'proxy=[': write option=value"),
     ("proxy intrain", "cannot read 'proxy': write option=value"),
@@ -337,16 +349,19 @@ def test_a_proxy_of_another_package_needs_no_file_here(tmp_path: Path) -> None:
     )
     (site / "other_package.py").write_text(
         "import signal\n"
-        "from dataclasses import dataclass\n"
+        "from dataclasses import dataclass, replace\n"
+        "from typing import ClassVar\n"
         "from nasbench_eval.proxies.params import Params\n"
         "@dataclass(frozen=True)\n"
         "class Weighed(Params):\n"
+        "    info: ClassVar = replace(Params.info, name='weighed')\n"
         "    weight: float = 1.0\n"
         "    sides: tuple[int, ...] = (1, 2)\n"
         "    def score(self, records):\n"
         "        return {'score': self.weight * super().score(records)['score']}\n"
         "@dataclass(frozen=True)\n"
         "class Deaf(Params):\n"
+        "    info: ClassVar = replace(Params.info, name='deaf')\n"
         "    def score(self, records):\n"
         "        blocked = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])\n"
         "        return {'score': blocked + 2 * (signal.getsignal(signal.SIGINT) == signal.SIG_IGN)}\n"
@@ -372,3 +387,23 @@ def test_the_recorded_command_names_no_folder_of_this_machine(ask: Ask, tmp_path
     assert ask("proxy=params", "dataset=cifar10", "n=1", f"results={elsewhere}", f"data={tmp_path}").code == 0
     record = json.loads((scored(elsewhere) / "run.json").read_text())
     assert record["command"] == "nasbench-score proxy=params dataset=cifar10 n=1"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "from nasbench_eval.cli import score as main; sys.argv = ['nasbench-score', '--help']",
+        "from nasbench_eval.cli import score as main; sys.argv = ['nasbench-score', '--cfg', 'job']",
+        "from nasbench_eval.report.cli import main; sys.argv = ['nasbench-report', '--help']",
+        "from nasbench_eval.truth.cli import main; sys.argv = ['nasbench-data', 'data=.', '--check']",
+    ],
+)
+def test_an_output_that_nobody_reads_ends_the_command_quietly(tmp_path: Path, command: str) -> None:
+    """As in `nasbench-report RUN | head -1`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    call = [sys.executable, "-c", f"import sys; {command}; sys.exit(main())"]
+    done = subprocess.run(call, stdout=writing, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    os.close(writing)
+    assert done.stderr == ""
+    assert done.returncode in (0, 141)  # argparse passes over it

@@ -113,3 +113,13 @@ def test_what_other_packages_bring_is_listed_without_importing_it(tmp_path: Path
     code, imported, said = call("nasbench-score", "proxy=mime", about=about, site=site, cwd=tmp_path)
     assert (code, imported) == (2, [])
     assert "did you mean mine" in said
+
+
+def test_a_report_needs_no_pytorch(tmp_path: Path) -> None:
+    run = Path(__file__).parent.parent / "results" / "digits"
+    wish = ["--resamples", "5", "--figures", "none", "--out", str(tmp_path / "tables")]
+    code, imported, said = call(
+        "nasbench-report", str(run), *wish, about=("torch", "matplotlib"), cwd=tmp_path
+    )
+    assert (code, imported) == (0, []), said
+    assert (tmp_path / "tables" / "benchmark.csv").exists()

@@ -1,0 +1,1 @@
+"""`nasbench-train`: a benchmark of one's own images."""

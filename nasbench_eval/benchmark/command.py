@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +16,8 @@ from nasbench_eval.benchmark.trainer import Trainer
 from nasbench_eval.data.images import images_path
 from nasbench_eval.files import write_whole
 from nasbench_eval.options.typed import plain, train_options_of
-from nasbench_eval.run import provenance
+from nasbench_eval.run.record import TRAINED
+from nasbench_eval.run.sources import sources
 from nasbench_eval.run.store import Store
 from nasbench_eval.run.wanted import Wanted
 from nasbench_eval.wording import counted
@@ -69,7 +71,8 @@ def _outcome(course: Course, progress: Progress) -> str:
 def _made(course: Course, store: Store) -> str:
     """Make the benchmark; what there is to say of it."""
     if course.split is not None:
-        return f"next: nasbench-merge {course.whole}, then this command without shard="
+        merge = shlex.join(["nasbench-merge", str(course.whole)])
+        return f"next: {merge}, then this command without shard="
     plan, run = course.plan, course.folder
     made = table.build(run, plan)
     record = {
@@ -93,7 +96,7 @@ def _made(course: Course, store: Store) -> str:
     return (
         f"{counted(len(made), 'cell')} with test accuracies from {low:.1f} to {high:.1f} %, median "
         f"{middle:.1f}{agree}; "
-        f"next: nasbench-score truth={run} n=all"
+        f"next: {shlex.join(['nasbench-score', f'truth={run}', 'proxy=table1', 'n=all'])}"
     )
 
 
@@ -125,7 +128,7 @@ def _record(course: Course) -> dict[str, Any]:
     """What run.json says beside the configuration."""
     return {
         **facts(course, "nasbench-train"),
-        "sources": provenance.sources(type(course.plan.space), {}),
+        "sources": sources(type(course.plan.space), {TRAINED: Trainer}),
         "images": {},
     }
 

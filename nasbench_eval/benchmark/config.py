@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from nasbench_eval.benchmark.pictures import Pictures, divide, prepared, read
-from nasbench_eval.benchmark.trainer import VERSION, Plan, label_of, sizes
+from nasbench_eval.benchmark.trainer import VERSION, Plan, label_of
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.data.folder import data_folder
 from nasbench_eval.data.images import FORMATS, Format
@@ -21,8 +21,8 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.options.typed import TrainOptions, plain, train_options_of
 from nasbench_eval.run.record import LATER, TRAINED, fingerprint
 from nasbench_eval.training import Training
-from nasbench_eval.wording import first_line, shown
-from nasbench_eval.work.execution import Work, device_named, space_named, work_of
+from nasbench_eval.wording import shown
+from nasbench_eval.work.execution import Work, check_side, device_named, space_named, work_of
 from nasbench_eval.work.sample import drawn
 from nasbench_eval.work.subject import Subject
 
@@ -75,7 +75,7 @@ def resolve(config: DictConfig) -> Course:
     parts = prepared(pictures, division, options.noise, options.copies, options.split_seed)
     dataset = _described(_name(options, pictures), pictures.classes, parts["train"][0])
     plan = Plan(space, dataset, _training(options, len(division.train)), _seeds(options))
-    _try(plan)
+    check_side(plan.space, plan.dataset.resolution, "resolution")
     device = device_named(options.device)
     sample = drawn(options, Subject(space, plan.datasets), options.n)
     digest = _digest(parts)
@@ -84,18 +84,6 @@ def resolve(config: DictConfig) -> Course:
     work = work_of(options, sample, device, name, portions=len(plan.seeds))
     everything = {**vars(work), "options": options}
     return Course(**everything, plan=plan, classes=pictures.classes, parts=parts, digest=digest)
-
-
-def _try(plan: Plan) -> None:
-    """Refuse images that the space's networks cannot take: all have the same stem and the same strides."""
-    try:
-        sizes(plan, 0)
-    except RuntimeError as error:
-        side = plan.dataset.resolution
-        raise UsageError(
-            f"networks of {plan.space.name} cannot take images of {side} x {side} pixels "
-            f"({first_line(error)}); resolution={max(8, side // 8 * 8)} brings them to a size that fits"
-        ) from error
 
 
 def _training(options: TrainOptions, images: int) -> Training:

@@ -1,0 +1,1 @@
+"""Images and batches of them, and the folder where they lie."""

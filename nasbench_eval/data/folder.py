@@ -59,7 +59,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     except OSError as error:
         reason = error.strerror or error
-        raise UsageError(f"cannot write {path} ({reason}); choose another folder with --out") from error
+        raise UsageError(f"cannot write {path} ({reason}); choose another folder with --data") from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

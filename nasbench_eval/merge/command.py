@@ -51,7 +51,8 @@ def merge(run: Path, *, check: bool = False, remove: bool = False, data: Path | 
 def _write(plan: Plan, *, remove: bool) -> int:
     """Write the rows of the shards into the run."""
     told = record.record(plan)
-    with closing(Store(plan.run, plan.identity["space"]["name"], plan.identity, told)) as store:
+    space = plan.identity["space"]["name"]
+    with closing(Store(plan.run, space, plan.identity, told, allow_changed_code=True)) as store:
         _say(store.mended)
         store.run["earlier"] = record.machinery(plan, store.run["earlier"], told)
         target = Source(plan.run, store.run, None, False)

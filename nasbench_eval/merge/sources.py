@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from nasbench_eval.run.record import LATER, Record, completed, read_record, sess
 from nasbench_eval.run.rows import Task
 from nasbench_eval.run.split import Split, shard_folders
 from nasbench_eval.wording import shown
+from nasbench_eval.work.sample import given
 
 # What decides trainings beside the configuration: the division of the images.
 _DIVISION = "division"
@@ -183,8 +183,7 @@ def _given(record: Record) -> list[int] | None:
     """The cells that were named in the command; None if they were drawn."""
     if record.get("sample") != "given":
         return None
-    named = re.search(r"indices=\[([\d, ]*)\]", str(record.get("command", "")))
-    return sorted({int(i) for i in re.findall(r"\d+", named[1])}) if named else []
+    return sorted(set(given(record)))
 
 
 def joined_identity(sources: Collection[Source]) -> dict[str, Any]:

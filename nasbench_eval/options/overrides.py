@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 import shutil
 import textwrap
 from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, dataclass, fields
 from importlib import metadata
+from itertools import pairwise
 from typing import Any, NoReturn
 
 from hydra import compose, initialize_config_dir
@@ -29,6 +31,8 @@ from omegaconf.errors import OmegaConfBaseException
 from nasbench_eval import registry
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options.hydra_compat import accept_late_help
+from nasbench_eval.options.quoting import CELLS, SEEDS, quoted, several
+from nasbench_eval.options.typed import RunOptions, TrainOptions, fields_of
 from nasbench_eval.paths import config_folder, configured
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.wording import first_line, shown
@@ -56,7 +60,7 @@ class CommandLine:
 
     Attributes:
         flags: `--help`, `-m` and the like, with their values.
-        overrides: `option=value`, as they were given.
+        overrides: `option=value`, with quotes where Hydra's grammar would misread a value.
         multirun: whether the overrides name several runs.
         shows: whether the flags ask for something to be shown in place of a run, such as `--help`.
     """
@@ -90,11 +94,40 @@ def read(arguments: Sequence[str]) -> CommandLine:
         if getattr(parsed, name) is not None:
             raise UsageError(f"--{name.replace('_', '-')} is not offered; options are given as option=value")
     if unread:
+        _refuse_flagged_option(unread[0], arguments)
         raise UnknownName("flag", unread[0], (f for action in parser._actions for f in action.option_strings))
     overrides = list(parsed.overrides)
+    _refuse_blanks(overrides)
     flags = tuple(argument for argument in arguments if argument not in overrides)
     shows = bool(parsed.help or parsed.hydra_help or parsed.cfg or parsed.info)
-    return CommandLine(flags, tuple(overrides), bool(parsed.multirun), shows)
+    multirun = bool(parsed.multirun)
+    return CommandLine(flags, tuple(quoted(o, multirun=multirun) for o in overrides), multirun, shows)
+
+
+def _refuse_flagged_option(flag: str, arguments: Sequence[str]) -> None:
+    """Say how an option is written that was given as a flag, such as `--proxy snip`."""
+    name, equals, value = flag.lstrip("-").partition("=")
+    if name.partition(".")[0] not in {*GROUPS, *fields_of(RunOptions), *fields_of(TrainOptions)}:
+        return
+    following = arguments[arguments.index(flag) + 1 :][:1] if flag in arguments else []
+    value = value if equals else next((word for word in following if word[0:1] != "-"), "VALUE")
+    raise UsageError(f"{flag}: options are written without dashes, {shlex.quote(f'{name}={value}')}")
+
+
+def _refuse_blanks(words: Sequence[str]) -> None:
+    """Say how an option is written that was given in several words, as `n = 5` or `proxy=[intrain, snip]`."""
+    for place, (word, following) in enumerate(pairwise(words)):
+        meant = None
+        if following == "=" or (following.startswith("=") and "=" not in word):
+            meant = words[place : place + (3 if following == "=" else 2)]
+        elif word.endswith("=") and "=" not in following:
+            meant = words[place : place + 2]
+        elif "=[" in word and word.count("[") > word.count("]"):
+            end = next((i for i, w in enumerate(words) if i > place and "]" in w), place + 1)
+            meant = words[place : end + 1]
+        if meant:
+            said, instead = shown(" ".join(meant)), shlex.quote("".join(meant))
+            raise UsageError(f"cannot read {said}: write it without blanks, {instead}")
 
 
 def _refuse(message: str) -> NoReturn:
@@ -113,6 +146,7 @@ def jobs(line: CommandLine, name: str = "config") -> list[DictConfig]:
             overrides = [_parsed(parser, argument, line.multirun) for argument in line.overrides]
             _check_number(overrides)
             _check_launcher(overrides, line.multirun)
+            _check_subject(overrides)
             chosen = _chosen(overrides)
             _offer_plugins()  # only now: it imports other packages, of which a misspelt name needs none
             _check_options(overrides, chosen, name)
@@ -162,7 +196,7 @@ def _shared_option(argument: str) -> str:
 
 
 def _parsed(parser: OverridesParser, argument: str, multirun: bool) -> Override:
-    key, equals, value = argument.partition("=")
+    equals = "=" in argument
     try:
         [override] = parser.parse_overrides([argument])
     except OverrideParseException as error:
@@ -171,10 +205,11 @@ def _parsed(parser: OverridesParser, argument: str, multirun: bool) -> Override:
     if not override.key_or_group:
         raise UsageError(f"cannot read {shown(argument)}: write option=value")
     if override.is_sweep_override() and not multirun:
-        raise UsageError(
-            f"{shown(argument)} names several values: add -m for a run of each, or write "
-            f"{shown(f'{key}=[{value}]')} where one run takes several"
-        )
+        raise several(argument)
+    items = override.value()
+    if isinstance(items, list) and any(isinstance(item, RangeSweep) for item in items):
+        lists = f"{CELLS}= and {SEEDS}="
+        raise UsageError(f"{shown(argument)} holds a range; only {lists} take ranges inside a list")
     return override
 
 
@@ -192,6 +227,17 @@ def _check_number(overrides: Sequence[Override]) -> None:
             runs *= steps
         if not runs <= _MOST_RUNS:
             raise UsageError(f"{shown(override.input_line)} names more than {_MOST_RUNS} runs; name fewer")
+
+
+def _check_subject(overrides: Sequence[Override]) -> None:
+    """Refuse a data set beside a benchmark that brings its own, which would be passed over."""
+    typed = {o.key_or_group: o for o in overrides if not o.is_delete()}
+    truth = typed.get("truth")
+    if truth is None or "dataset" not in typed:
+        return
+    if truth.is_sweep_override() or truth.value() is not None:
+        given = shown(truth.input_line)[1:-1]
+        raise UsageError(f"{given} brings its own images; leave {typed['dataset'].input_line} out")
 
 
 def _check_launcher(overrides: Sequence[Override], multirun: bool) -> None:
@@ -242,7 +288,7 @@ def _check_options(overrides: Sequence[Override], chosen: Sequence[str], name: s
     for override in overrides:
         key = override.key_or_group
         if not (key in known or key in groups or key.startswith("hydra") or override.is_add()):
-            raise UnknownName("option", key, known)
+            raise UnknownName("option", key, known | set(groups))
 
 
 def _check_choice(group: str, name: str) -> None:

@@ -1,11 +1,13 @@
-"""The options of a run as typed values, with errors that name what was held wrong.
+"""The options of the commands: names and types; their defaults and help are in configs/.
 
-Nothing here needs PyTorch, so that a wrong value is told before it is imported.
+An error names the option that is wrong and what it should be.  Nothing here needs PyTorch, so that a wrong
+value is told before it is imported.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -32,7 +34,7 @@ class Execution:
 
     n: int | str
     sample_seed: Annotated[int, Field(ge=0)]
-    indices: tuple[int, ...] | None
+    indices: tuple[int | str, ...] | None
     shard: int | str | None
     shards: Annotated[int, Field(ge=1)] | None
     device: Literal["auto", "cpu", "cuda"]
@@ -40,6 +42,7 @@ class Execution:
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
     save_every: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     retry_failed: bool
+    allow_changed_code: bool
     data: Path | None
     results: Path
     run: str | int | None
@@ -52,7 +55,7 @@ class RunOptions(Execution):
     truth: str | None
     n: Annotated[int, Field(ge=1)] | Literal["all", "auto"]
     cpu_sample: Annotated[int, Field(ge=1)]
-    sampling: Literal["uniform", "stratified"]
+    sampling: Literal["uniform", "live", "stratified"]
     dedupe: Literal["none", "isomorphic"]
     precision: Literal["float32", "tf32", "bf16"]
     seed: Seed
@@ -102,7 +105,7 @@ def options_of(config: DictConfig) -> RunOptions:
     Raises:
         UsageError: on an option that is unknown or of the wrong kind.
     """
-    return typed(RunOptions, _own(config), "the run")
+    return typed(RunOptions, _own(config))
 
 
 def train_options_of(config: DictConfig) -> TrainOptions:
@@ -111,28 +114,33 @@ def train_options_of(config: DictConfig) -> TrainOptions:
     Raises:
         UsageError: on an option that is unknown or of the wrong kind.
     """
-    return typed(TrainOptions, _own(config), "the training")
+    return typed(TrainOptions, _own(config))
 
 
 def _own(config: DictConfig) -> dict[str, Any]:
     return {key: value for key, value in plain(config).items() if key not in _PARTS}
 
 
-def typed(cls: type[T], values: Mapping[str, Any], what: str) -> T:
+def typed(cls: type[T], values: Mapping[str, Any], what: str | None = None) -> T:
     """A dataclass from plain values, checked against its annotations.
+
+    Args:
+        cls: the dataclass.
+        values: its fields by name.
+        what: whose options they are in errors; None for those of the command itself.
 
     Raises:
         UsageError: on an unknown field (naming the nearest), a missing one, or a value of the wrong kind.
     """
     for key in values:
         if key not in fields_of(cls):
-            raise UnknownName(f"option of {what}", key, fields_of(cls))
+            raise UnknownName(f"option of {what}" if what else "option", key, fields_of(cls))
     try:
         # As JSON, because pydantic's strict mode then takes lists for tuples and texts for paths,
         # but still no truth value, text or fraction for a whole number.
         return TypeAdapter(cls).validate_json(json.dumps(dict(values), default=str), strict=True)
     except ValidationError as error:
-        raise UsageError(f"{what}: {_explained(error)}") from error
+        raise UsageError(f"{what}: {_explained(error)}" if what else _explained(error)) from error
 
 
 def made(kind: str, node: Any, what: str | None = None) -> Any:
@@ -159,10 +167,31 @@ def _explained(error: ValidationError) -> str:
     field = first["loc"][0]
     if first["type"] == "missing":
         return f"the option {field} has no value"
-    kinds = [e["msg"] for e in (first, *rest) if e["loc"][:1] == (field,)]
-    should = " or ".join(dict.fromkeys(kind.removeprefix("Input should be ") for kind in kinds))
+    kinds = [_in_words(e["msg"]) for e in (first, *rest) if e["loc"][:1] == (field,)]
+    should = ", or ".join(dict.fromkeys(kinds))
     value = first["input"]
     return f"{field}={_written(value)} will not do; it should be {should}"
+
+
+# What pydantic says, as a person would.
+_WORDS = (
+    (r"^Input should be ", ""),
+    (r"\bgreater than or equal to (\S+)", r"at least \1"),
+    (r"\bless than or equal to (\S+)", r"at most \1"),
+    (r"\bgreater than (\S+)", r"more than \1"),
+    (r"\ba valid integer\b", "a whole number"),
+    (r"\ba valid number\b", "a number"),
+    (r"\ba valid (string|path)\b", "a name"),
+    (r"\ba valid boolean\b", "true or false"),
+    (r"\ba valid (array|tuple|list)\b", "a list in brackets"),
+    (r"'([A-Za-z0-9_]+)'", r"\1"),
+)
+
+
+def _in_words(said: str) -> str:
+    for pattern, instead in _WORDS:
+        said = re.sub(pattern, instead, said)
+    return said
 
 
 def _written(value: object) -> str:

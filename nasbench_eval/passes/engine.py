@@ -97,7 +97,7 @@ class Engine:
         start = time.perf_counter()
         try:
             return self._run_together(requests)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # an observer may call exit()
             # Without its traceback, whose frames would keep the graph and its memory alive.
             bare = error.with_traceback(None)
             bare.__context__ = None

@@ -51,4 +51,4 @@ class Outcome:
 
     record: Record | None
     seconds: float
-    error: Exception | None = None
+    error: Exception | SystemExit | None = None

@@ -2,7 +2,7 @@
 
 Zhang & Jia, "GradSign: Model Performance Inference with Theoretical Insights", ICLR 2022.
 
-    mean over weight entries of |Σ_n sign(g^(n))|
+    Σ over weight entries of |Σ_n sign(g^(n))|
 
 Tensor legend: B samples.
 """
@@ -24,21 +24,24 @@ from nasbench_eval.spaces.base import Network
 
 @dataclass(frozen=True)
 class GradSign(Batch):
-    """Mean over the entries of all weights of |Σ_n sign(g^(n))|, g^(n) by sample n's own cross-entropy.
+    """Σ over the entries of all weights of |Σ_n sign(g^(n))|, g^(n) by sample n's own cross-entropy.
 
-    The column `total` is the sum in place of the mean, which grows with the network.
+    The columns `total` and `mean` are both readings: the sum, and the sum divided by the number of entries.
 
     A gradient of exactly zero has sign 0: weights that no path leads to count, with nothing.
 
     Attributes:
+        reduction: over the entries: their `sum`, as in the paper and in its authors' code; or their `mean`,
+            as in the copies of AZ-NAS and VKDNW.
         bn: `alone`, each sample by itself in training mode, as in the authors' code, which runs batches of
             one; `train`, the batch's statistics, so that each sample's loss depends on the others; or `eval`,
             the running statistics untouched (mean 0, variance 1).
     """
 
-    info: ClassVar = ProxyInfo("gradsign", 2, "Zhang & Jia 2022", ("total",))
+    info: ClassVar = ProxyInfo("gradsign", 3, "Zhang & Jia 2022", ("total", "mean"))
     init: Init = "torch_default"
     bn: Literal["alone", "train", "eval"] = "alone"
+    reduction: Literal["sum", "mean"] = "sum"
 
     def passes(self) -> tuple[PassSpec, ...]:
         return (PassSpec(self.forward(bn=self.bn), "cross_entropy", "samples"),)
@@ -48,7 +51,8 @@ class GradSign(Batch):
 
     def score(self, records: Sequence[Record]) -> dict[str, float]:
         total = float(records[0]["tensors"].sum())
-        return {"total": total, "score": total / records[0]["entries"]}
+        mean = total / records[0]["entries"]
+        return {"total": total, "mean": mean, "score": total if self.reduction == "sum" else mean}
 
 
 class _SignObserver(Observer):

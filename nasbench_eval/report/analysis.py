@@ -7,11 +7,13 @@ from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import pandas as pd
-from tqdm import tqdm
 
 from nasbench_eval.errors import UsageError
+from nasbench_eval.report.apart import Apart
 from nasbench_eval.report.scores import Part, Scores
 from nasbench_eval.report.spec import RowSpec
+from nasbench_eval.report.statistics.correlation import Failures
+from nasbench_eval.report.statistics.resampled import SECONDS, Resamples
 from nasbench_eval.report.statistics.seeds import seed_stability
 from nasbench_eval.report.statistics.summary import Statistics, statistics
 from nasbench_eval.report.tables import Settings, Table, Truth, matched_accuracy
@@ -61,24 +63,50 @@ class Analysis:
         return every if self.by_place else {}
 
 
+class _Judged(NamedTuple):
+    """The rows of one data set with the accuracies of each split: what statistics are made of."""
+
+    places: list[Place]
+    scores: list[dict[str, pd.Series[float]]]
+    accuracies: list[pd.Series[float]]
+    failures: Failures
+    known: Resamples
+
+
 def analyse(
-    tables: Sequence[Table], scores: Scores, truths: Mapping[str, Truth], settings: Settings
+    tables: Sequence[Table],
+    scores: Scores,
+    truths: Mapping[str, Truth],
+    settings: Settings,
+    resamples: Resamples | None = None,
+    apart: Apart | None = None,
 ) -> Analysis:
     """All statistics of the tables' measured rows, a row that several tables have once.
 
-    A space's rows are judged on the data sets and splits of its tables.
+    A space's rows are judged on the data sets and splits of its tables. `resamples` is what is known of the
+    resamples already, such as those of the tables; `apart` is where the data sets are judged.
     """
-    found = {}
-    for place in tqdm(_places(tables), desc="statistics", leave=False, disable=None):
+    known = resamples or Resamples(settings.resamples, settings.seed)
+    judged: dict[tuple[str, str], _Judged] = {}
+    places = _places(tables)
+    for place in places:
         columns = _columns(tables, scores, place)
         if columns:
-            found[place] = statistics(
-                {name: column.by_architecture() for name, column in columns.items()},
-                _accuracy(truths[place.space], place, columns.values()),
-                resamples=settings.resamples,
-                seed=settings.seed,
-                failures=settings.failures,
-            )
+            # The splits of a data set share what proxies have to do with each other.
+            of = judged.setdefault(place[:2], _Judged([], [], [], settings.failures, known))
+            of.places.append(place)
+            of.scores.append({name: column.by_architecture() for name, column in columns.items()})
+            of.accuracies.append(_accuracy(truths[place.space], place, columns.values()))
+    parts = list(judged.values())
+    sizes = sum(len(column) for part in parts for columns in part.scores for column in columns.values())
+    seconds = sizes * settings.resamples * SECONDS
+    done = (apart or Apart()).map(_statistics, parts, seconds)
+    by_place = {
+        place: statistics_
+        for part, each in zip(parts, done, strict=True)
+        for place, statistics_ in zip(part.places, each, strict=True)
+    }
+    found = {place: by_place[place] for place in places if place in by_place}
     return Analysis(
         metrics=_joined({place: s.metrics.reset_index() for place, s in found.items()}),
         strata=_joined({place: s.strata.reset_index() for place, s in found.items()}),
@@ -86,6 +114,13 @@ def analyse(
         between=_joined({place: _long(s) for place, s in found.items()}),
         by_place=found,
     )
+
+
+def _statistics(part: _Judged) -> list[Statistics]:
+    return [
+        statistics(scores, accuracy, failures=part.failures, known=part.known)
+        for scores, accuracy in zip(part.scores, part.accuracies, strict=True)
+    ]
 
 
 def seeds_of(runs: Sequence[Scores]) -> list[int]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from nasbench_eval import __version__
 from nasbench_eval.errors import Parser, guard
 from nasbench_eval.paths import configured
-from nasbench_eval.report import PAPERS_TABLES
+from nasbench_eval.report import FORMATS, PAPERS_TABLES, PNG
 
 # Folders of a machine, which a page does not tell.
 FOLDERS = ("data", "out")
@@ -61,6 +61,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"add a row: {', '.join(configured('aggregate'))}, or the path of a YAML file; may be repeated",
     )
+    add(
+        "--figures",
+        type=_formats,
+        default=PNG,
+        metavar="FORMAT[,FORMAT]",
+        help=f"formats of the figures: {', '.join(FORMATS)}; none for no figures (png)",
+    )
     add("--split", choices=["test", "val", "both"], default="both", help="accuracies to judge by (both)")
     add("--resamples", type=int, default=1000, help="bootstrap resamples; 0 for no intervals (1000)")
     add("--seed", type=int, default=0, help="seed of the bootstrap (0)")
@@ -100,6 +107,17 @@ def _parser() -> argparse.ArgumentParser:
     add("--data", type=Path, help="folder of the ground-truth tables (NASBENCH_EVAL_DATA)")
     add("--out", type=Path, help="folder to write to (tables/ in the first run)")
     return parser
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    """The formats of `png,pdf`, or none of them, in the order of `FORMATS`."""
+    wished = set(text.split(",")) - {"none"}
+    if unknown := wished - set(FORMATS):
+        known = f"{', '.join(FORMATS)}, or none"
+        raise argparse.ArgumentTypeError(
+            f"there is no format {', '.join(sorted(unknown))}; there are {known}"
+        )
+    return tuple(ending for ending in FORMATS if ending in wished)
 
 
 def _arguments() -> argparse.Namespace:

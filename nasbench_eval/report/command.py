@@ -11,6 +11,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.report import PAPERS_TABLES
 from nasbench_eval.report.analysis import analyse, over_seeds, seeds_of
+from nasbench_eval.report.apart import Apart, cores
 from nasbench_eval.report.draw import draw_seeds, draw_text
 from nasbench_eval.report.scores import Scores, read_runs
 from nasbench_eval.report.spec import RowSpec, TableSpec, load_aggregate, load_table_spec
@@ -43,7 +44,20 @@ def report(arguments: argparse.Namespace) -> int:
         raise UsageError(NO_PLOTLY)
     if arguments.cells == "live":
         scores, others = scores.live(), [other.live() for other in others]
-    found = compute(arguments, scores, specs, splits, others, benchmark)
+    with Apart(cores()) as apart:
+        return _made(arguments, apart, scores, specs, splits, others, benchmark)
+
+
+def _made(
+    arguments: argparse.Namespace,
+    apart: Apart,
+    scores: Scores,
+    specs: Sequence[tuple[str, TableSpec]],
+    splits: Sequence[str],
+    others: Sequence[Scores],
+    benchmark: Benchmark | None,
+) -> int:
+    found = compute(arguments, scores, specs, splits, others, benchmark, apart)
     for table in found.tables:
         print(draw_text(table, table.splits[0]))
     if found.seeds is not None:
@@ -51,7 +65,14 @@ def report(arguments: argparse.Namespace) -> int:
     default = arguments.run[0] / "tables"
     folder = arguments.out or (default if arguments.cells == "all" else default / arguments.cells)
     try:
-        written = write_report(found, folder, html=arguments.format == "html", command=arguments.command)
+        written = write_report(
+            found,
+            folder,
+            html=arguments.format == "html",
+            command=arguments.command,
+            formats=arguments.figures,
+            apart=apart,
+        )
     except OSError as error:
         where = error.filename or folder
         raise UsageError(
@@ -68,15 +89,19 @@ def compute(
     splits: Sequence[str],
     others: Sequence[Scores],
     benchmark: Benchmark | None = None,
+    apart: Apart | None = None,
 ) -> Report:
     """The tables and statistics of the scores; `others` are those of other seeds."""
+    apart = apart or Apart()
     settings = Settings(arguments.failures, arguments.resamples, arguments.seed, arguments.cells)
     wanted = {spec.space for _, spec in specs} & set(scores.spaces())
     live = arguments.cells == "live"
     truths = {space: truth_of(space, arguments.data, live, benchmark) for space in sorted(wanted)}
-    reporter = Reporter(scores, truths, settings)
+    reporter = Reporter(scores, truths, settings, apart=apart)
     tables = [reporter.table(name, spec, splits) for name, spec in specs]
-    analysis = analyse(tables, scores, truths, settings) if arguments.statistics else None
+    analysis = None
+    if arguments.statistics:
+        analysis = analyse(tables, scores, truths, settings, reporter.resamples, apart)
     seeds = over_seeds(tables, [scores, *others], truths, settings) if others else None
     return Report(tables, scores, truths, analysis, seeds, others)
 
@@ -96,7 +121,18 @@ def wished_tables(
     fitting = [(name, spec) for name, spec in about if set(spec.splits) & set(splits)]
     if not about:
         spaces = ", ".join(scores.spaces())
-        raise UsageError(f"no table of the package is about {spaces}; define one and name it with --table")
+        raise UsageError(
+            f"no accuracies of {spaces} are known: nasbench-train space={scores.spaces()[0]} makes a "
+            "benchmark; score with truth= and its folder, and report that run"
+        )
+    held = {(part.space, part.dataset) for part in scores.frames}
+    judged = {(spec.space, dataset) for _, spec in about for dataset in spec.datasets}
+    if not held & judged:
+        lacking, there = (", ".join(sorted({dataset for _, dataset in each})) for each in (judged, held))
+        raise UsageError(
+            f"no scores on {lacking}: the runs hold {', '.join(scores.spaces())} on {there} alone, of which "
+            "no accuracies are known"
+        )
     if not fitting:
         raise UsageError(f"no table about {', '.join(scores.spaces())} has the split {', '.join(splits)}")
     return fitting

@@ -11,18 +11,12 @@ import pandas as pd
 
 from nasbench_eval.report.statistics.correlation import CONFIDENCE
 from nasbench_eval.report.tables import Table
+from nasbench_eval.report.titles import DATASETS, SPLITS
 
 WIDTH = 100
 LABEL_WIDTH = 20
 FIGURE_WIDTHS = [7, 7, 8, 18, 7, 8, 18, 7]
 EMPTY = "–"
-
-DATASETS = {
-    "cifar10": "CIFAR-10",
-    "cifar100": "CIFAR-100",
-    "imagenet16_120": "ImageNet16-120",
-}
-SPLITS = {"test": "test accuracy", "val": "validation accuracy"}
 
 _TEX = {
     "\\": r"\textbackslash{}",
@@ -180,7 +174,7 @@ def _cells(row: pd.Series[Any], decimals: int) -> list[str]:
     for metric, stem in (("kendall_tau", "kendall"), ("spearman_rho", "spearman")):
         low, high = _number(row[f"{stem}_low"]), _number(row[f"{stem}_high"])
         published = row["published_" + metric.split("_")[1]]
-        interval = EMPTY if EMPTY in (low, high) else f"[{low}, {high}]"
+        interval = (row["interval"] or EMPTY) if EMPTY in (low, high) else f"[{low}, {high}]"
         cells += [_number(row[metric]), interval, _number(published, decimals)]
     return cells
 

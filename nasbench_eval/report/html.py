@@ -25,10 +25,11 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from nasbench_eval import __version__
 from nasbench_eval.errors import UsageError
 from nasbench_eval.files import write_whole
-from nasbench_eval.report.draw import DATASETS, EMPTY, SPLITS, caption, sample_size
+from nasbench_eval.report.draw import EMPTY, caption, sample_size
 from nasbench_eval.report.page.points import collect_points, squeeze
 from nasbench_eval.report.scores import Scores
 from nasbench_eval.report.tables import Table, Truth
+from nasbench_eval.report.titles import DATASETS, SPLITS
 
 NAME = "report.html"
 # In the order in which they need each other; they share one scope.
@@ -216,7 +217,7 @@ def _leaders(table: Table) -> list[dict[str, Any]]:
             {
                 "proxy": row["title"],
                 "tau": _number(row["kendall_tau"]),
-                "interval": _interval(row["kendall_low"], row["kendall_high"]),
+                "interval": _interval(row, "kendall"),
             }
             for row in best.to_dict("records")
         ]
@@ -289,8 +290,7 @@ def _row(row: Mapping[Any, Any], table: Table, scale: tuple[float, float]) -> Ro
 
 def _estimate(row: Mapping[Any, Any], metric: str, stem: str) -> Cell:
     value = float(row[metric])
-    interval = _interval(row[f"{stem}_low"], row[f"{stem}_high"])
-    return Cell(_number(value), "" if math.isnan(value) else value, interval)
+    return Cell(_number(value), "" if math.isnan(value) else value, _interval(row, stem))
 
 
 def _split(name: str) -> str:
@@ -301,8 +301,9 @@ def _published(value: float, decimals: int) -> Cell:
     return Cell(_number(value, decimals), "" if math.isnan(value) else value)
 
 
-def _interval(low: float, high: float) -> str:
-    return "" if math.isnan(low) or math.isnan(high) else f"[{low:.3f}, {high:.3f}]"
+def _interval(row: Mapping[Any, Any], stem: str) -> str:
+    low, high = float(row[f"{stem}_low"]), float(row[f"{stem}_high"])
+    return str(row["interval"]) if math.isnan(low) or math.isnan(high) else f"[{low:.3f}, {high:.3f}]"
 
 
 def _number(value: float, decimals: int = 3) -> str:
@@ -362,7 +363,7 @@ def _commands(scores: Scores, command: str) -> dict[str, str]:
 
 
 def _provenance(record: Mapping[str, Any]) -> dict[str, Any]:
-    rest = {key: value for key, value in record.items() if key not in ("runs", "tables")}
+    rest = {key: value for key, value in record.items() if key not in ("runs", "tables", "figures")}
     return {
         "runs": [_run(run) for run in record.get("runs", [])],
         "report_summary": _summary(record.get("settings", {})),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import pandas as pd
 
 from nasbench_eval import registry
 from nasbench_eval.errors import UsageError
-from nasbench_eval.wording import first_line
+from nasbench_eval.wording import first_line, some
 
 if TYPE_CHECKING:
     from nasbench_eval.spaces.base import SearchSpace
@@ -114,8 +115,17 @@ def read_runs(folders: Sequence[Path]) -> Scores:
             origin[part] = run
             _refuse_mixture(part, origin)
         if len(frames) == before:
-            raise UsageError(f"{folder} holds no scores; is it the folder of a run?")
+            raise UsageError(f"{folder} holds no scores; {_instead(folder)}")
     return Scores(tuple(runs), frames, origin)
+
+
+def _instead(folder: Path) -> str:
+    """What to do with a folder that is not that of a run: a sweep's holds runs, a run in parts shards."""
+    if (folder / "shards").is_dir():
+        return f"its shards are not merged: {shlex.join(['nasbench-merge', str(folder)])}"
+    if runs := sorted(str(file.parent) for file in folder.glob("*/run.json")):
+        return f"report one of the runs in it: {some([shlex.quote(run) for run in runs])}"
+    return "is it the folder of a run?"
 
 
 def _refuse_mixture(part: Part, origin: dict[Part, Run]) -> None:

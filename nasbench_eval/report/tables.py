@@ -12,11 +12,15 @@ import pandas as pd
 from tqdm import tqdm
 
 from nasbench_eval.errors import UsageError
+from nasbench_eval.report.apart import Apart
 from nasbench_eval.report.published import published_correlation
 from nasbench_eval.report.scores import Part, Run, Scores
 from nasbench_eval.report.spec import RowSpec, TableSpec
-from nasbench_eval.report.statistics.correlation import Correlation, Failures, correlate
+from nasbench_eval.report.statistics.bootstrap import Codes, dense_ranks
+from nasbench_eval.report.statistics.correlation import Correlation, Failures, correlate, judged
+from nasbench_eval.report.statistics.resampled import Resamples
 from nasbench_eval.report.values import row_values
+from nasbench_eval.run.record import mixed_texts
 from nasbench_eval.sampling import BANDS
 from nasbench_eval.truth.ceiling import Ceiling
 
@@ -32,6 +36,7 @@ CSV_COLUMNS = [
     "spearman_rho",
     "spearman_low",
     "spearman_high",
+    "interval",
     "published_tau",
     "published_rho",
 ]
@@ -103,12 +108,20 @@ class Reporter:
         scores: of the runs.
         truths: of each space.
         settings: of the correlations.
+        resamples: what is known of the resamples, which the statistics may share.
+        apart: where to resample.
     """
 
     scores: Scores
     truths: Mapping[str, Truth]
     settings: Settings = Settings()
+    resamples: Resamples | None = None
+    apart: Apart = field(default_factory=Apart)
     _known: dict[tuple[Part, str, str], Correlation] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.resamples is None:
+            self.resamples = Resamples(self.settings.resamples, self.settings.seed)
 
     def table(self, name: str, spec: TableSpec, splits: Sequence[str] | None = None) -> Table:
         """Compute one table. Rows without scores are kept, with n = 0.
@@ -130,6 +143,7 @@ class Reporter:
             for split in chosen
             for row in spec.rows + ours
         ]
+        self._resample(spec, plan)
         records: list[dict[str, Any]] = []
         notes: dict[str, None] = {}  # an ordered set: both splits complain alike
         for row, dataset, split, is_ours in tqdm(plan, desc=name, unit="row", leave=False, disable=None):
@@ -148,7 +162,20 @@ class Reporter:
         return Table(name, spec, self.settings, chosen, rows, tuple(notes), ceilings)
 
     def _sample_notes(self, space: str) -> list[str]:
-        return [*self._copy_notes(space), *self._strata_notes(space)]
+        return [*self._copy_notes(space), *self._strata_notes(space), *self._code_notes(space)]
+
+    def _code_notes(self, space: str) -> list[str]:
+        """Of each run whose rows come from more than one code, as was asked for, what these are."""
+        return [
+            f"{run.name}: rows of {mixed_texts(mixed)} come from more than one code, mixed on purpose"
+            for run in self._about(space)
+            if (mixed := run.config.get("mixed"))
+        ]
+
+    def _about(self, space: str) -> list[Run]:
+        """The runs with scores on a space."""
+        origins = [self.scores.origin[part] for part in self.scores.frames if part.space == space]
+        return [run for run in self.scores.runs if any(run is origin for origin in origins)]
 
     def _copy_notes(self, space: str) -> list[str]:
         """Of each run with copied scores how many these are, and how many networks were scored for all."""
@@ -169,19 +196,19 @@ class Reporter:
         return notes
 
     def _strata_notes(self, space: str) -> list[str]:
+        kinds = {
+            "stratified": f"in turn from {BANDS} bands of accuracy, not at random",
+            "live": "from the live ones alone",
+        }
         return [
-            f"{run.name}: architectures drawn in turn from {BANDS} bands of accuracy, not at "
-            "random; correlations over such a sample are not the space's"
-            for run in self._stratified(space)
+            f"{run.name}: architectures drawn {kinds[sampling]}; correlations over such a sample are not "
+            "the space's"
+            for run in self._about(space)
+            if (sampling := run.config.get("sampling")) in kinds
         ]
 
     def _stratified(self, space: str) -> list[Run]:
-        return [
-            run
-            for run in self.scores.runs
-            if run.config.get("sampling") == "stratified"
-            and any(part.space == space and self.scores.origin[part] is run for part in self.scores.frames)
-        ]
+        return [run for run in self._about(space) if run.config.get("sampling") == "stratified"]
 
     def _ceilings(self, space: str, measured: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Ceiling]:
         # A ceiling is that of the whole space. Drawn evenly over accuracies, architectures are told apart
@@ -206,10 +233,25 @@ class Reporter:
                 values["value"].to_numpy(),
                 accuracy,
                 failures=self.settings.failures,
-                resamples=self.settings.resamples,
-                seed=self.settings.seed,
+                known=self.resamples,
             )
         return self._known[key]
+
+    def _resample(self, spec: TableSpec, plan: Iterable[tuple[RowSpec, str, str, bool]]) -> None:
+        """Resample the rows of the same architectures together, which costs a fraction of one by one."""
+        assert self.resamples is not None
+        together: dict[bytes, tuple[Codes, dict[bytes, Codes]]] = {}
+        for row, dataset, split, _ in plan:
+            values, _ = row_values(self.scores, spec.space, row, dataset)
+            if values is not None:
+                part = Part(spec.space, dataset, row.label)
+                accuracy = matched_accuracy(self.truths[spec.space], part, values, split)
+                sample = judged(values["value"].to_numpy(), accuracy, self.settings.failures)
+                target = dense_ranks(sample.accuracy)
+                scores = together.setdefault(target.tobytes(), (target, {}))[1]
+                scores[sample.codes.tobytes()] = sample.codes
+        batches = [(list(scores.values()), target) for target, scores in together.values()]
+        self.resamples.learn(batches, self.apart.map)
 
 
 def matched_accuracy(truth: Truth, part: Part, values: pd.DataFrame, split: str) -> npt.NDArray[np.float64]:
@@ -226,9 +268,9 @@ def matched_accuracy(truth: Truth, part: Part, values: pd.DataFrame, split: str)
             f"the accuracies of {part.space} end at {len(accuracy) - 1}"
         )
     if truth.archs is not None and "arch" in values.columns:
-        stored = zip(index.tolist(), values["arch"], strict=True)
-        wrong = next((i for i, arch in stored if truth.archs[i] != arch), None)
-        if wrong is not None:
+        stored, known = values["arch"].tolist(), [truth.archs[i] for i in index.tolist()]
+        if stored != known:
+            wrong = next(i for i, a, b in zip(index.tolist(), stored, known, strict=True) if a != b)
             raise UsageError(
                 f"architecture {wrong} of {part.space} is not the same in the scores of "
                 f"'{part.label}' and in the table of accuracies"
@@ -288,6 +330,7 @@ def _record(
         "spearman_rho": found.rho,
         "spearman_low": found.rho_low,
         "spearman_high": found.rho_high,
+        "interval": found.interval,
         "published_tau": tau,
         "published_rho": rho,
         "title": row.title or row.name,

@@ -14,10 +14,10 @@ from nasbench_eval import registry
 from nasbench_eval.data.folder import data_folder
 from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import UnknownName
-from nasbench_eval.report.draw import DATASETS
 from nasbench_eval.report.scores import Scores
 from nasbench_eval.report.spec import RowSpec, TableSpec, load_table_spec
 from nasbench_eval.report.tables import Truth
+from nasbench_eval.report.titles import DATASETS
 from nasbench_eval.report.values import require_members
 from nasbench_eval.spaces.base import Names
 from nasbench_eval.truth import tables

@@ -11,11 +11,15 @@ from typing import Any
 import pandas as pd
 
 from nasbench_eval import __version__
+from nasbench_eval.report import FORMATS, PNG, SVG
 from nasbench_eval.report.analysis import Analysis
-from nasbench_eval.report.draw import DATASETS, draw_latex, draw_markdown
+from nasbench_eval.report.apart import Apart
+from nasbench_eval.report.draw import draw_latex, draw_markdown
 from nasbench_eval.report.scores import Run, Scores
 from nasbench_eval.report.statistics.correlation import CONFIDENCE
 from nasbench_eval.report.tables import Table, Truth
+from nasbench_eval.report.titles import DATASETS
+from nasbench_eval.report.written import Written
 
 # What a run's record is expected to say about itself; folders of the machine it ran on stay out.
 RECORDED = (
@@ -70,38 +74,52 @@ class Report:
     other_seeds: Sequence[Scores] = ()
 
 
-def write_report(report: Report, folder: Path, *, html: bool, command: str) -> list[str]:
+def write_report(
+    report: Report,
+    folder: Path,
+    *,
+    html: bool,
+    command: str,
+    formats: Sequence[str] = (PNG,),
+    apart: Apart | None = None,
+) -> list[str]:
     """Write all files of a report.
 
     Each table as CSV, Markdown and LaTeX, and its correlations as a figure; in `figures/` the other figures;
     in `statistics/` a CSV a kind of statistics; `report.json`, which says how they were made; with `html` the
-    page `report.html`, made by `command`.
+    page `report.html`, made by `command`, for which SVGs are written too.
+
+    Args:
+        report: what was computed.
+        folder: where to.
+        html: whether to make the page.
+        command: the one that the page says made it.
+        formats: of the figures, some of `FORMATS`; none for no figures.
+        apart: where figures are drawn.
 
     Returns:
         What was written, in words: a stem and its endings, or a folder.
     """
-    # Matplotlib takes its time to import, which `--help` and mistaken requests need not wait for.
-    from nasbench_eval.report.figure import Written, write_analysis_figures, write_figures
-
     folder.mkdir(parents=True, exist_ok=True)
     _remove_former(folder)
-    said, drawn = [], Written()
+    # A page is better off with what can be made larger.
+    every = [ending for ending in FORMATS if ending in formats or (html and formats and ending == SVG)]
+    names = [table.name for table in report.tables]
+    figures = _write_figures(report, folder, every, _former_digests(folder), apart)
+    _remove_other_figures(folder, names, figures.names)
+    said = []
     for table in report.tables:
         table.csv().to_csv(folder / f"{table.name}.csv", index=False)
         (folder / f"{table.name}.md").write_text(draw_markdown(table), encoding="utf-8")
         (folder / f"{table.name}.tex").write_text(draw_latex(table), encoding="utf-8")
-        figures = write_figures(table, report.scores, report.truths, folder)
-        drawn += figures
         own = [Path(name).suffix for name in figures.names if Path(name).stem == table.name]
         said.append(table.name + "/".join([".csv", ".md", ".tex", *own]))
-    if report.analysis is not None:
-        drawn += write_analysis_figures(report.analysis, folder)
     if statistics := _statistics(report):
         _write_statistics(statistics, folder)
         said.append(f"{STATISTICS}/")
-    if any(name.startswith(f"{FIGURES}/") for name in drawn.names):
+    if any(name.startswith(f"{FIGURES}/") for name in figures.names):
         said.append(f"{FIGURES}/")
-    made = record(report.tables, report.scores, report.other_seeds)
+    made = record(report.tables, report.scores, report.other_seeds) | {"figures": figures.digests}
     text = json.dumps(made, indent=1, ensure_ascii=False) + "\n"
     (folder / "report.json").write_text(text, encoding="utf-8")
     if html:
@@ -113,12 +131,40 @@ def write_report(report: Report, folder: Path, *, html: bool, command: str) -> l
             scores=report.scores,
             truths=report.truths,
             record=made,
-            figures=_on_page(drawn.titled),
+            figures=_on_page(figures.titled),
             sections=_sections(report),
             command=command,
         )
         said.append(page.name)
     return said
+
+
+def _write_figures(
+    report: Report, folder: Path, formats: Sequence[str], former: Mapping[str, Any], apart: Apart | None
+) -> Written:
+    """All figures of a report; none of them without a format."""
+    if not formats:
+        return Written()
+    # Matplotlib takes its time to import, which help, mistaken requests and plain tables need not wait for.
+    from nasbench_eval.report.figure import analysis_drawings, table_drawings, write_drawings
+
+    drawings = [
+        drawing
+        for table in report.tables
+        for drawing in table_drawings(table, report.scores, report.truths.get(table.spec.space))
+    ]
+    if report.analysis is not None:
+        drawings += analysis_drawings(report.analysis)
+    return write_drawings(drawings, folder, formats, former, apart)
+
+
+def _former_digests(folder: Path) -> dict[str, Any]:
+    """The digests of the figures that an earlier report recorded; none if there is no such record."""
+    try:
+        made = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        return dict(made["figures"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
 
 
 def _statistics(report: Report) -> dict[str, pd.DataFrame]:
@@ -137,10 +183,22 @@ def _write_statistics(frames: Mapping[str, pd.DataFrame], folder: Path) -> None:
 
 def _remove_former(folder: Path) -> None:
     """Take away what an earlier report wrote here and this one may not write anew."""
-    (folder / PAGE).unlink(missing_ok=True)
-    for path in (*(folder / STATISTICS).glob("*.csv"), *(folder / FIGURES).glob("*.*")):
-        if path.suffix in (".csv", ".png", ".pdf", ".svg"):
-            path.unlink()
+    if (folder / PAGE).exists():  # to delete it all the same is an error where nothing can be written
+        (folder / PAGE).unlink()
+    for path in (folder / STATISTICS).glob("*.csv"):
+        path.unlink()
+
+
+def _remove_other_figures(folder: Path, tables: Sequence[str], names: Sequence[str]) -> None:
+    """Take away figures that are none of this report's, such as those in other formats."""
+    for ending in FORMATS:
+        others = [
+            *(folder / FIGURES).glob(f"*.{ending}"),
+            *(folder / f"{table}.{ending}" for table in tables),
+        ]
+        for path in others:
+            if path.exists() and path.relative_to(folder).as_posix() not in names:
+                path.unlink()
 
 
 def _sections(report: Report) -> list[tuple[str, str, pd.DataFrame]]:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from nasbench_eval.errors import UsageError
 from nasbench_eval.files import set_aside, write_whole
 from nasbench_eval.run.rows import Row
-from nasbench_eval.wording import first_line
+from nasbench_eval.wording import first_line, shown
 
 _METADATA = b"nasbench_eval"
 _REPLACES = b"replaces"
@@ -36,6 +36,8 @@ _LAST = [
 # older than a mark lack its column.
 MARKS = {"copied_from": pa.int32(), "reused_from": pa.string()}
 _FIXED = {name for name, _ in _FIRST + _LAST} | MARKS.keys()
+# What a row bears besides, on its way to the disk and in frames that are read from it.
+_KEYS = {"space", "dataset", "proxy", "label", "traceback"}
 _KINDS = dict(_FIRST + _LAST) | MARKS
 # Columns without which nothing can be made of a row.
 _WHOLE = ("index", "arch", "status", "seconds")
@@ -122,6 +124,17 @@ def _fault(found: pa.Schema, columns: Collection[str] | None) -> str:
         return f"has no column {', '.join(lacking)}"
     wrong = [name for name in names if found.field(name).type != _KINDS.get(name, pa.float64())]
     return f"has {wrong[0]} as {found.field(wrong[0]).type}" if wrong else ""
+
+
+def column_fault(components: Sequence[str]) -> str | None:
+    """Why these columns of a proxy's own cannot stand in a file of rows; None if they can."""
+    if odd := [name for name in components if not (isinstance(name, str) and name.isidentifier())]:
+        return f"the column {shown(odd[0])} is no name; letters, digits and _ make one"
+    if reserved := [name for name in components if name in _FIXED | _KEYS]:
+        return f"the column {reserved[0]!r} is reserved"
+    if twice := [name for name in components if components.count(name) > 1]:
+        return f"the column {twice[0]!r} is there twice"
+    return None
 
 
 def schema(components: Iterable[str]) -> pa.Schema:

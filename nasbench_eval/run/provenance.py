@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
-import json
 import platform
 import re
 import subprocess
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +18,6 @@ import nasbench_eval
 from nasbench_eval.paths import config_folder
 
 _PACKAGE = Path(nasbench_eval.__file__).resolve().parent
-# The modules that decide scores but for those of single proxies, which `sources` tells apart.
-_SHARED = (
-    "data",
-    "passes",
-    "spaces",
-    "training",
-    "proxies/base.py",
-    "proxies/_*.py",
-    "seeding.py",
-    "run/rows.py",
-    "scoring/job.py",
-    "scoring/process.py",
-    "scoring/worker.py",
-    "work/compute.py",
-)
 
 
 def versions() -> dict[str, str]:
@@ -67,38 +48,6 @@ def commit() -> str | None:
 def _git(*arguments: str) -> str:
     done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
     return done.stdout.strip()
-
-
-def sources(space: type, proxies: Mapping[str, type]) -> dict[str, str]:
-    """Digests of the code that decides scores: `shared` of what all of them need, and one by proxy name.
-
-    A class counts with the modules of its base classes; what else another package's class imports is not
-    looked at.  One without source code has no digest.
-
-    Args:
-        space: the class of the search space.
-        proxies: the classes of the proxies by name.
-    """
-    matches = [_PACKAGE / part for part in _SHARED]
-    files = sorted({f for m in matches for f in (m.rglob("*.py") if m.is_dir() else m.parent.glob(m.name))})
-    own = {file.relative_to(_PACKAGE).as_posix(): file.read_text(encoding="utf-8") for file in files}
-    texts = {"shared": _texts(space), **{name: _texts(proxy) for name, proxy in proxies.items()}}
-    texts["shared"] = texts["shared"] and {**own, **texts["shared"]}
-    return {name: _digest(found) for name, found in sorted(texts.items()) if found}
-
-
-def _texts(cls: type) -> dict[str, str]:
-    """The modules of a class and of its base classes with their source code; none if it cannot be read."""
-    modules = {base.__module__ for base in cls.__mro__} - {"builtins"}
-    try:
-        return {name: inspect.getsource(sys.modules[name]) for name in modules}
-    except (OSError, TypeError):
-        return {}
-
-
-def _digest(texts: Mapping[str, str]) -> str:
-    """SHA-256 of named texts, the first 16 of its hexadecimal digits."""
-    return hashlib.sha256(json.dumps(texts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def file_digest(path: Path) -> str:

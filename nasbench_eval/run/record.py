@@ -155,6 +155,27 @@ def joined(folder: Path, known: Mapping[str, Any], identity: Mapping[str, Any]) 
     return both
 
 
+def changed_code(known: Record, record: Record) -> list[str]:
+    """The proxies of a command that a folder has rows of from other code of the same version.
+
+    `shared` stands for the code that all proxies share.  A session without digests is not compared.
+    """
+    now, before = within(record, "sources"), dict[str, Any]()
+    for session in sessions(known):  # the latest that knew the code of a proxy
+        before = {**within(session, "sources"), **before}
+    held = {options.get("name") for options in within(known, "proxies").values()}
+    names = [name for name in now if name in held]
+    if names and "shared" in now:
+        names.append("shared")
+    return sorted(name for name in names if before.get(name, now[name]) != now[name])
+
+
+def mixed_texts(mixed: Any) -> str:
+    """What `mixed` of a record names, in words."""
+    names = [str(name) for name in mixed] if isinstance(mixed, list) else []
+    return ", ".join("all proxies (the code that they share)" if n == "shared" else n for n in names)
+
+
 def completed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a proxy as recorded, with those that it did not have then at their defaults.
 

@@ -21,7 +21,17 @@ class Task(NamedTuple):
     label: str
 
 
-def status_of(score: float, error: Exception | None) -> tuple[str, str | None]:
+def outcome_of(row: Row) -> str:
+    """What a row is: `scored`, `lowest` (a score of −∞, below all others), or `failed`.
+
+    A score of −∞ is a proxy's own word, as of a cell without a path.  NaN, +∞ and what raised are failures.
+    """
+    if row["status"] == "ok":
+        return "scored"
+    return "lowest" if row["status"] == "inf" and row["score"] < 0 else "failed"
+
+
+def status_of(score: float, error: Exception | SystemExit | None) -> tuple[str, str | None]:
     """The status of a row by its score, or by the error that came instead; and that error's first line."""
     if error is None:
         status = "ok" if math.isfinite(score) else "nan" if math.isnan(score) else "inf"

@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,16 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.files import set_aside, write_whole
 from nasbench_eval.run import parquet
 from nasbench_eval.run.lock import lock, require_same
-from nasbench_eval.run.record import OUTCOME, SAMPLE, DamagedRecord, earlier, is_record, joined, known_record
+from nasbench_eval.run.record import (
+    OUTCOME,
+    SAMPLE,
+    DamagedRecord,
+    changed_code,
+    earlier,
+    is_record,
+    joined,
+    known_record,
+)
 from nasbench_eval.run.rows import Row, Task
 from nasbench_eval.run.split import shard_folders
 
@@ -47,6 +56,8 @@ class Store:
         record: anything else `run.json` should hold.
         whole: the folder of the run that this one is a shard of; what it holds already counts as held.
         save_every: seconds of work that a crash may cost.
+        allow_changed_code: whether rows may join those that other code of the same version made; `mixed` in
+            run.json names the proxies from then on.
 
     Attributes:
         mended: what was damaged and is set aside, a line each.
@@ -65,6 +76,7 @@ class Store:
         *,
         whole: Path | None = None,
         save_every: float = 30.0,
+        allow_changed_code: bool = False,
     ) -> None:
         self.folder, self.scores = folder, folder / "scores" / f"space={space}"
         self.run_file = folder / "run.json"
@@ -79,6 +91,11 @@ class Store:
             if whole is not None:
                 _agree_with_others(folder, whole, identity, record)
             identity = joined(folder, known, identity)
+            changed = changed_code(known, record)
+            if changed and not allow_changed_code:
+                raise UsageError(_refusal(folder, changed))
+            if mixed := sorted({*known.get("mixed", ()), *changed}):
+                record = {**record, "mixed": mixed}
             known = {key: value for key, value in known.items() if key not in OUTCOME}
             self.run = {**known, **record, **identity, "earlier": earlier(known, record)}
             self._write_run()
@@ -221,6 +238,15 @@ class Store:
 
     def _write_run(self) -> None:
         write_whole(self.run_file, (json.dumps(self.run, indent=2, sort_keys=True) + "\n").encode())
+
+
+def _refusal(folder: Path, changed: Sequence[str]) -> str:
+    """Why no rows can be added to a folder."""
+    what = ["the code that all proxies share" if name == "shared" else name for name in changed]
+    return (
+        f"{folder} holds scores made by other code (changed since, with no new version: {', '.join(what)}); "
+        "raise the version, choose another folder with run=NAME, or mix them with allow_changed_code=true"
+    )
 
 
 def _agree_with_others(

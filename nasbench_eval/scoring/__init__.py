@@ -1,0 +1,1 @@
+"""`nasbench-score`: from a configuration to the scores of cells."""

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from nasbench_eval.data.images import images_path, load_images
 from nasbench_eval.errors import UsageError
 from nasbench_eval.run import provenance
+from nasbench_eval.run.sources import sources
 from nasbench_eval.run.wanted import Wanted
 from nasbench_eval.scoring import messages
 from nasbench_eval.scoring.config import Run, located, resolve
@@ -59,6 +60,8 @@ def execute(config: DictConfig) -> int:
     stands_in = run.stands_in()
     with opened(run, messages.headline(run, len(set(stands_in.values()))), record(run)) as session:
         session.say(messages.left_out(run.job))
+        for line in messages.unjudged(run):
+            session.progress.warn(line)
         wanted = Wanted(run.job, stands_in, session.store, retry_failed=run.options.retry_failed)
         if run.options.reuse == "results":
             session.say(messages.taken_over(take_over(wanted, run.options.results)))
@@ -75,6 +78,6 @@ def record(run: Run) -> dict[str, Any]:
     return {
         **facts(run, "nasbench-score"),
         "truth": run.options.truth,
-        "sources": provenance.sources(type(run.job.space), proxies),
+        "sources": sources(type(run.job.space), proxies),
         "images": {name: provenance.file_digest(file) for name, file in files.items()},
     }

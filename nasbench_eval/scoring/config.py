@@ -1,4 +1,4 @@
-"""From Hydra's configuration to typed objects, with errors that name what was held wrong."""
+"""From a composed configuration to the frozen `Run`: space, job, sample, images."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.options.typed import RunOptions, fields_of, options_of, plain, typed
 from nasbench_eval.passes.spec import IN_HALF
 from nasbench_eval.proxies.base import Proxy
+from nasbench_eval.run.parquet import column_fault
 from nasbench_eval.run.record import LATER, fingerprint
 from nasbench_eval.scoring.classes import representatives
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.wording import shown
-from nasbench_eval.work.execution import Work, device_named, space_named, work_of
+from nasbench_eval.work.execution import Work, check_side, device_named, space_named, work_of
 from nasbench_eval.work.sample import drawn, stratified
 from nasbench_eval.work.subject import Subject, chosen
 
@@ -67,8 +68,14 @@ def resolve(config: DictConfig) -> Run:
     job = Job(subject.space, subject.datasets, proxies, options.seed, precision=options.precision)
     device = device_named(options.device)
     _check_precision(job, device)
-    draw = stratified if options.sampling == "stratified" else drawn
-    sample = draw(options, subject, _number(options, subject, device))
+    for task in job.tasks():
+        for spec, _ in job.passes(task):
+            check_side(job.space, spec.forward.resolution or 8, "proxy.resolution")
+    n = _number(options, subject, device)
+    if options.sampling == "stratified":
+        sample = stratified(options, subject, n)
+    else:
+        sample = drawn(options, subject, n, options.sampling)
     work = work_of(options, sample, device, _run_name(job, options))
     return Run(**{**vars(work), "options": options}, subject=subject, job=job, images=None)
 
@@ -117,6 +124,8 @@ def _proxies(given: Mapping[str, dict[str, Any]], shared: Mapping[str, Any]) -> 
     proxies = {}
     for label, node in given.items():
         own = {k: v for k, v in shared.items() if k in fields_of(classes[label])}
+        if fault := column_fault(classes[label].info.columns):
+            raise UsageError(f"{label}: {fault}; the proxy has to give it another name")
         proxies[label] = typed(classes[label], {**node, **own}, label)
         _check_passes(label, proxies[label])
     return proxies
@@ -148,7 +157,7 @@ def _number(options: RunOptions, subject: Subject, device: torch.device) -> int 
     """How many architectures are asked for; `auto` is all of them on a GPU."""
     if options.n != "auto":
         return options.n
-    return "all" if device.type == "cuda" else min(options.cpu_sample, len(subject.architectures))
+    return "all" if device.type == "cuda" else min(options.cpu_sample, len(subject.sampled(options.sampling)))
 
 
 def _identity(job: Job, options: RunOptions) -> dict[str, Any]:

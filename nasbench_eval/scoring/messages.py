@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from nasbench_eval.run.wanted import Wanted
@@ -36,6 +37,16 @@ def left_out(job: Job) -> Iterator[str]:
         yield f"no images of {dataset}: left out there are {skipped}"
 
 
+def unjudged(run: Run) -> Iterator[str]:
+    """Data sets on which the space has no accuracies although it has some on others, a line for all."""
+    judged = run.subject.judged()
+    if judged and (others := [name for name in run.subject.datasets if name not in judged]):
+        yield (
+            f"no accuracies of {run.job.space.name} on {', '.join(others)} are known; nasbench-report will "
+            f"judge scores on {', '.join(sorted(judged))} alone"
+        )
+
+
 def taken_over(taken: Taken) -> Iterator[str]:
     """What was taken over from other runs, and what of them could not be read."""
     yield from (f"passed over: {line}" for line in taken.passed_over)
@@ -50,10 +61,23 @@ def outcome(run: Run, wanted: Wanted[Job], progress: Progress) -> str:
     cells, rows = len(progress.cells), progress.rows
     said = f"{counted(cells, 'cell')} scored now" if cells else "nothing left to score"
     if rows:
-        said += f"; {progress.failed} of {counted(rows.total(), 'score')} not finite or failed"
+        said += f"; {progress.failed} of {counted(rows.total(), 'score')} failed"
+        if lowest := progress.outcomes["lowest"]:
+            said += f"; {counted(lowest, 'score')} of −∞, which ranks lowest"
     if wanted.copied:
         said += f"; {counted(wanted.copied, 'score')} copied from an isomorphic cell"
     if again := rows["oom"] + rows["error"]:
         said += f" ({again} to be scored again with retry_failed=true; reasons in {run.folder / 'run.log'})"
-    after = f"nasbench-report {run.folder}" if run.split is None else f"nasbench-merge {run.whole}"
-    return f"{said}; next: {after}"
+    return f"{said}; {_next(run)}"
+
+
+def _next(run: Run) -> str:
+    """The command to give next, as a shell takes it."""
+    if run.split is not None:
+        return f"next: {shlex.join(['nasbench-merge', str(run.whole)])}"
+    if run.subject.judged() & set(run.subject.datasets):
+        return f"next: {shlex.join(['nasbench-report', str(run.folder)])}"
+    return (
+        f"no accuracies of {run.job.space.name} on {run.subject.title} are known to report against; "
+        f"nasbench-train space={run.job.space.name} makes a benchmark, to be scored with truth="
+    )

@@ -1,4 +1,9 @@
-"""Architectures in, score rows out.  Knows spaces, proxies, data and passes; knows nothing of accuracies."""
+"""Computes the rows of one architecture: runs its passes, then asks each proxy for its score.
+
+The object that a worker process keeps between architectures is the `Scorer` of `scoring/process.py`, which
+calls this module; `work/processes.py` starts the process.  Knows spaces, proxies, data and passes; knows
+nothing of accuracies.
+"""
 
 from __future__ import annotations
 
@@ -107,7 +112,7 @@ def _run_network(
         # No size in it: a thin network's weights begin like the wide one's, each draw being a tensor's own.
         key = (job.seed, space.format(arch))
         engine = Engine(network, classes, batches, key, device, checkpoints, job.precision)
-    except Exception as error:  # no network, hence no pass
+    except (Exception, SystemExit) as error:  # no network, hence no pass
         return [Outcome(None, time.perf_counter() - started, error)] * len(requests)
     engines.append(engine)
     return engine.run(requests)
@@ -124,7 +129,7 @@ def _score(proxy: Proxy, outcomes: Sequence[Outcome]) -> Row:
             if values.keys() != set(names):
                 raise ValueError(f"gave {sorted(values)}, not the columns it declares, {sorted(names)}")
             columns = {name: float(values[name]) for name in names}
-        except Exception as raised:
+        except (Exception, SystemExit) as raised:
             error = raised
     status, message = status_of(columns["score"], error)
     row = {**columns, "seconds": seconds, "status": status, "error": message}

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from nasbench_eval.spaces.base import Network
+from nasbench_eval.spaces._network import Network
 
 Edge = tuple[int, int]
 

@@ -1,54 +1,24 @@
-"""What a search space has to offer, and the shape of the networks it builds."""
+"""What a search space has to offer; the shape of the networks it builds is in `_network`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, overload
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
-from torch import Tensor, nn
+if TYPE_CHECKING:
+    from nasbench_eval.spaces._network import Network as Network
+    from nasbench_eval.spaces._network import uninitialised as uninitialised
 
-N = TypeVar("N", bound=nn.Module)
-_DRAWN: tuple[Any, ...] = (nn.modules.conv._ConvNd, nn.modules.batchnorm._BatchNorm, nn.Linear)
-
-
-class Network(nn.Module):
-    """A classifier cut where the passes need it: body up to the last feature map, then the head.
-
-    The cut lets one forward pass through the body serve several data sets whose networks differ only in
-    the classifier.  `classifier` may be replaced by another linear layer with the same input width.
-    """
-
-    stem: nn.Module
-    cells: nn.ModuleList
-    classifier: nn.Linear
-
-    def features(self, x_BCHW: Tensor) -> Tensor:
-        """Feature maps (B, C, h, w) before global pooling, of images (B, 3, H, W)."""
-        raise NotImplementedError
-
-    def head(self, features_BChw: Tensor) -> Tensor:
-        """Logits (B, classes) of feature maps (B, C, h, w)."""
-        raise NotImplementedError
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        """Logits (B, classes) of images (B, 3, H, W)."""
-        return self.head(self.features(x_BCHW))
+# What PyTorch is needed for is imported when it is asked for: to name architectures it is not needed.
+_NETWORKS = ("Network", "uninitialised")
 
 
-def uninitialised(make: Callable[[], N]) -> N:
-    """The module that `make` makes, without drawing the weights of its layers: they would be overwritten.
-
-    A device without memory (`meta`) would do as well, and takes twice as long.
-    """
-    drawn = [kind.reset_parameters for kind in _DRAWN]
-    for kind in _DRAWN:
-        kind.reset_parameters = lambda self: None
-    try:
-        return make()
-    finally:
-        for kind, draw in zip(_DRAWN, drawn, strict=True):
-            kind.reset_parameters = draw
+def __getattr__(name: str) -> Any:
+    if name in _NETWORKS:
+        return getattr(import_module("nasbench_eval.spaces._network"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class SearchSpace(Protocol):
@@ -63,6 +33,10 @@ class SearchSpace(Protocol):
 
     def arch(self, index: int) -> Any:
         """The architecture at a position in the benchmark's own order.  Raises IndexError outside it."""
+        ...
+
+    def index(self, arch: Any) -> int:
+        """The position of an architecture, or of the one that stands for it; inverse of `arch`."""
         ...
 
     def parse(self, text: str) -> Any:

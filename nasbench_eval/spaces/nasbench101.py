@@ -15,13 +15,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
 from numbers import Number
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nasbench_eval.spaces import _nasbench101_order as order
-from nasbench_eval.spaces._nasbench101_network import MacroNetwork
-from nasbench_eval.spaces.base import Network, uninitialised
 from nasbench_eval.wording import shown
+
+if TYPE_CHECKING:
+    from nasbench_eval.spaces._network import Network
 
 # In the order in which the benchmark's hash numbers them.
 OPERATIONS = ("conv3x3", "conv1x1", "maxpool3x3")
@@ -309,6 +311,10 @@ class NASBench101:
 
     def build(self, arch: Cell, *, num_classes: int) -> Network:
         """The macro network of the paper around a cell: stem, three stacks of N cells, classifier."""
+        # Only who builds needs PyTorch: names of cells do not wait for it.
+        from nasbench_eval.spaces._nasbench101_network import MacroNetwork
+        from nasbench_eval.spaces._network import uninitialised
+
         return uninitialised(
             lambda: MacroNetwork(
                 arch.operations, arch.edges, self.channels, self.cells_per_stack, num_classes

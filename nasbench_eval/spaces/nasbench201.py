@@ -2,27 +2,34 @@
 
 Dong & Yang, "NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search", ICLR 2020
 (cell and macro network: section 2.1, figure 1).  NATS-Bench calls it the topology space.
-
-Tensor legend: B batch, C channels, H height, W width.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-
-from nasbench_eval.spaces.base import Network, uninitialised
 from nasbench_eval.wording import shown
+
+if TYPE_CHECKING:
+    from nasbench_eval.spaces._network import Network
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 # (source, target) of the six edges, in the order in which the benchmark's string lists them.
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+# Ways in which tools write a cell as six numbers: the edges in their order, and the operations that the
+# numbers 0 to 4 stand for.
+ENCODINGS = {
+    "benchmark": (EDGES, OPERATIONS),
+    "naslib": (
+        ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)),
+        ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3"),
+    ),
+}
 # The benchmark shuffled its list of cells once, with this seed, and numbers them by the outcome.
 _ORDER_SEED = 88
 
@@ -44,6 +51,35 @@ def _cells() -> tuple[Cell, ...]:
     cells = [Cell(operations) for operations in product(OPERATIONS, repeat=len(EDGES))]
     random.Random(_ORDER_SEED).shuffle(cells)
     return tuple(cells)
+
+
+@lru_cache(maxsize=1)
+def _places() -> dict[Cell, int]:
+    return {cell: place for place, cell in enumerate(_cells())}
+
+
+def from_operations(operations: Sequence[str | int], encoding: str = "benchmark") -> Cell:
+    """The cell of six operations, by name or by number, one for each edge.
+
+    Args:
+        operations: names as in `OPERATIONS`, or numbers, which mean other operations in each encoding.
+        encoding: `benchmark`: edges in the order of the benchmark's string, (0,1) (0,2) (1,2) (0,3) (1,3)
+            (2,3), and none, skip_connect, nor_conv_1x1, nor_conv_3x3, avg_pool_3x3 for 0 to 4.  `naslib`,
+            for NASLib's op_indices: edges by their source, (0,1) (0,2) (0,3) (1,2) (1,3) (2,3), and
+            skip_connect, none, nor_conv_3x3, nor_conv_1x1, avg_pool_3x3 for 0 to 4.
+
+    Raises:
+        ValueError: if there is no such encoding, or it is no cell.
+    """
+    if encoding not in ENCODINGS:
+        raise ValueError(f"there is no encoding {shown(encoding)}; there are {', '.join(ENCODINGS)}")
+    edges, names = ENCODINGS[encoding]
+    numbers = range(len(names))
+    named = [names[int(o)] if not isinstance(o, str) and o in numbers else o for o in operations]
+    if len(named) != len(edges):
+        raise ValueError(f"a cell has {len(edges)} operations, one for each edge; got {len(named)}")
+    on = dict(zip(edges, named, strict=True))
+    return Cell(tuple(on[edge] for edge in EDGES))  # type: ignore[misc]
 
 
 def unique_string(cell: Cell) -> str:
@@ -121,6 +157,10 @@ class NASBench201:
             raise IndexError(f"NAS-Bench-201 has cells 0 to {len(self) - 1}; there is no cell {index}")
         return _cells()[index]
 
+    def index(self, arch: Cell) -> int:
+        """The position of a cell in the benchmark's order."""
+        return _places()[arch]
+
     def parse(self, text: str) -> Cell:
         """The cell of a string such as `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`.  Raises ValueError."""
         tokens = [token for node in text.strip().split("+") for token in node.strip("|").split("|")]
@@ -161,150 +201,13 @@ class NASBench201:
 
     def build(self, arch: Cell, *, num_classes: int) -> Network:
         """The macro network of the paper around a cell: stem, 3 x N cells, two reductions, classifier."""
-        return uninitialised(lambda: _MacroNetwork(arch, self.channels, self.cells_per_stage, num_classes))
+        # Only who builds needs PyTorch: names of cells do not wait for it.
+        from nasbench_eval.spaces._nasbench201_network import MacroNetwork
+        from nasbench_eval.spaces._network import uninitialised
 
-
-class _Shared(torch.autograd.Function):
-    """ReLU whose output is known already: the same memory, a gradient of its own."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
-        ctx.save_for_backward(y)
-        return y.view_as(y)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        (y,) = ctx.saved_tensors
-        return torch.ops.aten.threshold_backward(gradient, y, 0), None
-
-
-class _Relu(nn.ReLU):
-    """One of several ReLUs that may meet the same tensor, which is rectified once.
-
-    Args:
-        known: the outputs so far by the input's id; whoever fills it empties it, before an input dies.
-    """
-
-    def __init__(self, known: dict[int, Tensor]) -> None:
-        super().__init__()
-        self.known = known
-
-    def forward(self, x: Tensor) -> Tensor:
-        if id(x) in self.known:
-            y: Tensor = _Shared.apply(x, self.known[id(x)])  # type: ignore[no-untyped-call]
-        else:
-            y = super().forward(x)
-            self.known[id(x)] = y.detach()
-        return y
-
-
-class _ReluConvBn(nn.Sequential):
-    def __init__(
-        self, channels_in: int, channels_out: int, kernel: int, stride: int = 1, relu: nn.ReLU | None = None
-    ) -> None:
-        super().__init__(
-            relu or nn.ReLU(),
-            nn.Conv2d(channels_in, channels_out, kernel, stride, padding=kernel // 2, bias=False),
-            nn.BatchNorm2d(channels_out),
+        return uninitialised(
+            lambda: MacroNetwork(arch.operations, EDGES, self.channels, self.cells_per_stage, num_classes)
         )
-
-
-def _operation(name: str, channels: int, rectified: dict[int, Tensor]) -> nn.Module:
-    if name == "nor_conv_1x1":
-        return _ReluConvBn(channels, channels, 1, relu=_Relu(rectified))
-    if name == "nor_conv_3x3":
-        return _ReluConvBn(channels, channels, 3, relu=_Relu(rectified))
-    if name == "avg_pool_3x3":
-        return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
-    return nn.Identity()
-
-
-def _computed(cell: Cell) -> dict[tuple[int, int], str]:
-    """The operations that are computed: all layers, and what leads from edge to edge to one or to the output.
-
-    `none` adds zero, and what a skip or a pooling brings to a node that nobody reads changes nothing; the
-    layers that lead nowhere are there to be observed.
-    """
-    used: dict[tuple[int, int], str] = {}
-    read = {3}
-    for (source, target), operation in reversed(list(zip(EDGES, cell.operations, strict=True))):
-        if operation.startswith("nor_conv") or (operation != "none" and target in read):
-            used[source, target] = operation
-            read.add(source)
-    return {edge: used[edge] for edge in EDGES if edge in used}
-
-
-class _CellBlock(nn.Module):
-    """One cell.  An edge that is not computed has no module; a node without edges is zero."""
-
-    def __init__(self, cell: Cell, channels: int) -> None:
-        super().__init__()
-        self.rectified: dict[int, Tensor] = {}
-        self.edges = nn.ModuleDict(
-            {
-                f"{source}_{target}": _operation(operation, channels, self.rectified)
-                for (source, target), operation in _computed(cell).items()
-            }
-        )
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        nodes = [x_BCHW]
-        try:
-            for target in (1, 2, 3):
-                total: Tensor | None = None  # edge by edge, so that no more than two terms are alive
-                for source in range(target):
-                    if (key := f"{source}_{target}") in self.edges:
-                        term = self.edges[key](nodes[source])
-                        total = term if total is None else total + term
-                        del term
-                nodes.append(torch.zeros_like(x_BCHW) if total is None else total)
-        finally:
-            self.rectified.clear()
-        return nodes[-1]
-
-
-class _Reduction(nn.Module):
-    """Residual block that halves the resolution and doubles the width."""
-
-    def __init__(self, channels_in: int, channels_out: int) -> None:
-        super().__init__()
-        self.conv_a = _ReluConvBn(channels_in, channels_out, 3, stride=2)
-        self.conv_b = _ReluConvBn(channels_out, channels_out, 3)
-        self.downsample = nn.Sequential(
-            nn.AvgPool2d(2, stride=2), nn.Conv2d(channels_in, channels_out, 1, bias=False)
-        )
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        shortcut: Tensor = self.downsample(x_BCHW)
-        residual: Tensor = self.conv_b(self.conv_a(x_BCHW))
-        return shortcut + residual
-
-
-class _MacroNetwork(Network):
-    def __init__(self, cell: Cell, channels: int, cells_per_stage: int, num_classes: int) -> None:
-        super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
-        blocks: list[nn.Module] = []
-        width = channels
-        for stage in range(3):
-            if stage:
-                blocks.append(_Reduction(width, 2 * width))
-                width *= 2
-            blocks += [_CellBlock(cell, width) for _ in range(cells_per_stage)]
-        self.cells = nn.ModuleList(blocks)
-        self.last_activation = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU())
-        self.classifier = nn.Linear(width, num_classes)
-
-    def features(self, x_BCHW: Tensor) -> Tensor:
-        x_BCHW = self.stem(x_BCHW)
-        for block in self.cells:
-            x_BCHW = block(x_BCHW)
-        features: Tensor = self.last_activation(x_BCHW)
-        return features
-
-    def head(self, features_BChw: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(features_BChw.mean(dim=(2, 3)))
-        return logits
 
 
 SPACE = NASBench201

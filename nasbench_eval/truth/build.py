@@ -202,7 +202,9 @@ def _downloads(folder: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"cannot write to {folder} ({error.strerror}); choose another with --out") from error
+        raise UsageError(
+            f"cannot write to {folder} ({error.strerror}); choose another with --data"
+        ) from error
     return path
 
 

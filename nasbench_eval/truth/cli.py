@@ -6,6 +6,7 @@ What builds it is imported only when it is to be built: the help need not wait f
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from nasbench_eval import __version__
@@ -28,8 +29,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument(
-        "--out", type=Path, metavar="FOLDER", help=f"the data folder (default: ${VARIABLE}, else ./data)"
+        "--data", type=Path, metavar="FOLDER", help=f"the data folder (default: ${VARIABLE}, else ./data)"
     )
+    # What it was called first.
+    parser.add_argument("--out", dest="data", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     parser.add_argument(
         "--nats", type=Path, metavar="PATH", help="official NATS-tss folder or file (default: public CSVs)"
     )
@@ -53,13 +56,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run() -> int:
-    args = _parser().parse_args()
+    args = _parser().parse_args(Parser.words(sys.argv[1:]))
     if args.nasbench101 is not None and (args.check or args.nats or args.imagenet16):
         raise UsageError("--nasbench101 builds that table alone; leave out --check, --nats and --imagenet16")
     from nasbench_eval.data.images import FORMATS
     from nasbench_eval.truth import build
 
-    folder = output_folder(args.out)
+    folder = output_folder(args.data)
     say(f"data folder {folder}")
     if args.check:
         return build.check_folder(folder, say)

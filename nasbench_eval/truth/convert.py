@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -25,6 +25,9 @@ from nasbench_eval.truth.sources import TABLE_SOURCES, Source, digest
 from nasbench_eval.wording import first_line, shown
 
 _EPOCHS = "200"
+_TAKE = "take NATS-tss-v1_0-3ffb9-simple.tar, unpacked, or leave out --nats to use the public CSVs"
+# How files of PyTorch begin: an archive, and before version 1.6 a pickled number.
+_PYTORCH = (b"PK\x03\x04", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19")
 # Column: NATS-Bench's name of the data set and of the part that is evaluated.
 _NATS_COLUMNS = {
     "cifar10_val": ("cifar10-valid", "x-valid"),
@@ -53,6 +56,8 @@ def from_nats(path: Path) -> pd.DataFrame:
     try:
         with _restricted_nats(str(path)):
             api = nats_bench.create(str(folder), "tss", fast_mode=folder.is_dir(), verbose=False)
+            if len(api) and ":" in api.arch(0):  # five widths in place of operations
+                raise _size_space(path)
             indices = tqdm(range(len(api)), "NATS-tss", disable=not sys.stderr.isatty())
             rows = [_nats_row(api, index) for index in indices]
         return _frame(rows)
@@ -68,6 +73,10 @@ def from_nats(path: Path) -> pd.DataFrame:
 def _nats_folder(path: Path) -> Path:
     if not os.path.exists(path):  # unlike Path's, no error on what cannot be a name
         raise UsageError(f"--nats names {path}, which does not exist")
+    if "NATS-sss" in path.name:
+        raise _size_space(path)
+    if path.name.startswith("NAS-Bench-201-") or path.suffix == ".pth" or _begins(path, _PYTORCH):
+        raise UsageError(f"{path} is of NAS-Bench-201's first API, which is not read here; {_TAKE}")
     if path.is_file():
         if path.suffix in (".tar", ".tgz", ".gz"):
             raise UsageError(f"{path} is packed; unpack it (tar -xf {path.name}) and name the folder")
@@ -79,6 +88,19 @@ def _nats_folder(path: Path) -> Path:
             "NATS-tss-v1_0-3ffb9-simple"
         )
     return metas[0].parent
+
+
+def _size_space(path: Path) -> UsageError:
+    return UsageError(f"{path} is NATS-Bench's size space (sss), not the topology space (tss); {_TAKE}")
+
+
+def _begins(path: Path, starts: Sequence[bytes]) -> bool:
+    """Whether a file begins in one of these ways."""
+    try:
+        with path.open("rb") as file:
+            return file.read(max(map(len, starts))).startswith(tuple(starts))
+    except OSError:  # a folder among others
+        return False
 
 
 class _RestrictedPickle:

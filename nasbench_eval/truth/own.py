@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options.typed import made, typed
-from nasbench_eval.registry import UnknownName
+from nasbench_eval.registry import UnknownName, nearest
 from nasbench_eval.spaces.base import SearchSpace
 from nasbench_eval.truth.ceiling import Ceiling, noise_ceiling
 from nasbench_eval.truth.columns import percent_fault
@@ -141,9 +141,10 @@ def _embedded(name: str) -> Path:
 def _record(folder: Path, name: str) -> dict[str, Any]:
     file = folder / RECORD
     if not os.path.isfile(file):  # unlike Path's, no error on what cannot be a name
+        near = f"; did you mean {near[0]}?" if (near := nearest(name, EMBEDDED)) else ""
         raise UsageError(
             f"truth={shown(name)[1:-1]}: there is no {RECORD} in that folder; nasbench-train makes one, and "
-            f"embedded is {', '.join(EMBEDDED)}"
+            f"embedded is {', '.join(EMBEDDED)}{near}"
         )
     try:
         record = json.loads(file.read_text(encoding="utf-8"))

@@ -12,7 +12,7 @@ import numpy as np
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.run.lock import in_use
-from nasbench_eval.run.record import LATER, TRAINED, Record, completed, fingerprint, within
+from nasbench_eval.run.record import LATER, TRAINED, Record, completed, fingerprint, mixed_texts, within
 from nasbench_eval.run.store import digest
 from nasbench_eval.scoring.classes import representatives
 from nasbench_eval.spaces.base import Names
@@ -29,6 +29,9 @@ def structure(held: Held) -> Iterator[Check]:
     names = Names(held.job.space) if held.job else None
     yield _finished(held)
     yield _configuration(held)
+    if mixed := held.record.get("mixed"):
+        told = f"mixed on purpose: rows of {mixed_texts(mixed)} come from more than one code"
+        yield Check("ok", "code", told)
     yield _leftovers(held)
     yield verdict("files", [p for part in held.partitions for p in part.problems], _readable(held))
     yield _cells(held, names)

@@ -27,7 +27,7 @@ class Work:
     Attributes:
         options: how it is to be done.
         indices: which architectures, by the benchmark's index; of a shard, its own.
-        sampled: how many were drawn, for all shards together.
+        sample: all that were drawn or named, for all shards together, in the order of the draw.
         split: which shard this is; None for a run in one piece.
         device: where networks are.
         workers: processes, no more than find work; 0 to do the work in this one.
@@ -36,11 +36,16 @@ class Work:
 
     options: Execution
     indices: tuple[int, ...]
-    sampled: int
+    sample: tuple[int, ...]
     split: Split | None
     device: torch.device
     workers: int
     whole: Path
+
+    @property
+    def sampled(self) -> int:
+        """How many were drawn, for all shards together."""
+        return len(self.sample)
 
     @property
     def folder(self) -> Path:
@@ -77,7 +82,7 @@ def work_of(
     folder = name if options.run in (None, "") else _safe(str(options.run))
     # More workers than there are portions of work would start for nothing.
     workers = min(wished, portions * len(indices))
-    return Work(options, indices, len(sample), split, device, workers, options.results / folder)
+    return Work(options, indices, tuple(sample), split, device, workers, options.results / folder)
 
 
 def space_named(node: Any) -> SearchSpace:
@@ -90,6 +95,35 @@ def space_named(node: Any) -> SearchSpace:
         raise UsageError("no search space is chosen; choose one with space=NAME")
     space: SearchSpace = made("spaces", node)
     return space
+
+
+def check_side(space: SearchSpace, side: int, option: str) -> None:
+    """Refuse images that the space's networks cannot take: all have the same stem and the same strides.
+
+    Args:
+        space: the search space.
+        side: height and width of the images in pixels.
+        option: which sets them to another size.
+
+    Raises:
+        UsageError: naming a size near by, if that one fits.
+    """
+    near = max(8, side // 8 * 8)
+    if side != near and not _takes(space, side) and _takes(space, near):
+        raise UsageError(
+            f"networks of {space.name} cannot take images of {side} x {side} pixels; "
+            f"{option}={near} fits, as do other multiples of 8"
+        )
+
+
+def _takes(space: SearchSpace, side: int) -> bool:
+    """Whether a network of the space can be shown images of a size; tried without memory for its tensors."""
+    try:
+        with torch.device("meta"), torch.no_grad():
+            space.build(space.arch(0), num_classes=2)(torch.empty(2, 3, side, side))
+    except RuntimeError:
+        return False
+    return True
 
 
 def device_named(name: str) -> torch.device:
@@ -105,7 +139,7 @@ def _safe(name: str) -> str:
     """A run's name, which leads to a folder in that of the results and to no other."""
     path = Path(name)
     if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise UsageError(f"run={name} will not do; it names a folder in results=, which may be elsewhere")
+        raise UsageError(f"run={name}: must lie inside the results folder; move that with results=PATH")
     return name
 
 

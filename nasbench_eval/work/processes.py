@@ -1,4 +1,7 @@
-"""Where worker processes come from: a server that has imported everything, and forks them in an instant.
+"""Starts worker processes: a server that has imported everything forks them in an instant.
+
+What a process does is handed to it: `scoring/process.py` is what scores in one, cell after cell, and
+`scoring/worker.py` computes the rows of one architecture there.  Trainings are in `benchmark/trainer.py`.
 
 Nothing here needs PyTorch, so that the server can be started while the command itself still imports it.
 """

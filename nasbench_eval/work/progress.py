@@ -22,12 +22,16 @@ from typing import Any
 from tqdm import tqdm
 
 from nasbench_eval.errors import Terminated, UsageError
-from nasbench_eval.run.rows import Row
+from nasbench_eval.run.rows import Row, outcome_of
+from nasbench_eval.wording import counted
 from nasbench_eval.work.pool import Pool
 
 # Seconds between two writings of progress.json, and between two lines of progress in the log.
 _WRITE = 5.0
 _LOG = 60.0
+# Failures of a proxy from its first cell on, after which it is told that there is nothing else.
+_AT_ONCE = 50
+_FAILED = ("nan", "oom", "error")
 
 
 class Progress:
@@ -39,13 +43,16 @@ class Progress:
     Attributes:
         cells: architectures scored now.
         rows: rows scored now by status; copies are not counted.
+        outcomes: the same rows by what they are (see `rows.outcome_of`).
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
         self.cells: set[int] = set()
-        self.rows = Counter[str]()
+        self.rows, self.outcomes = Counter[str](), Counter[str]()
         self._log = logging.Logger("nasbench_eval.run")
+        self._failing: dict[str, list[Row]] = {}  # by label, until a score comes or it is told
+        self._settled: set[str] = set()
         self._pool: Pool | None = None
         self._total = self._before = 0
         self._filled: set[int] = set()
@@ -109,8 +116,9 @@ class Progress:
         self._filled |= fresh
         self.cells.update(row["index"] for row in rows)
         self.rows.update(row["status"] for row in rows)
+        self.outcomes.update(map(outcome_of, rows))
         if self._bar is not None:
-            self._bar.set_postfix_str(f"{self.failed} not finite or failed", refresh=False)
+            self._bar.set_postfix_str(f"{self.failed} failed", refresh=False)
             self._bar.update(len(fresh))
         now = time.monotonic()
         if now - self._written > _WRITE:
@@ -127,26 +135,48 @@ class Progress:
 
     @property
     def failed(self) -> int:
-        """Rows that are not finite or failed."""
-        return self.rows.total() - self.rows["ok"]
+        """Rows that failed; a score of −∞ is none of them."""
+        return self.outcomes["failed"]
 
     def log_failures(self, rows: Sequence[Row]) -> None:
-        """Move errors' stack traces into the log, each once; the rows keep their first lines."""
+        """Name each failure in the log, and move errors' stack traces there; rows keep their first lines."""
         traces: dict[str, list[Row]] = {}
+        self._watch(rows)
         for row in rows:
             trace = row.pop("traceback", None)
-            if row["error"] is not None:
-                traces.setdefault(trace or row["error"], []).append(row)
+            if outcome_of(row) == "failed":
+                why = trace or row["error"] or f"the score is {row['score']}"
+                traces.setdefault(why, []).append(row)
         for trace, mine in traces.items():
             scores = ", ".join(f"{row['label']} on {row['dataset']}" for row in mine)
             status, index, arch = mine[0]["status"], mine[0]["index"], mine[0]["arch"]
             self._log.warning("cell %s, %s: %s of %s: %s", index, arch, status, scores, trace.rstrip())
 
+    def _watch(self, rows: Sequence[Row]) -> None:
+        """Warn of a proxy that failed in each of its first cells: most likely it fails in all."""
+        for row in rows:
+            label = row["label"]
+            if label in self._settled:
+                continue
+            if row["status"] not in _FAILED:
+                self._settled.add(label)
+                self._failing.pop(label, None)
+                continue
+            failing = self._failing.setdefault(label, [])
+            failing.append({key: row[key] for key in ("index", "status", "error")})
+            if len({each["index"] for each in failing}) == _AT_ONCE:
+                self._settled.add(label)
+                first = self._failing.pop(label)[0]
+                self.warn(
+                    f"{label} failed in each of its first {_AT_ONCE} cells; in cell {first['index']}: "
+                    f"{first['error'] or 'the score is ' + first['status']}"
+                )
+
     def _told(self) -> str:
         left = self._seconds_left()
         done = self._before + len(self._filled)
         eta = "" if left is None else f", about {left / 3600:.1f} h left"
-        failed = f"{self.failed} scores not finite or failed"
+        failed = f"{counted(self.failed, 'score')} failed"
         return f"{done} of {self._total} cells, {self._rate():.0f} an hour{eta}; {failed}"
 
     def _rate(self) -> float:

@@ -4,32 +4,43 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import chain, islice
 
 from nasbench_eval import sampling
 from nasbench_eval.errors import UsageError
+from nasbench_eval.options.quoting import CELLS, RANGE, numbers_of
 from nasbench_eval.options.typed import Execution, RunOptions
 from nasbench_eval.run.record import LATER, Record
 from nasbench_eval.run.split import split_of
+from nasbench_eval.spaces.base import SearchSpace
+from nasbench_eval.wording import first_line, some
 from nasbench_eval.work.subject import Subject, recorded
 
+# A record may claim any range.
+_MOST_CELLS = 1_000_000
 
-def drawn(options: Execution, subject: Subject, n: int | str) -> tuple[int, ...]:
+
+def drawn(options: Execution, subject: Subject, n: int | str, sampling: str = "uniform") -> tuple[int, ...]:
     """The architectures that `indices=` names, or n drawn at random, by index.
 
     Args:
         options: of the command.
         subject: what there is to draw from.
         n: how many; `all` for every one.
+        sampling: `uniform`, or `live` for the live architectures alone.
 
     Raises:
         UsageError: if there are no such architectures.
     """
     if options.indices is not None:
         return _given(options.indices, subject)
+    every = subject.sampled(sampling)
     if isinstance(n, str):
-        return tuple(subject.architectures)
-    _require(n, subject)
-    return uniform(subject.architectures, n, options.sample_seed)
+        return tuple(every)
+    if n > len(every):
+        kind = "live architectures" if sampling == "live" else "architectures"
+        raise UsageError(f"n={n}: {subject.name} has {len(every)} {kind}; n=all takes them all")
+    return uniform(every, n, options.sample_seed)
 
 
 def uniform(every: Sequence[int], n: int, seed: int) -> tuple[int, ...]:
@@ -46,7 +57,8 @@ def stratified(options: RunOptions, subject: Subject, n: int | str) -> tuple[int
     if options.indices is not None or isinstance(n, str):
         given = "n=all" if options.indices is None else "indices="
         raise UsageError(f"sampling=stratified draws a sample; {given} leaves nothing to draw, n=500 would")
-    _require(n, subject)
+    if n > (there := len(subject.architectures)):
+        raise UsageError(f"n={n}: {subject.name} has {there} architectures; n=all takes them all")
     if len(subject.datasets) > 1:
         several = ", ".join(subject.datasets)
         raise UsageError(f"sampling=stratified draws by the accuracies of one data set, not of {several}")
@@ -56,21 +68,38 @@ def stratified(options: RunOptions, subject: Subject, n: int | str) -> tuple[int
     return found
 
 
-def _require(n: int, subject: Subject) -> None:
-    if n > (there := len(subject.architectures)):
-        raise UsageError(f"n={n}: {subject.name} has {there} architectures; n=all takes them all")
-
-
-def _given(indices: Sequence[int], subject: Subject) -> tuple[int, ...]:
+def _given(named: Sequence[int | str], subject: Subject) -> tuple[int, ...]:
     """The architectures of `indices=`, each once."""
     size, every = len(subject.space), subject.architectures
+    indices = [index for item in named for index in _meant(item, subject.space)]
     if not indices:
         raise UsageError("indices=[]: name at least one architecture")
     if bad := [index for index in indices if not 0 <= index < size]:
-        raise UsageError(f"indices={bad}: the space has architectures 0 to {size - 1}")
+        raise UsageError(f"indices={_list(bad)}: the space has architectures 0 to {size - 1}")
     if unknown := sorted(set(indices).difference(every)):
-        raise UsageError(f"indices={unknown}: not among the {len(every)} architectures of {subject.name}")
+        known = f"the {len(every)} architectures of {subject.name}"
+        raise UsageError(f"indices={_list(unknown)}: not among {known}")
     return tuple(dict.fromkeys(indices))
+
+
+def _meant(item: int | str, space: SearchSpace) -> Sequence[int]:
+    """The architectures that an item of `indices=` means: an index, a range of them, a text or a hash."""
+    if isinstance(item, int):
+        return (item,)
+    text = item.strip()
+    if found := RANGE.fullmatch(text):
+        numbers = numbers_of(found)
+        # One number too many is told; the others of a range that ends far outside are not made.
+        return numbers[: len(space) + 1]
+    try:
+        return (space.index(space.parse(text)),)
+    except ValueError as error:
+        raise UsageError(f"{CELLS}: {first_line(error)}") from error
+
+
+def _list(indices: Sequence[int]) -> str:
+    """Indices as messages quote them, the first few."""
+    return f"[{some(indices)}]"
 
 
 def asked(record: Record, size: int) -> Sequence[int] | str:
@@ -88,19 +117,51 @@ def asked(record: Record, size: int) -> Sequence[int] | str:
         return str(error)
 
 
+def given(record: Record) -> list[int]:
+    """The cells that were named with `indices=`, each once; none if the record does not tell."""
+    listed = record.get("indices")
+    if isinstance(listed, str):
+        spans = chain.from_iterable(map(_span, listed.split(",")))
+        return list(dict.fromkeys(islice(spans, _MOST_CELLS)))
+    # Records of earlier versions have them in the command alone.
+    found = re.search(r"indices=\[([\d, ]*)\]", str(record.get("command", "")))
+    return list(dict.fromkeys(int(i) for i in re.findall(r"\d+", found[1]))) if found else []
+
+
+def spans(indices: Sequence[int]) -> str:
+    """Indices in their order, as a record has them: `7,3,10-19`."""
+    runs: list[list[int]] = []
+    for index in indices:
+        if runs and index == runs[-1][1] + 1:
+            runs[-1][1] = index
+        else:
+            runs.append([index, index])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+
+
+def _span(text: str) -> Sequence[int]:
+    found = re.fullmatch(r"(\d{1,12})(?:-(\d{1,12}))?", text)
+    if not found:
+        return ()
+    return range(int(found[1]), int(found[2] or found[1]) + 1)
+
+
 def is_uniform(record: Record) -> bool:
-    """Whether a record's sample was drawn, and uniformly, and with a seed that it names."""
+    """Whether a record's sample was drawn uniformly, of all or of the live ones, by a seed that it names."""
     was_drawn = record.get("sample") != "given" and isinstance(record.get("sample_seed"), int)
-    return was_drawn and record.get("sampling", LATER["sampling"]) == "uniform"
+    return was_drawn and record.get("sampling", LATER["sampling"]) in ("uniform", "live")
 
 
 def architectures(record: Record, size: int) -> Sequence[int]:
     """The architectures that a record's sample was drawn from.
 
     Raises:
-        UsageError: if the benchmark is not here.
+        UsageError: if the benchmark or the search space is not here.
     """
-    return range(size) if record.get("truth") is None else recorded(record).architectures
+    sampling = record.get("sampling", LATER["sampling"])
+    if record.get("truth") is None and sampling != "live":
+        return range(size)
+    return recorded(record).sampled(sampling)
 
 
 def _sample(record: Record, size: int) -> Sequence[int] | str:
@@ -113,8 +174,7 @@ def _sample(record: Record, size: int) -> Sequence[int] | str:
     if not isinstance(n, int) or not 0 < n <= len(every):
         return f"n={n} is no number of cells of the space"
     if record.get("sample") == "given" or "indices=" in command:
-        found = re.search(r"indices=\[([\d, ]*)\]", command)
-        indices = list(dict.fromkeys(int(i) for i in re.findall(r"\d+", found[1]))) if found else []
+        indices = given(record)
         told = len(indices) == n and max(indices) < size
         return indices if told else "the record does not tell which cells were given"
     if n == len(every):

@@ -14,6 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from nasbench_eval.options.quoting import plain
 from nasbench_eval.run import provenance
 from nasbench_eval.run.store import Store
 from nasbench_eval.run.wanted import W, Wanted
@@ -21,6 +22,7 @@ from nasbench_eval.work.execution import Work
 from nasbench_eval.work.pool import Scores
 from nasbench_eval.work.progress import Progress
 from nasbench_eval.work.runner import run_job
+from nasbench_eval.work.sample import spans
 
 WorkT = TypeVar("WorkT", bound=Work)
 
@@ -38,12 +40,13 @@ def facts(work: Work, command: str) -> dict[str, Any]:
     """What run.json says of any command beside its configuration."""
     places = ("data=", "results=")  # folders of this machine, which say nothing to anyone else
     overrides = [o for o in HydraConfig.get().overrides.task if not o.lstrip("+").startswith(places)]
-    given = [o.replace("++options.", "proxy.", 1) for o in overrides]
+    given = [plain(o.replace("++options.", "proxy.", 1)) for o in overrides]
     return {
         "command": shlex.join([command, *given]),
         "n": work.sampled,
         "shard": None if work.split is None else str(work.split),
         "sample": "given" if work.options.indices else work.options.n,
+        "indices": spans(work.sample) if work.options.indices else None,
         "sample_seed": work.options.sample_seed,
         "workers": work.workers,
         "versions": provenance.versions(),
@@ -101,6 +104,7 @@ def opened(work: Work, headline: str, record: dict[str, Any]) -> Iterator[Sessio
         record,
         whole=work.whole if work.split else None,
         save_every=work.options.save_every,
+        allow_changed_code=work.options.allow_changed_code,
     )
     with Progress(work.folder) as progress, closing(store):
         progress.say(headline)

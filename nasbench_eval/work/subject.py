@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from omegaconf import OmegaConf
 
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.data.folder import data_folder
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options.typed import made, typed
+from nasbench_eval.paths import config_folder, configured
 from nasbench_eval.run.record import Record
 from nasbench_eval.spaces.base import SearchSpace
 from nasbench_eval.spaces.nasbench201 import NASBench201
@@ -47,6 +49,12 @@ class Subject:
         """What a sample is drawn from: the whole space, or what the benchmark has trained; by index."""
         return range(len(self.space)) if self.benchmark is None else self.benchmark.indices
 
+    def sampled(self, sampling: str) -> Sequence[int]:
+        """What a sample of this kind is drawn from: with `live` the live architectures alone."""
+        if sampling != "live":
+            return self.architectures
+        return [index for index in self.architectures if self.space.live(self.space.arch(index))]
+
     @property
     def title(self) -> str:
         """What the data sets are called in messages."""
@@ -56,6 +64,14 @@ class Subject:
     def name(self) -> str:
         """What the architectures are those of, in messages."""
         return "the space" if self.benchmark is None else f"truth={self.truth}"
+
+    def judged(self) -> set[str]:
+        """The names of data sets on which a report has accuracies of these architectures."""
+        if self.benchmark is not None:
+            return set(self.datasets)
+        files = [config_folder() / "table" / f"{name}.yaml" for name in configured("table")]
+        tables: list[Any] = [OmegaConf.load(file) for file in files]
+        return {str(name) for table in tables if table.space == self.space.name for name in table.datasets}
 
     def images(self, data: Path | None) -> Path:
         """The folder of images: the benchmark's own, or the data folder.  Raises UsageError without one."""

@@ -26,7 +26,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.merge.cli import main as merge
 from nasbench_eval.options import overrides
 from nasbench_eval.report.cli import main as report
-from nasbench_eval.report.draw import DATASETS
+from nasbench_eval.report.titles import DATASETS
 from nasbench_eval.run.rows import Row, Task
 from nasbench_eval.run.store import read_scores
 from nasbench_eval.spaces.nasbench201 import NASBench201
@@ -80,7 +80,7 @@ def test_a_benchmark_and_its_repetition(ask: Ask, tmp_path: Path) -> None:
     )
     assert lines[-2] == "3 cells trained now"
     assert lines[-1].startswith("3 cells with test accuracies from ")
-    assert lines[-1].endswith("; next: nasbench-score truth=results/mine n=all")
+    assert lines[-1].endswith("; next: nasbench-score truth=results/mine proxy=table1 n=all")
     assert not (run / ".training").exists()
 
     benchmark = load(str(run))
@@ -292,7 +292,7 @@ def own(ask: Ask) -> str:
 
 def test_a_benchmark_says_what_it_is_about(ask: Ask, own: str, tmp_path: Path) -> None:
     for line, said in (
-        ("dataset=cifar100", "truth=results/own is about mine; leave dataset= out"),
+        ("dataset=cifar100", "truth=results/own brings its own images; leave dataset=cifar100 out"),
         (
             "space.channels=8",
             "brings its own networks, NASBench201(channels=4, cells_per_stage=1); leave the",
@@ -351,8 +351,8 @@ WRONG = [
     ("proxy.batch_size=3", "unknown option 'proxy.batch_size'; did you mean batch_size"),
     ("dataset=cifar10", "dataset"),
     ("proxy=snip", "proxy"),
-    ("epochs=0", "epochs=0 will not do; it should be greater than or equal to 1"),
-    ("epochs=many", "epochs=many will not do; it should be a valid integer"),
+    ("epochs=0", "epochs=0 will not do; it should be at least 1"),
+    ("epochs=many", "epochs=many will not do; it should be a whole number"),
     ("learning_rate=0", "learning_rate=0 will not do"),
     ("learning_rate=inf", "learning_rate="),
     ("momentum=1", "momentum=1 will not do; it should be less than 1"),
@@ -360,24 +360,23 @@ WRONG = [
     ("flips=2", "flips=2 will not do"),
     ("seeds=[]", "seeds=[]: name at least one, and each once"),
     ("seeds=[1,1]", "seeds=[1, 1]: name at least one, and each once"),
-    ("seeds=0", "seeds=0 will not do"),
+    ("seeds=x", "seeds=x will not do; it should be a whole number"),
     ("seeds=[-1]", "seeds="),
     ("n=15626", "n=15626: the space has 15625 architectures"),
     ("indices=[15625]", "indices=[15625]: the space has architectures 0 to 15624"),
     ("indices=[]", "indices=[]: name at least one architecture"),
     ("shard=2/2", "shard=2/2: 2 shards are counted from 0 to 1"),
     ("images=nowhere", "images=nowhere: there is no such file or folder"),
-    ("images=null", "images=None will not do; it should be a valid string"),
+    ("images=null", "images=None will not do; it should be a name"),
     ("images=cifar10", "images=cifar10: no ground truth: NASBENCH_EVAL_DATA is not set"),
     ("resolution=3", "resolution=3 will not do"),
-    ("resolution=10", "networks of nasbench201 cannot take images of 10 x 10 pixels ("),
-    ("resolution=10", "; resolution=8 brings them to a size that fits"),
+    ("resolution=10", "networks of nasbench201 cannot take images of 10 x 10 pixels; resolution=8 fits"),
     ("val_images=0", "val_images=0 will not do"),
     ("train_images=37", "mine.npz has 36 images left to train with, of 60; 37 are asked for"),
     ("test_images=2", "images of mine.npz to test with have none of class"),
     ("copies=2", "copies=2 without noise= would only repeat the images"),
     ("noise=-1", "noise=-1 will not do"),
-    ("run=../x", "run=../x will not do"),
+    ("run=../x", "run=../x: must lie inside the results folder"),
     ("results=/proc/no/such", "cannot write to /proc/no/such"),
     ("-m learning_rate=0.1,x", "learning_rate=x will not do"),
     ("-m images=mine.npz,nowhere", "images=nowhere: there is no such file"),

@@ -72,7 +72,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match=r"cannot write .*--out"), whole_file(tmp_path / "file" / "x.txt"):
+    with pytest.raises(UsageError, match=r"cannot write .*--data"), whole_file(tmp_path / "file" / "x.txt"):
         pytest.fail("the folder cannot exist")
 
 

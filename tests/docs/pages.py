@@ -21,6 +21,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from unittest import SkipTest
 
@@ -80,7 +81,8 @@ def run(page: Path, folder: Path) -> Ran:
         SkipParser(),
     )
     without = no_data()
-    document.namespace |= {"__name__": "__main__", "no_data": without}
+    no_polars = find_spec("polars") is None
+    document.namespace |= {"__name__": "__main__", "no_data": without, "no_polars": no_polars}
     ran = Ran()
     for example in document.examples():
         shell_or_python = isinstance(example.parsed, str)

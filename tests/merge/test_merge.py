@@ -628,6 +628,21 @@ def test_named_cells_are_told_by_the_command(tmp_path: Path, merge: Ask) -> None
     assert "indices=[9,3,5,4,11,12]" in merged.out
 
 
+def test_named_cells_are_told_by_the_record(tmp_path: Path, merge: Ask) -> None:
+    """Ranges and texts in the command mean what they meant when it was given."""
+    run, fourth = tmp_path / "a (run)", NASBench201().arch(3)
+    for number in (0, 2):
+        cells = f"indices=[9,range(3,6),range(11,13),'{NASBench201().format(fourth)}']"
+        scored(run, cells, f"shard={number}/3")
+    merged = merge(run)
+    assert merged.code == 1
+    [line] = [line for line in merged.out.splitlines() if line.startswith("shard")]
+    assert line.startswith("shard 1/3 of which nothing is there: cells 5, 9; score it with: ")
+    words = shlex.split(line.partition("score it with: ")[2])
+    scored(run, *(word for word in words[1:] if not word.startswith(("results=", "run="))))
+    assert merge(run).code == 0
+
+
 def stratified(run: Path) -> None:
     for folder in shard_folders(run).values():
         record(folder, sampling="stratified")

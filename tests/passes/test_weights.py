@@ -138,6 +138,7 @@ def test_precision_layout_and_global_state_do_not(init: Any) -> None:
     assert torch.equal(double["linear"].bias, whole["linear.bias"].double())
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no CUDA device")
 @pytest.mark.parametrize("init", INITS)
 def test_the_device_does_not(init: Any) -> None:

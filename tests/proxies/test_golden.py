@@ -88,3 +88,18 @@ def test_writing_and_checking(
     assert golden_script.main(["--check", "params"]) == 1
     assert golden_script.main(["params"]) == 0
     assert path.read_text() == text  # the version is put right, the tolerance kept
+
+
+def test_a_first_record_is_called_new_when_it_is_written(
+    golden_script: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(golden_script, "FOLDER", tmp_path)
+    assert golden_script.main(["--check", "params"]) == 1
+    assert capsys.readouterr().out == "params: no record on file\n"
+    assert golden_script.main(["params"]) == 0
+    assert capsys.readouterr().out == "params: new record\n"
+    assert golden_script.main(["--check", "params"]) == 0
+    assert capsys.readouterr().out == ""

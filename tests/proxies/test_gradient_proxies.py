@@ -134,26 +134,33 @@ def test_grasp_of_no_signal_is_zero() -> None:
 # fisher
 
 
+@pytest.mark.parametrize("weighting", ["channel", "weight"])
 @pytest.mark.parametrize("square", ["channel", "position"])
 @pytest.mark.parametrize("build", NETWORKS)
-def test_fisher(build: Build, square: Any) -> None:
+def test_fisher(build: Build, square: Any, weighting: Any) -> None:
     network = twin(build, "torch_default")
     x, t = batch()
+    sizes: list[int] = []
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(lambda m, x, y: sizes.append(m.weight.numel() // m.weight.shape[0]))
     with outputs_of(network, nn.Conv2d, nn.Linear) as seen:
         logits = network(x)
     for _, a in seen:
         a.retain_grad()
     F.cross_entropy(logits, t).backward()
     expected = 0.0
-    for _, a in seen:
+    for (_, a), size in zip(seen, sizes, strict=True):
         if a.grad is None:  # nothing reads this output
             continue
+        times = size if weighting == "weight" else 1
         for c in range(a.shape[1]):
             for n in range(B):
                 products = (a[n, c] * a.grad[n, c]).detach().flatten()
                 for product in products if square == "position" else [products.sum()]:
-                    expected += 0.5 * float(product) ** 2 / B
-    assert score(Fisher(batch_size=B, square=square), build) == pytest.approx(expected, rel=CLOSE)
+                    expected += times * 0.5 * float(product) ** 2 / B
+    proxy = Fisher(batch_size=B, square=square, weighting=weighting)
+    assert score(proxy, build) == pytest.approx(expected, rel=CLOSE)
 
 
 def test_fisher_closed_form() -> None:

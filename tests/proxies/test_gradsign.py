@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from oracle import (
     Softmax,
     batch,
     cell,
+    columns,
     score,
     twin,
     weights,
@@ -32,8 +34,8 @@ from nasbench_eval.proxies.gradsign import GradSign
 NETWORKS: list[Build] = [cell(MIXED), cell(DEAD_BRANCH), Chain, Smooth, Softmax]
 
 
-def agreement(build: Build, bn: str) -> float:
-    """Mean over weight entries of |Σ_n sign(g^(n))|, in float64."""
+def agreement(build: Build, bn: str) -> list[float]:
+    """|Σ_n sign(g^(n))| of each weight entry, in float64."""
     network = twin(build, "torch_default").train(bn != "eval")
     x, t = batch()
     sums = {name: torch.zeros_like(p) for name, p in weights(network).items()}
@@ -48,16 +50,20 @@ def agreement(build: Build, bn: str) -> float:
         for module in network.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.reset_running_stats()
-    entries = [abs(v) for total in sums.values() for v in total.flatten().tolist()]
-    return sum(entries) / len(entries)
+    return [abs(v) for total in sums.values() for v in total.flatten().tolist()]
 
 
 @pytest.mark.parametrize("build", NETWORKS)
 @pytest.mark.parametrize("bn", ["alone", "eval", "train"])
 def test_gradsign(build: Build, bn: str) -> None:
     # A sign may fall the other way where single precision meets a gradient near zero: seldom.
-    expected = agreement(build, bn)
-    assert score(GradSign(batch_size=B, bn=bn), build) == pytest.approx(expected, rel=2e-3)  # type: ignore[arg-type]
+    entries = agreement(build, bn)
+    proxy = GradSign(batch_size=B, bn=bn)  # type: ignore[arg-type]
+    assert score(proxy, build) == pytest.approx(sum(entries), rel=2e-3)
+    mean = sum(entries) / len(entries)
+    assert score(replace(proxy, reduction="mean"), build) == pytest.approx(mean, rel=2e-3)
+    found = columns(proxy, build)
+    assert (found["total"], found["mean"]) == pytest.approx((sum(entries), mean), rel=2e-3)
 
 
 def test_the_readings_of_batch_norm_differ() -> None:
@@ -74,11 +80,11 @@ def test_softmax_regression() -> None:
         for j in range(3):
             signs = [math.copysign(1, x_B3[n, j]) * (-1 if t[n] == k else 1) for n in range(B)]
             total += abs(sum(signs))
-    assert score(GradSign(batch_size=B), Softmax) == pytest.approx(total / (3 * CLASSES), rel=1e-12)
+    assert score(GradSign(batch_size=B), Softmax) == pytest.approx(total, rel=1e-12)
 
 
 def test_one_sample_agrees_with_itself() -> None:
-    assert score(GradSign(batch_size=1), Softmax) == 1
+    assert score(GradSign(batch_size=1, reduction="mean"), Softmax) == 1
 
 
 def test_without_a_signal_nothing_agrees() -> None:
@@ -100,7 +106,7 @@ def test_by_hand() -> None:
     a[0] = torch.tensor([2.0, -1.0, 3.0])
     b[0] = torch.tensor([1e-9, 5.0, 0.0])
     # Agreement, disagreement, and one sample indifferent; twelve entries have no gradient.
-    assert of_gradients(a, b) == pytest.approx((2 + 0 + 1) / 15)
+    assert of_gradients(a, b) == 2 + 0 + 1
     assert math.isnan(of_gradients(a, b * torch.nan))
 
 
@@ -117,4 +123,4 @@ def test_neither_scale_nor_order_of_the_samples_matters(
     plain = of_gradients(*g)
     assert of_gradients(*(scales[n] * g[n] for n in order)) == plain
     assert of_gradients(*(-each for each in g)) == plain
-    assert 0 <= plain <= 4
+    assert 0 <= plain <= 4 * 3 * CLASSES

@@ -17,6 +17,8 @@ from nasbench_eval.run.rows import Row
 from nasbench_eval.run.store import Store
 from nasbench_eval.truth import tables
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 def rows(label: str, dataset: str, scores: dict[int, float]) -> list[Row]:
     def status(score: float) -> str:
@@ -52,9 +54,42 @@ def run(tmp_path: Path) -> Path:
 def test_one_data_set_has_a_column_a_proxy(run: Path) -> None:
     wide = nasbench_eval.load_scores(run, dataset="a")
     nan = float("nan")
-    expected = pd.DataFrame({"p": [2.0, nan, 1.0, nan], "q": [4.0, nan, nan, nan]}, index=[3, 5, 7, 9])
+    worst = float("-inf")
+    expected = pd.DataFrame({"p": [2.0, worst, 1.0, nan], "q": [4.0, nan, nan, worst]}, index=[3, 5, 7, 9])
     pd.testing.assert_frame_equal(wide, expected, check_names=False, check_index_type=False)
     assert (wide.index.name, wide.columns.name) == ("index", "proxy")
+
+
+def test_failed_lowest_and_not_asked_are_three_things(run: Path) -> None:
+    wide = nasbench_eval.load_scores(run, dataset="a", failures="nan")
+    nan, worst = float("nan"), float("-inf")
+    expected = pd.DataFrame({"p": [2.0, nan, 1.0, nan], "q": [4.0, nan, nan, worst]}, index=[3, 5, 7, 9])
+    pd.testing.assert_frame_equal(wide, expected, check_names=False, check_index_type=False)
+    statuses = nasbench_eval.load_scores(run, dataset="a", value="status")
+    assert statuses["p"].tolist()[:3] == ["ok", "nan", "ok"]
+    assert statuses["p"].isna().tolist() == [False, False, False, True]
+    with pytest.raises(UnknownName, match="rule for failures 'omit'; there are: nan, worst"):
+        nasbench_eval.load_scores(run, failures="omit")  # type: ignore[arg-type]
+
+
+def test_pandas_and_the_report_agree() -> None:
+    """On a committed run with failures and scores of −∞: what README shows gives the report's numbers."""
+    tables = ROOT / "results" / "digits" / "tables"
+    reported = pd.read_csv(tables / "benchmark.csv").query("split == 'test' and n > 0").set_index("proxy")
+    assert reported["n_failed"].sum() > 0
+    truth = nasbench_eval.load_truth("digits")["digits_test"]
+    aggregates = ["te_nas", "teg", "az_nas"]
+    wide = nasbench_eval.load_scores(ROOT / "results" / "digits", aggregates=aggregates)
+    taus = wide.corrwith(truth.loc[wide.index], method="kendall")
+    common = taus.index.intersection(reported.index)
+    assert len(common) > 18
+    assert set(aggregates) < set(common)
+    np.testing.assert_allclose(taus[common], reported.loc[common, "kendall_tau"], atol=1e-6)
+
+
+def test_an_aggregate_whose_members_were_not_scored_is_refused(run: Path) -> None:
+    with pytest.raises(UnknownName, match="member of aggregate 'te_nas'"):
+        nasbench_eval.load_scores(run, aggregates=["te_nas"])
 
 
 def test_several_data_sets_have_a_column_a_pair(run: Path) -> None:

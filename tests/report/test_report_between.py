@@ -13,6 +13,7 @@ from nasbench_eval.report.statistics.between import PAIRED_COLUMNS, between, pai
 from nasbench_eval.report.statistics.bootstrap import resample_indices
 from nasbench_eval.report.statistics.correlation import correlate
 from nasbench_eval.report.statistics.panel import Bootstraps, panel
+from nasbench_eval.report.statistics.resampled import Resamples
 
 N = 40
 ARCHS = [f"arch{i}" for i in range(N)]
@@ -38,7 +39,7 @@ def scores(accuracy: pd.Series) -> dict[str, pd.Series]:
 
 
 def test_a_difference_is_the_percentile_bootstrap(scores: dict, accuracy: pd.Series) -> None:
-    row = paired(Bootstraps(panel(scores, accuracy), 60, 4)).loc[("p0", "p2")]
+    row = paired(Bootstraps(panel(scores, accuracy), Resamples(60, 4))).loc[("p0", "p2")]
     x, z, y = (column.to_numpy() for column in (scores["p0"], scores["p2"], accuracy))
     differences = [
         stats.kendalltau(x[i], y[i]).statistic - stats.kendalltau(z[i], y[i]).statistic
@@ -55,13 +56,14 @@ def test_a_difference_is_the_percentile_bootstrap(scores: dict, accuracy: pd.Ser
 
 
 def test_pairs_are_antisymmetric(scores: dict, accuracy: pd.Series) -> None:
-    found = paired(Bootstraps(panel(scores, accuracy), 30, 0))
+    found = paired(Bootstraps(panel(scores, accuracy), Resamples(30, 0)))
     assert list(found.columns) == PAIRED_COLUMNS
     assert len(found) == 4 * 3
     for name, other in found.index:
         one, two = found.loc[(name, other)], found.loc[(other, name)]
         assert one["difference"] == -two["difference"]
-        assert one["difference_low"] == -two["difference_high"]
+        assert [one["difference_low"]] == pytest.approx([-two["difference_high"]], abs=0, nan_ok=True)
+        assert one["interval"] == two["interval"]
         assert one["share_above"] + two["share_above"] == 1
         assert (one["n"], one["n_failed"], one["n_tied"]) == (
             two["n"],
@@ -73,7 +75,7 @@ def test_pairs_are_antisymmetric(scores: dict, accuracy: pd.Series) -> None:
 
 
 def test_pairs_are_judged_on_what_both_were_asked(scores: dict, accuracy: pd.Series) -> None:
-    found = paired(Bootstraps(panel(scores, accuracy), 30, 2))
+    found = paired(Bootstraps(panel(scores, accuracy), Resamples(30, 2)))
     row = found.loc[("p1", "part")]
     first = accuracy.index[:30]
     assert (row["n"], row["n_failed"], row["n_failed_other"], row["n_tied"]) == (30, 3, 0, 3)
@@ -81,11 +83,22 @@ def test_pairs_are_judged_on_what_both_were_asked(scores: dict, accuracy: pd.Ser
     assert row["difference"] == pytest.approx(alone[0] - alone[1])
     # The same score is level with itself, on whichever architectures.
     same = found.loc[("p2", "part")]
-    assert (same["difference"], same["difference_low"], same["share_above"]) == (0, 0, 0.5)
+    assert (same["difference"], same["share_above"]) == (0, 0.5)
+    # All resamples agree about that, which is no interval.
+    assert np.isnan(same["difference_low"])
+    assert same["interval"] == "none"
+
+
+def test_of_a_handful_of_architectures_nothing_is_certain(accuracy: pd.Series) -> None:
+    few = accuracy.iloc[:19]
+    found = paired(Bootstraps(panel({"a": few, "b": -few}, few), Resamples(30, 0))).loc[("a", "b")]
+    assert found["difference"] == 2
+    assert found[["difference_low", "difference_high", "share_above"]].isna().all()
+    assert found["interval"] == "n < 20"
 
 
 def test_failures_left_out_are_left_out_of_both(scores: dict, accuracy: pd.Series) -> None:
-    row = paired(Bootstraps(panel(scores, accuracy, "omit"), 30, 2)).loc[("p0", "p1")]
+    row = paired(Bootstraps(panel(scores, accuracy, "omit"), Resamples(30, 2))).loc[("p0", "p1")]
     fine = np.isfinite(scores["p1"])
     taus = [correlate(scores[p][fine], accuracy[fine], resamples=0).tau for p in ("p0", "p1")]
     assert row["difference"] == pytest.approx(taus[0] - taus[1])
@@ -94,16 +107,16 @@ def test_failures_left_out_are_left_out_of_both(scores: dict, accuracy: pd.Serie
 
 def test_pairs_without_a_difference(accuracy: pd.Series) -> None:
     scores = {"a": accuracy, "constant": accuracy * 0, "elsewhere": series([1.0], ["arch_unknown"])}
-    found = paired(Bootstraps(panel(scores, accuracy), 9, 0))
+    found = paired(Bootstraps(panel(scores, accuracy), Resamples(9, 0)))
     assert found["difference"].isna().all()
     assert found["share_above"].isna().all()
     assert found.loc[("a", "elsewhere"), "n"] == 0
-    alone = paired(Bootstraps(panel({"a": accuracy}, accuracy), 9, 0))
+    alone = paired(Bootstraps(panel({"a": accuracy}, accuracy), Resamples(9, 0)))
     assert (len(alone), list(alone.columns)) == (0, PAIRED_COLUMNS)
 
 
 def test_without_resamples_there_is_no_interval(scores: dict, accuracy: pd.Series) -> None:
-    found = paired(Bootstraps(panel(scores, accuracy), 0, 0))
+    found = paired(Bootstraps(panel(scores, accuracy), Resamples(0, 0)))
     assert found["difference"].notna().all()
     assert found[["difference_low", "difference_high", "share_above"]].isna().all(axis=None)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from nasbench_eval.report.statistics import bootstrap as module
-from nasbench_eval.report.statistics.bootstrap import bootstrap, interval, resample_indices
+from nasbench_eval.report.statistics.bootstrap import bootstrap, interval, no_interval, resample_indices
 from nasbench_eval.report.statistics.correlation import correlate
 
 # Few distinct values, so that ties and constant resamples are common.
@@ -60,14 +60,11 @@ def test_failures_may_be_minus_infinity() -> None:
 
 
 @pytest.mark.parametrize("chunk", [1, 60, 200])
-@pytest.mark.parametrize("block", [1, 250])
-def test_how_many_at_a_time_makes_no_difference(
-    chunk: int, block: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_how_many_at_a_time_makes_no_difference(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = np.random.default_rng(0).integers(0, 9, (2, 30))
     expected = bootstrap([x], y, resamples=13)
     monkeypatch.setattr(module, "CHUNK", chunk)
-    monkeypatch.setattr(module, "BLOCK", block)
+    monkeypatch.setattr(module, "KEPT", 0)
     found = bootstrap([x], y, resamples=13)
     assert np.array_equal(found.taus, expected.taus)
     assert np.array_equal(found.rhos, expected.rhos)
@@ -76,10 +73,10 @@ def test_how_many_at_a_time_makes_no_difference(
 def test_products_of_counts_beyond_32_bits() -> None:
     # Each of two architectures that rank in opposite orders is drawn n/2 times: n²/4 discordant pairs.
     n = 100_000
-    drawn = np.array([n // 2], dtype=next(module._counts(n, 1, 0)).dtype)
+    drawn = np.array([n // 2], dtype=next(module._counts(n, 1, 0))[1].dtype)
     paths = module._paths(np.array([1, 0]), np.array([0, 1]))
     assert module._discordant(*paths, [drawn, drawn]).tolist() == [n * n // 4]
-    assert next(module._counts(90_000, 1, 0)).dtype == np.int32
+    assert next(module._counts(90_000, 1, 0))[1].dtype == np.int32
 
 
 @pytest.mark.parametrize("n", [0, 1])
@@ -103,6 +100,24 @@ def test_shapes_without_scores_or_resamples() -> None:
 
 def test_interval_leaves_out_what_is_not_finite() -> None:
     values = np.arange(101.0)
-    assert interval(values) == pytest.approx((2.5, 97.5))
-    assert interval(np.append(values, [np.nan, np.nan])) == pytest.approx((2.5, 97.5))
-    assert all(math.isnan(bound) for bound in interval(np.array([np.nan])))
+    assert interval(values, 20) == pytest.approx((2.5, 97.5))
+    assert interval(np.append(values, [np.nan, np.nan]), 20) == pytest.approx((2.5, 97.5))
+    assert all(math.isnan(bound) for bound in interval(np.array([np.nan]), 20))
+
+
+@pytest.mark.parametrize(
+    ("values", "n", "why"),
+    [
+        (np.arange(101.0), 19, "n < 20"),
+        (np.ones(101), 5, "n < 20"),
+        (np.ones(101), 500, "none"),
+        (np.array([]), 500, "no resamples"),
+        (np.arange(101.0), 500, ""),
+    ],
+)
+def test_where_resamples_say_nothing_there_is_no_interval_but_a_word(
+    values: np.ndarray, n: int, why: str
+) -> None:
+    low, high = interval(values, n)
+    assert (math.isnan(low), math.isnan(high)) == (bool(why), bool(why))
+    assert no_interval(n, len(values), low) == why

@@ -13,6 +13,7 @@ import pytest
 from made_up import N, WriteRun
 from made_up_figures import assert_legends_cover_no_panel, assert_nothing_is_cut_off, computed, texts
 
+from nasbench_eval.report import FORMATS
 from nasbench_eval.report.draw import caption, draw_markdown
 from nasbench_eval.report.figure import draw_figure, write_figure
 from nasbench_eval.report.figure.style import COLUMN, PAGE, lines, number, short
@@ -99,8 +100,8 @@ def test_files_are_the_same_every_time(run: Path, truths: dict[str, Truth], tmp_
     table = compute(run, truths)
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        assert write_figure(table, tmp_path / name) == [".png", ".pdf", ".svg"]
-    for ending in ("png", "pdf", "svg"):
+        assert write_figure(table, tmp_path / name, FORMATS) == ["table1.png", "table1.pdf", "table1.svg"]
+    for ending in FORMATS:
         first, second = ((tmp_path / name / f"table1.{ending}").read_bytes() for name in ("a", "b"))
         assert first == second
         assert 1000 < len(first) < 300_000

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from nasbench_eval.report import FORMATS
 from nasbench_eval.report.figure.alike import WRITTEN, draw_alike
 from nasbench_eval.report.figure.style import save
 from nasbench_eval.report.statistics.between import Between, between
@@ -32,7 +33,7 @@ def test_every_pair_has_a_square_and_its_value(tmp_path: Path) -> None:
     written = {text.get_position(): text.get_text() for text in axes.texts}
     assert len(written) == 5 * 4
     assert written[1, 0] == f"{100 * found.tau.iloc[0, 1]:.0f}".replace("-", "−")
-    assert save(figure, tmp_path, "alike") == ["alike.png", "alike.pdf", "alike.svg"]
+    assert save(figure, tmp_path, "alike", FORMATS) == ["alike.png", "alike.pdf", "alike.svg"]
 
 
 def test_many_proxies_are_shown_without_values() -> None:

@@ -10,6 +10,7 @@ from scipy import stats
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.paths import configured
+from nasbench_eval.report.draw import draw_latex, draw_markdown, draw_text
 from nasbench_eval.report.published import load_published, published_correlation
 from nasbench_eval.report.scores import Part, read_runs
 from nasbench_eval.report.spec import AggregateSpec, RowSpec, TableSpec, load_table_spec
@@ -173,11 +174,11 @@ def test_columns_and_rows(write_run: WriteRun, truths: dict[str, Truth]) -> None
     csv = table.csv()
     assert ",".join(csv.columns) == (
         "proxy,dataset,split,n,n_failed,kendall_tau,kendall_low,kendall_high,"
-        "spearman_rho,spearman_low,spearman_high,published_tau,published_rho"
+        "spearman_rho,spearman_low,spearman_high,interval,published_tau,published_rho"
     )
     assert list(csv.columns) == CSV_COLUMNS
-    # Fourteen published rows and five of ours, three data sets, two splits: missing ones are kept.
-    assert len(csv) == 19 * 3 * 2
+    # Fourteen published rows and six of ours, three data sets, two splits: missing ones are kept.
+    assert len(csv) == 20 * 3 * 2
     missing = one(table, "zico", "cifar100", "val")
     assert (missing["n"], missing["n_failed"]) == (0, 0)
     assert np.isnan(missing["kendall_tau"])
@@ -295,11 +296,25 @@ def test_ours_stand_below_with_the_runs_own_proxies_last(
     folder = write_run({(name, "cifar10"): {"score": rng(0).normal(size=N)} for name in names})
     rows = compute(folder, truths).rows
     section = rows[(rows["dataset"] == "cifar10") & (rows["split"] == "val")]
-    assert section["ours"].tolist() == [False] * 14 + [True] * 6
+    assert section["ours"].tolist() == [False] * 14 + [True] * 7
     assert section["proxy"].tolist()[13:] == (
-        ["intrain", "intrain_cell", "log_synflow", "params", "teg", "vkdnw_agg_16", "mine"]
+        ["intrain", "intrain_cell", "log_synflow", "params", "gradsign", "teg", "vkdnw_agg_16", "mine"]
     )
-    assert section["published_tau"].notna().tolist() == [True] * 14 + [False] * 6
+    assert section["published_tau"].notna().tolist() == [True] * 14 + [False] * 7
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 19])
+def test_a_handful_of_cells_has_no_interval(write_run: WriteRun, truths: dict[str, Truth], n: int) -> None:
+    table = compute(write_run({("snip", "cifar10"): {"score": np.arange(n, dtype=float)}}), truths)
+    row = one(table, "snip", "cifar10", "test")
+    assert np.isfinite(row["kendall_tau"])
+    assert np.isnan(row[["kendall_low", "kendall_high", "spearman_low", "spearman_high"]].astype(float)).all()
+    assert row["interval"] == "n < 20"
+    for drawn in (draw_text(table, "test"), draw_markdown(table)):
+        [line] = [line for line in drawn.splitlines() if line.lstrip("| ").startswith("snip")][:1]
+        assert line.count("n < 20") == 2
+        assert "[" not in line
+    assert "n < 20" in draw_latex(table)
 
 
 def test_notes_tell_of_constant_scores_ties_and_other_options(

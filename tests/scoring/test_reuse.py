@@ -370,14 +370,12 @@ def test_the_command_says_what_it_took_over_and_from_where(said: Said, tmp_path:
     lines = said("n=40", "run=b")
     assert lines[1].startswith("passed over: results/broken/run.json cannot be read (")
     assert lines[2] == "20 scores taken over from a; reuse=none computes them anew"
-    assert lines[-1].startswith("20 cells scored now; 0 of 20 scores not finite or failed; next:")
+    assert lines[-1].startswith("20 cells scored now; 0 of 20 scores failed; next:")
     assert said("n=40", "run=c", "reuse=none")[-1].startswith("40 cells scored now")
     assert same_rows(tmp_path / "results" / "b", tmp_path / "results" / "c")
     lines = said("indices=[5157,1157,57]", "run=d", "dedupe=isomorphic")
     assert "of 3 cells in 3 classes of isomorphic ones on cifar10" in lines[0]
-    assert lines[-1].startswith(
-        "3 cells scored now; 0 of 3 scores not finite or failed; 2 scores copied from"
-    )
+    assert lines[-1].startswith("3 cells scored now; 0 of 3 scores failed; 2 scores copied from")
 
 
 def test_the_command_knows_the_images_by_their_bytes(said: Said, tmp_path: Path, noise_images: Path) -> None:

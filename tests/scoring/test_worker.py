@@ -44,9 +44,13 @@ class Faulty:
     def observe(self, net: object, spec: PassSpec) -> Observer:
         if self.at == "observe":
             raise RuntimeError("observe failed\nwith details")
+        if self.at == "exit in observe":
+            raise SystemExit("done")
         return _Nothing()
 
     def score(self, records: Sequence[Record]) -> dict[str, float]:
+        if self.at == "exit":
+            raise SystemExit(3)
         if self.at == "memory":
             raise MemoryError
         if self.at == "silent":
@@ -101,6 +105,8 @@ def test_half_precision_moves_scores_a_little() -> None:
         ("nan", "nan", None),
         ("inf", "inf", None),
         ("observe", "error", "RuntimeError: observe failed"),
+        ("exit in observe", "error", "SystemExit: done"),
+        ("exit", "error", "SystemExit: 3"),
         ("memory", "oom", "MemoryError:"),
         ("silent", "error", "ValueError:"),
         ("missing", "error", "ValueError: gave ['part'], not the columns it declares"),

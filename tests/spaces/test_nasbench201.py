@@ -6,6 +6,7 @@ import os
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -20,7 +21,14 @@ from nasbench_eval.proxies.params import Params
 from nasbench_eval.registry import find
 from nasbench_eval.seeding import generator
 from nasbench_eval.spaces.base import Network
-from nasbench_eval.spaces.nasbench201 import EDGES, OPERATIONS, Cell, NASBench201, unique_string
+from nasbench_eval.spaces.nasbench201 import (
+    EDGES,
+    OPERATIONS,
+    Cell,
+    NASBench201,
+    from_operations,
+    unique_string,
+)
 
 SPACE = NASBench201()
 TINY = NASBench201(channels=4, cells_per_stage=1)
@@ -397,3 +405,34 @@ def test_edges_that_change_nothing_are_not_computed(text: str, edges: str) -> No
     space = NASBench201(channels=4, cells_per_stage=1)
     network = space.build(space.parse(text), num_classes=3)
     assert " ".join(network.cells[0].edges) == edges  # type: ignore[arg-type]
+
+
+def test_a_cells_index_is_the_inverse_of_arch() -> None:
+    space = NASBench201()
+    for index in (0, 1, 4711, len(space) - 1):
+        assert space.index(space.arch(index)) == index
+
+
+def test_cells_of_six_operations() -> None:
+    """The same cell as the benchmark's numbers, its names and NASLib's op_indices write it."""
+    text = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|none~2|"
+    cell = NASBench201().parse(text)
+    assert from_operations((3, 0, 1, 4, 2, 0)) == cell
+    assert from_operations(cell.operations) == cell
+    assert from_operations(np.array([3, 0, 1, 4, 2, 0])) == cell
+    # 0 to 1, 2 and 3, then 1 to 2 and 3, then 2 to 3
+    assert from_operations((2, 1, 4, 0, 3, 1), "naslib") == cell
+
+
+@pytest.mark.parametrize(
+    ("operations", "encoding", "said"),
+    [
+        ((0, 1, 2, 3, 4), "benchmark", "6 operations, one for each edge; got 5"),
+        ((0, 1, 2, 3, 4, 5), "benchmark", "a cell has 6 operations out of"),
+        ((0, 1, 2, 3, 4, -1), "naslib", "a cell has 6 operations out of"),
+        ((0, 1, 2, 3, 4, 0), "other", "no encoding 'other'; there are benchmark, naslib"),
+    ],
+)
+def test_six_operations_that_are_no_cell(operations: tuple[int, ...], encoding: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        from_operations(operations, encoding)

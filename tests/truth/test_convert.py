@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from nats_bench import api_utils
 
 from nasbench_eval.data.pickles import PickleRefused
@@ -259,3 +260,30 @@ def test_runs_that_are_wrong(public: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(PickleRefused, match="asks for"):
         from_csvs(**public)
     assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("name", ["NAS-Bench-201-v1_1-096897.pth", "renamed.bin"])
+def test_the_first_apis_file_is_known_by_its_name_and_by_its_content(
+    tmp_path: Path, name: str, zipped: bool
+) -> None:
+    path = tmp_path / name
+    torch.save({"meta_archs": []}, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(UsageError, match=r"NAS-Bench-201's first API.*take NATS-tss-v1_0-3ffb9-simple\.tar"):
+        from_nats(path)
+
+
+def test_the_size_space_is_known_by_its_name(tmp_path: Path) -> None:
+    for name in ("NATS-sss-v1_0-50262-simple", r"NATS-sss-v1_0-50262-simple\.tar"):
+        (tmp_path / name).mkdir()
+        with pytest.raises(UsageError, match=r"size space.*take NATS-tss-v1_0-3ffb9-simple\.tar"):
+            from_nats(tmp_path / name)
+
+
+def test_the_size_space_is_known_by_its_content(nats_folder: Path) -> None:
+    meta = nats_folder / "meta.pickle.pbz2"
+    content = pickle.loads(bz2.decompress(meta.read_bytes()))
+    content["meta_archs"] = [f"8:8:8:8:{8 * (i + 1)}" for i in range(CELLS)]
+    meta.write_bytes(bz2.compress(pickle.dumps(content)))
+    with pytest.raises(UsageError, match=r"size space.*take NATS-tss-v1_0-3ffb9-simple\.tar"):
+        from_nats(nats_folder)

@@ -56,6 +56,15 @@ def test_check_a_complete_folder(run: Run, complete: Path) -> None:
     assert "ok images/cifar100.npz: 100 training images, 100 classes" in out
 
 
+@pytest.mark.parametrize("words", [("--data", "{}"), ("--out", "{}"), ("data={}",), ("--data={}",)])
+def test_the_data_folder_goes_by_one_word_and_its_old_one(
+    run: Run, complete: Path, words: tuple[str, ...]
+) -> None:
+    code, out, _ = run(*(word.format(complete) for word in words), "--check")
+    assert code == 0
+    assert out.startswith(f"data folder {complete}\n")
+
+
 def test_check_finds_what_is_wrong_and_what_is_missing(run: Run, complete: Path) -> None:
     (complete / "images" / "cifar10.npz").unlink()
     code, out, _ = run("--out", complete, "--check")

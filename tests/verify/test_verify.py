@@ -455,3 +455,13 @@ def test_a_run_without_a_name_bears_the_fingerprint_of_its_record(tmp_path: Path
 def test_the_committed_runs_are_whole(folder: Path, verify: Verify) -> None:
     verified = verify(folder, "--no-scores")
     assert not verified.failed(), verified.out
+
+
+def test_cells_named_by_a_range_are_known_by_the_record(tmp_path: Path, verify: Verify) -> None:
+    run = tmp_path / "run"
+    scored(run, "indices=[9,range(3,6)]")
+    assert "with all 4 cells that were asked for last" in verify(run, "--cells", 1).out
+    record = json.loads((run / "run.json").read_text())
+    for wrong in ("", "9,3-", "9,5-3", "x", "0-999999999999", 7):
+        (run / "run.json").write_text(json.dumps({**record, "indices": wrong}))
+        assert "the record does not tell which cells were given" in verify(run, "--cells", 1).out

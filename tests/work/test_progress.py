@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import pty
 import re
@@ -44,7 +45,8 @@ DEAD = 1651
 
 
 def row(index: int, status: str = "ok", label: str = "p", **more: Any) -> Row:
-    place = {"dataset": "a", "label": label, "index": index, "arch": f"arch-{index}", "seed": 0}
+    place: Row = {"dataset": "a", "label": label, "index": index, "arch": f"arch-{index}", "seed": 0}
+    place["score"] = {"ok": 1.0, "inf": math.inf}.get(status, math.nan)
     failed = status in ("oom", "error")
     return {**place, "status": status, "error": "ValueError: it broke" if failed else None, **more}
 
@@ -113,6 +115,22 @@ def test_the_file_says_what_is_done_and_how_long_the_rest_takes(tmp_path: Path, 
     assert abs(datetime.fromisoformat(said["updated"]) - datetime.now(UTC)).total_seconds() < 60
 
 
+def test_a_proxy_that_fails_in_its_first_cells_is_told_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Progress(tmp_path) as progress:
+        for index in range(60):
+            late = "ok" if index == 49 else "error"
+            mine = [row(index), row(index, "error", "q"), row(index, "nan", "r"), row(index, late, "late")]
+            elsewhere = row(index, "error", "q") | {"dataset": "b"}
+            progress.log_failures([*mine, row(index, "inf", "s"), elsewhere])
+            assert ("warning" in capsys.readouterr().err) == (index == 49)
+    warned = [line for line in log_of(tmp_path) if "failed in each" in line]
+    assert len(warned) == 2
+    assert warned[0].endswith("q failed in each of its first 50 cells; in cell 0: ValueError: it broke")
+    assert warned[1].endswith("r failed in each of its first 50 cells; in cell 0: the score is nan")
+
+
 def test_a_cell_in_several_parts_and_copies_count_once(tmp_path: Path) -> None:
     with Progress(tmp_path) as progress:
         progress.begin(total=5, lacking=5, pool=None)
@@ -175,7 +193,8 @@ def test_the_file_is_whole_whenever_it_is_read(tmp_path: Path, monkeypatch: pyte
 def test_the_log_holds_each_stack_trace_once(tmp_path: Path) -> None:
     trace = 'Traceback (most recent call last):\n  File "net.py", line 7\nValueError: it broke\n'
     rows = [row(3, "error", label, traceback=trace) for label in ("p", "q")]
-    rows += [row(3, "oom", "r"), row(3, "ok", "s"), row(3, "nan", "t")]
+    rows += [row(3, "oom", "r"), row(3, "ok", "s"), row(3, "nan", "t"), row(3, "inf", "u")]
+    rows += [row(3, "inf", "v", score=-math.inf)]
     with Progress(tmp_path) as progress:
         progress.log_failures(rows)
     assert all("traceback" not in each for each in rows), "the shards hold the first line"
@@ -184,7 +203,9 @@ def test_the_log_holds_each_stack_trace_once(tmp_path: Path) -> None:
     assert "WARNING cell 3, arch-3: error of p on a, q on a: Traceback (most recent call last):" in log
     assert "WARNING cell 3, arch-3: oom of r on a: ValueError: it broke" in log
     assert " s on a" not in log
-    assert " t on a" not in log
+    assert "WARNING cell 3, arch-3: nan of t on a: the score is nan" in log
+    assert "WARNING cell 3, arch-3: inf of u on a: the score is inf" in log
+    assert " v on a" not in log, "minus infinity is a score"
 
 
 def test_the_log_goes_on_and_tells_how_far_a_run_is(tmp_path: Path, clock: list[float]) -> None:
@@ -197,7 +218,7 @@ def test_the_log_goes_on_and_tells_how_far_a_run_is(tmp_path: Path, clock: list[
             progress.done([row(1, "inf")], {1})
     lines = log_of(tmp_path)
     assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (INFO|WARNING) ", line) for line in lines)
-    told = "INFO    3 of 8 cells, 59 an hour, about 0.1 h left; 1 scores not finite or failed"
+    told = "INFO    3 of 8 cells, 59 an hour, about 0.1 h left; 1 score failed"
     said = ["INFO    a headline", "WARNING a warning", told]
     assert [line.partition(" ")[2] for line in lines] == said * 2
 
@@ -246,7 +267,8 @@ def test_what_is_no_terminal_gets_headline_warnings_and_outcome(tmp_path: Path) 
     lines = done.stderr.splitlines()
     assert lines[0].endswith("of 4 cells on cifar10; 2 workers on cpu; into results/mine")
     assert lines[1:] == [
-        "4 cells scored now; 1 of 8 scores not finite or failed; next: nasbench-report results/mine"
+        "4 cells scored now; 0 of 8 scores failed; 1 score of −∞, which ranks lowest; "
+        "next: nasbench-report results/mine"
     ]
     assert not done.stdout
     said = read(tmp_path / "results" / "mine")
@@ -260,7 +282,7 @@ def test_what_is_no_terminal_gets_headline_warnings_and_outcome(tmp_path: Path) 
     assert len(lines) == 3
     assert lines[1].startswith("warning: ")
     assert "is damaged: set aside as _part-00000.parquet.damaged, its cells are scored again" in lines[1]
-    assert lines[2].startswith("4 cells scored now; 1 of 4 scores not finite")
+    assert lines[2].startswith("4 cells scored now; 0 of 4 scores failed; 1 score of −∞")
 
 
 def test_a_terminal_gets_one_line_with_rate_time_left_and_failures(tmp_path: Path) -> None:
@@ -284,10 +306,10 @@ def test_a_terminal_gets_one_line_with_rate_time_left_and_failures(tmp_path: Pat
     assert head.startswith("nasbench201: naswot of 121 cells")
     assert len(after) == 1
     dead = (read_scores(tmp_path / "results" / "mine")["status"] != "ok").sum()
-    assert after[0].startswith(f"121 cells scored now; {dead} of 121 scores not finite or failed")
+    assert after[0].startswith(f"121 cells scored now; 0 of 121 scores failed; {dead} scores of −∞, which")
     states = [text for text in bar.split("\r") if text.strip()]
     assert len(states) > 2, "one line, written over and over"
-    under_way = r"^ +\d+%\|.*\| \d+/121 \[\d\d:\d\d<\d\d:\d\d, +[\d.]+cell/s, \d+ not finite or failed\]$"
+    under_way = r"^ +\d+%\|.*\| \d+/121 \[\d\d:\d\d<\d\d:\d\d, +[\d.]+cell/s, \d+ failed\]$"
     assert any(re.match(under_way, text.rstrip()) for text in states), states
     assert "121/121 [" in states[-1]
-    assert f", {dead} not finite or failed]" in states[-1]
+    assert ", 0 failed]" in states[-1]

@@ -78,6 +78,7 @@ _TABLE = {
     "spearman_rho": "Spearman's ρ",
     "spearman_low": "lower end of its 95 % bootstrap interval",
     "spearman_high": "upper end",
+    "interval": "why there is no interval, such as `n < 20`; empty if there is one",
     "published_tau": "the paper's τ, empty where it gives none",
     "published_rho": "the paper's ρ",
 }

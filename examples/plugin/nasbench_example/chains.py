@@ -39,6 +39,9 @@ class Chains:
             raise IndexError(f"there are chains 0 to {len(self) - 1}; there is no chain {index}")
         return CHAINS[index]
 
+    def index(self, arch: Chain) -> int:
+        return CHAINS.index(arch)
+
     def parse(self, text: str) -> Chain:
         chain = tuple(text.strip().split("-"))
         if chain not in CHAINS:

@@ -1,6 +1,6 @@
 """Figures of a computed table. What they show is computed in one place and drawn in another."""
 
 from nasbench_eval.report.figure.bars import draw_figure, write_figure
-from nasbench_eval.report.figure.write import Written, write_analysis_figures, write_figures
+from nasbench_eval.report.figure.write import analysis_drawings, table_drawings, write_drawings
 
-__all__ = ["Written", "draw_figure", "write_analysis_figures", "write_figure", "write_figures"]
+__all__ = ["analysis_drawings", "draw_figure", "table_drawings", "write_drawings", "write_figure"]

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.cluster import hierarchy
 
-from nasbench_eval.report.draw import DATASETS
 from nasbench_eval.report.figure.style import COLUMN, PAGE, SMALL, lines, paper_style, short
 from nasbench_eval.report.statistics.between import Between
+from nasbench_eval.report.titles import DATASETS
 
 # Orange for opposite, violet for alike, white for unrelated: a pair that the colour-blind tell apart.
 COLOUR_MAP = "PuOr"

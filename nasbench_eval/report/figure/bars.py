@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from nasbench_eval.report.draw import DATASETS, SPLITS, sample_size
+from nasbench_eval.report import PNG
+from nasbench_eval.report.draw import sample_size
 from nasbench_eval.report.figure.rows import shown_ceilings, shown_rows
 from nasbench_eval.report.figure.style import (
     CEILING,
     COLOURS,
     COLUMN,
     MARKERS,
-    METADATA,
     PAGE,
     ceiling_handle,
     paper_style,
@@ -27,6 +28,7 @@ from nasbench_eval.report.figure.style import (
 from nasbench_eval.report.spec import SweepSpec
 from nasbench_eval.report.statistics.correlation import CONFIDENCE
 from nasbench_eval.report.tables import Table
+from nasbench_eval.report.titles import DATASETS, SPLITS
 from nasbench_eval.truth.ceiling import Ceiling
 
 ROW_HEIGHT = 0.23
@@ -38,13 +40,12 @@ METRICS = (
 BAR = 0.38
 
 
-def write_figure(table: Table, folder: Path) -> list[str]:
-    """Write `<table>.png`, `.pdf` and `.svg`; returns their endings, none if there is nothing to draw."""
+def write_figure(table: Table, folder: Path, formats: Sequence[str] = (PNG,)) -> list[str]:
+    """Write `<table>.png`, or other formats; returns the files' names, none if there is nothing to draw."""
     figure = draw_figure(table)
     if figure is None:
         return []
-    save(figure, folder, table.name)
-    return list(METADATA)
+    return save(figure, folder, table.name, formats)
 
 
 def draw_figure(table: Table) -> Figure | None:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from nasbench_eval.report.draw import DATASETS, SPLITS, sample_size
+from nasbench_eval.report.draw import sample_size
 from nasbench_eval.report.figure.labels import leader, place_labels
 from nasbench_eval.report.figure.rows import definition, shown_ceilings, shown_rows
 from nasbench_eval.report.figure.style import (
@@ -31,6 +31,7 @@ from nasbench_eval.report.scores import Part, Scores
 from nasbench_eval.report.spec import RowSpec, SweepSpec
 from nasbench_eval.report.statistics.correlation import CONFIDENCE
 from nasbench_eval.report.tables import Table
+from nasbench_eval.report.titles import DATASETS, SPLITS
 from nasbench_eval.report.values import row_labels
 
 Floats = npt.NDArray[np.float64]

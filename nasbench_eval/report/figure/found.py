@@ -14,12 +14,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from nasbench_eval.report.draw import DATASETS, SPLITS
 from nasbench_eval.report.figure.rows import ScoredRow
 from nasbench_eval.report.figure.style import COLOURS, COLUMN, GREY, SMALL, lines, paper_style, short
 from nasbench_eval.report.statistics.correlation import Failures, Sample, judged
 from nasbench_eval.report.statistics.selection import top_regret
 from nasbench_eval.report.tables import Table
+from nasbench_eval.report.titles import DATASETS, SPLITS
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]

@@ -20,7 +20,6 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.stats import rankdata
 
-from nasbench_eval.report.draw import DATASETS, SPLITS
 from nasbench_eval.report.figure.rows import ScoredRow, shown_ceilings
 from nasbench_eval.report.figure.style import (
     COLUMN,
@@ -35,6 +34,7 @@ from nasbench_eval.report.figure.style import (
 )
 from nasbench_eval.report.statistics.correlation import Failures
 from nasbench_eval.report.tables import Table
+from nasbench_eval.report.titles import DATASETS, SPLITS
 
 Floats = npt.NDArray[np.float64]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from matplotlib import style
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+
+from nasbench_eval.report import PNG
 
 # A paper's column and its full width, in inches.
 COLUMN, PAGE = 3.4, 7.0
@@ -48,9 +51,9 @@ STYLE: dict[str, Any] = {
 }
 # Without dates and versions, so that the same table gives the same file.
 METADATA: dict[str, dict[str, Any]] = {
-    ".png": {"Software": None},
-    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-    ".svg": {"Date": None, "Creator": None, "Format": None, "Type": None},
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "svg": {"Date": None, "Creator": None, "Format": None, "Type": None},
 }
 
 
@@ -59,12 +62,13 @@ def paper_style() -> AbstractContextManager[None]:
     return style.context(["default", STYLE])
 
 
-def save(figure: Figure, folder: Path, stem: str) -> list[str]:
-    """Write a figure as PNG, PDF and SVG; returns the files' names."""
+def save(figure: Figure, folder: Path, stem: str, formats: Sequence[str] = (PNG,)) -> list[str]:
+    """Write a figure in some of `FORMATS`; returns the files' names."""
+    names = [f"{stem}.{ending}" for ending in formats]
     with paper_style():
-        for ending, metadata in METADATA.items():
-            figure.savefig(folder / f"{stem}{ending}", metadata=metadata)
-    return [f"{stem}{ending}" for ending in METADATA]
+        for ending, name in zip(formats, names, strict=True):
+            figure.savefig(folder / name, metadata=METADATA[ending])
+    return names
 
 
 def ceiling_handle(everywhere: bool = True) -> Line2D:

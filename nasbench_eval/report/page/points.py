@@ -23,10 +23,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.report.draw import DATASETS, SPLITS
 from nasbench_eval.report.scores import Part, Scores
 from nasbench_eval.report.spec import RowSpec
 from nasbench_eval.report.tables import Table, Truth, matched_accuracy
+from nasbench_eval.report.titles import DATASETS, SPLITS
 from nasbench_eval.report.values import row_values
 
 SPACES = {"nasbench101": "NAS-Bench-101", "nasbench201": "NAS-Bench-201"}

@@ -11,9 +11,9 @@ import pandas as pd
 from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 
-from nasbench_eval.report.statistics.bootstrap import Floats, interval
-from nasbench_eval.report.statistics.correlation import kendall_tau
+from nasbench_eval.report.statistics.bootstrap import FEWEST, Floats, interval, no_interval
 from nasbench_eval.report.statistics.panel import Bootstraps, Panel
+from nasbench_eval.report.statistics.resampled import Resamples
 
 PAIRED_COLUMNS = [
     "n",
@@ -24,6 +24,7 @@ PAIRED_COLUMNS = [
     "difference",
     "difference_low",
     "difference_high",
+    "interval",
     "share_above",
 ]
 
@@ -47,12 +48,14 @@ class Between:
     linkage: Floats
 
 
-def between(panel: Panel) -> Between:
+def between(panel: Panel, known: Resamples | None = None) -> Between:
     """Correlate each two proxies and cluster them: average linkage, distance 1 − τ.
 
     The distance is signed, since the sign belongs to a proxy: one that ranks the opposite way picks other
-    architectures and is the farthest there is. Without a τ, two proxies count as unrelated (τ = 0).
+    architectures and is the farthest there is. Without a τ, two proxies count as unrelated (τ = 0). `known`
+    holds the τ that are known already.
     """
+    known = Resamples() if known is None else known
     names = list(panel.names)
     size = len(names)
     tau, n, n_failed = np.full((size, size), np.nan), np.zeros((size, size), int), np.zeros((size, size), int)
@@ -60,7 +63,7 @@ def between(panel: Panel) -> Between:
         both = panel.common(names[i], names[j])
         ranked = panel.ranked(names[i], names[j])
         x, y = (panel.sample(names[k], ranked).codes for k in (i, j))
-        tau[i, j] = tau[j, i] = kendall_tau(x, y)
+        tau[i, j] = tau[j, i] = known.tau(x, y)
         n[i, j] = n[j, i] = both.sum()
         n_failed[i, j] = n_failed[j, i] = (~np.isfinite(panel.scores[[i, j]][:, both])).any(axis=0).sum()
     linkage = np.zeros((0, 4))
@@ -89,9 +92,9 @@ def paired(bootstraps: Bootstraps) -> pd.DataFrame:
         One row an ordered pair, indexed by `proxy` and `other`; `frame["difference"].unstack()` is a matrix.
         Columns: `n` architectures asked of both, `n_failed` and `n_failed_other` of them failed, `n_tied` and
         `n_tied_other` that share their score with another, `difference` of τ (`proxy` less `other`) with its
-        95 % interval `difference_low` and `difference_high`, and `share_above`, the share of resamples in
-        which τ of `proxy` is above that of `other`, equal ones half. Resamples in which either is constant
-        count for nothing.
+        95 % interval `difference_low` and `difference_high`, in `interval` why there is none, and
+        `share_above`, the share of resamples in which τ of `proxy` is above that of `other`, equal ones half;
+        NaN of fewer than 20 architectures. Resamples in which either is constant count for nothing.
     """
     panel = bootstraps.panel
     rows: dict[tuple[str, str], dict[str, Any]] = {}
@@ -121,14 +124,16 @@ def paired(bootstraps: Bootstraps) -> pd.DataFrame:
 def _pair(bootstraps: Bootstraps, name: str, other: str) -> dict[str, Any]:
     panel = bootstraps.panel
     both, ranked = panel.common(name, other), panel.ranked(name, other)
-    counted = [panel.sample(proxy, both) for proxy in (name, other)]
-    used = [panel.sample(proxy, ranked) for proxy in (name, other)]
-    taus = [kendall_tau(sample.codes, sample.accuracy) for sample in used]
-    first, second = (bootstraps.of(proxy, ranked)[0] for proxy in (name, other))
+    counted = [bootstraps.sample(proxy, both) for proxy in (name, other)]
+    used = [bootstraps.sample(proxy, ranked) for proxy in (name, other)]
+    taus = [bootstraps.tau(proxy, ranked) for proxy in (name, other)]
+    first, second = (bootstraps.taus(proxy, ranked) for proxy in (name, other))
     differences = first - second
     differences = differences[np.isfinite(differences)]
-    low, high = interval(differences)
-    above = ((differences > 0) + 0.5 * (differences == 0)).mean() if len(differences) else np.nan
+    n = int(ranked.sum())
+    low, high = interval(differences, n)
+    enough = n >= FEWEST and len(differences)
+    above = ((differences > 0) + 0.5 * (differences == 0)).mean() if enough else np.nan
     return {
         "n": int(both.sum()),
         "n_failed": counted[0].n_failed,
@@ -138,6 +143,7 @@ def _pair(bootstraps: Bootstraps, name: str, other: str) -> dict[str, Any]:
         "difference": taus[0] - taus[1],
         "difference_low": low,
         "difference_high": high,
+        "interval": no_interval(n, bootstraps.resamples, low),
         "share_above": above,
     }
 

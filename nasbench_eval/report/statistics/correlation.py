@@ -8,15 +8,16 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from nasbench_eval.report.statistics.bootstrap import (
     CONFIDENCE,
-    bootstrap,
     dense_ranks,
     interval,
+    no_interval,
     resample_indices,
 )
+from nasbench_eval.report.statistics.rank import kendall_tau, rho_of_codes, spearman_rho
+from nasbench_eval.report.statistics.resampled import Resamples
 
 __all__ = [
     "CONFIDENCE",
@@ -45,6 +46,7 @@ class Correlation:
         tau, tau_low, tau_high: Kendall τ-b and its 95 % interval.
         rho, rho_low, rho_high: Spearman ρ and its 95 % interval.
         constant: the scores to rank are all equal, or none is left, so no correlation exists.
+        interval: why there is no interval, in a word or two (see `no_interval`); empty if there is one.
     """
 
     n: int
@@ -57,6 +59,7 @@ class Correlation:
     rho_low: float = math.nan
     rho_high: float = math.nan
     constant: bool = False
+    interval: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,28 +120,6 @@ def judged(scores: Vector, accuracy: Vector, failures: Failures = "worst") -> Sa
     return Sample(n, n_failed, dense_ranks(scores), accuracy)
 
 
-def kendall_tau(x: Vector, y: Vector) -> float:
-    """Kendall τ-b of two finite vectors of equal length; NaN if either is constant or shorter than 2.
-
-    τ-b = (C − D) / √((C + D + X)(C + D + Y)) with C concordant and D discordant pairs, X and Y the pairs
-    tied in x alone and in y alone (Kendall 1945).
-    """
-    if len(x) < 2:
-        return math.nan
-    # The p-value is thrown away. "asymptotic" keeps SciPy from counting permutations for small samples, and
-    # divides by zero for two.
-    method: Literal["asymptotic", "auto"] = "asymptotic" if len(x) > 2 else "auto"
-    return float(stats.kendalltau(x, y, method=method).statistic)
-
-
-def spearman_rho(x: Vector, y: Vector) -> float:
-    """Spearman ρ of two finite vectors of equal length; NaN if either is constant or shorter than 2.
-
-    Pearson's correlation of the ranks, ties sharing their mean rank.
-    """
-    return _rho_of_codes(dense_ranks(np.asarray(x)), dense_ranks(np.asarray(y)))
-
-
 def correlate(
     scores: Vector,
     accuracy: Vector,
@@ -146,6 +127,7 @@ def correlate(
     failures: Failures = "worst",
     resamples: int = 1000,
     seed: int = 0,
+    known: Resamples | None = None,
 ) -> Correlation:
     """Kendall τ-b and Spearman ρ of scores and accuracies, signed, with percentile bootstrap intervals.
 
@@ -159,43 +141,27 @@ def correlate(
         failures: `worst` or `omit`.
         resamples: bootstrap resamples of whole architectures; 0 leaves the intervals NaN.
         seed: of the resampling.
+        known: what is known of these resamples already; its number and seed take the place of the two above.
 
     Raises:
         ValueError: if the shapes differ.
     """
+    known = Resamples(resamples, seed) if known is None else known
     sample = judged(scores, accuracy, failures)
     x, y = sample.codes, dense_ranks(sample.accuracy)
-    [taus], [rhos] = bootstrap([x], y, resamples=resamples, seed=seed)
-    tau_low, tau_high = interval(taus)
-    rho_low, rho_high = interval(rhos)
+    [taus], [rhos] = known.taus([x], y), known.rhos([x], y)
+    tau_low, tau_high = interval(taus, len(x))
+    rho_low, rho_high = interval(rhos, len(x))
     return Correlation(
         n=sample.n,
         n_failed=sample.n_failed,
         n_tied=sample.n_tied,
-        tau=kendall_tau(x, y),
+        tau=known.tau(x, y),
         tau_low=tau_low,
         tau_high=tau_high,
-        rho=_rho_of_codes(x, y),
+        rho=rho_of_codes(x, y),
         rho_low=rho_low,
         rho_high=rho_high,
         constant=sample.constant,
+        interval=no_interval(len(x), known.resamples, tau_low),
     )
-
-
-def _rho_of_codes(x: npt.NDArray[np.int64], y: npt.NDArray[np.int64]) -> float:
-    # Mean ranks by counting: twelve times as fast as scipy.stats.spearmanr, which sorts every resample anew.
-    if len(x) < 2:
-        return math.nan
-    x_rank, y_rank = _mean_ranks(x), _mean_ranks(y)
-    x_rank -= x_rank.mean()
-    y_rank -= y_rank.mean()
-    # Sums of products, not dot products: BLAS would start threads for them, and round by their number.
-    scale = math.sqrt(float((x_rank * x_rank).sum()) * float((y_rank * y_rank).sum()))
-    # Mean ranks are halves of integers and their mean (n − 1)/2 is exact: a constant gives exactly 0.
-    return float((x_rank * y_rank).sum()) / scale if scale > 0 else math.nan
-
-
-def _mean_ranks(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    counts = np.bincount(codes)
-    by_code: npt.NDArray[np.float64] = np.cumsum(counts) - (counts + 1) / 2
-    return by_code[codes]

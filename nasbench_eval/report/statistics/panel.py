@@ -9,15 +9,16 @@ Shapes: P proxies, N architectures, R resamples.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nasbench_eval.report.statistics.bootstrap import Floats, bootstrap
+from nasbench_eval.report.statistics.bootstrap import Codes, Floats, dense_ranks
 from nasbench_eval.report.statistics.correlation import Failures, Sample, judged
+from nasbench_eval.report.statistics.resampled import Resamples
 
 Mask = npt.NDArray[np.bool_]
 
@@ -103,28 +104,65 @@ class Bootstraps:
 
     Attributes:
         panel: the scores.
-        resamples: R; with 0 all vectors are empty.
-        seed: of the resampling.
+        known: the resamples, which other panels and the tables may share.
     """
 
     panel: Panel
-    resamples: int
-    seed: int
-    _known: dict[tuple[bytes, str | None], dict[str, tuple[Floats, Floats]]] = field(default_factory=dict)
+    known: Resamples
+    _found: dict[tuple[str, bytes, str | None], dict[str, Floats]] = field(default_factory=dict)
+    _samples: dict[tuple[bytes, str], Sample] = field(default_factory=dict)
+    _accuracies: dict[bytes, Codes] = field(default_factory=dict)
 
-    def of(self, name: str, within: Mask, target: str | None = None) -> tuple[Floats, Floats]:
-        """τ-b and ρ of a proxy with the accuracy, or with another proxy, in each resample; shapes (R,).
+    @property
+    def resamples(self) -> int:
+        """R; with 0 all vectors are empty."""
+        return self.known.resamples
+
+    def taus(self, name: str, within: Mask, target: str | None = None) -> Floats:
+        """τ-b of a proxy with the accuracy, or with another proxy, in each resample; shape (R,).
 
         Args:
             name: of the proxy.
             within: the architectures to resample; no more than `Panel.ranked` of the proxies involved.
             target: the other proxy; None for the accuracy.
         """
-        key = within.tobytes(), target
-        if key not in self._known:
+        return self._of(self.known.taus, "tau", name, within, target)
+
+    def rhos(self, name: str, within: Mask, target: str | None = None) -> Floats:
+        """ρ, otherwise as `taus`."""
+        return self._of(self.known.rhos, "rho", name, within, target)
+
+    def _of(
+        self,
+        measure: Callable[[Sequence[Codes], Codes], list[Floats]],
+        which: str,
+        name: str,
+        within: Mask,
+        target: str | None,
+    ) -> Floats:
+        key = which, within.tobytes(), target
+        if key not in self._found:
             covering = [other for other in self.panel.names if self.panel.ranked(other)[within].all()]
-            codes = [self.panel.sample(other, within).codes for other in covering]
-            aim = self.panel.accuracy[within] if target is None else self.panel.sample(target, within).codes
-            found = bootstrap(codes, aim, resamples=self.resamples, seed=self.seed)
-            self._known[key] = dict(zip(covering, zip(found.taus, found.rhos, strict=True), strict=True))
-        return self._known[key][name]
+            codes = [self._codes(other, within) for other in covering]
+            self._found[key] = dict(zip(covering, measure(codes, self._codes(target, within)), strict=True))
+        return self._found[key][name]
+
+    def tau(self, name: str, within: Mask, target: str | None = None) -> float:
+        """τ-b of a proxy with the accuracy, or with another proxy, on some of the architectures."""
+        return self.known.tau(self._codes(name, within), self._codes(target, within))
+
+    def sample(self, name: str, within: Mask) -> Sample:
+        """`Panel.sample`, made once."""
+        key = within.tobytes(), name
+        if key not in self._samples:
+            self._samples[key] = self.panel.sample(name, within)
+        return self._samples[key]
+
+    def _codes(self, name: str | None, within: Mask) -> Codes:
+        """Dense ranks of a proxy's scores, or of the accuracies."""
+        if name is not None:
+            return self.sample(name, within).codes
+        key = within.tobytes()
+        if key not in self._accuracies:
+            self._accuracies[key] = dense_ranks(self.panel.accuracy[within])
+        return self._accuracies[key]

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from nasbench_eval.report.statistics.between import Between, between, paired
-from nasbench_eval.report.statistics.bootstrap import dense_ranks, interval
+from nasbench_eval.report.statistics.bootstrap import interval, no_interval
 from nasbench_eval.report.statistics.correlation import Failures, Sample, kendall_tau, spearman_rho
+from nasbench_eval.report.statistics.given import NOTHING, given
 from nasbench_eval.report.statistics.panel import Bootstraps, Mask, Panel, panel
-from nasbench_eval.report.statistics.partial import partial
+from nasbench_eval.report.statistics.resampled import Resamples
 from nasbench_eval.report.statistics.selection import CUTOFF, ndcg, top_overlap, top_regret
 from nasbench_eval.report.statistics.strata import best_share, deciles, weighted_tau
 
@@ -28,20 +29,21 @@ class Statistics:
 
     Correlations are signed, τ is τ-b, `…_low` and `…_high` bound 95 % percentile bootstrap intervals over
     architectures. NaN says that a figure does not exist: of a constant score, of fewer architectures than a
-    top k has, of a control that was not scored or that explains everything.
+    top k has, of a control that was not scored or that explains everything. There are no intervals over fewer
+    than 20 architectures, and none where all resamples agree; the column `interval` says so.
 
     Attributes:
         metrics: a row a proxy, indexed by `proxy`, on all architectures that it was asked about. Columns:
             `n`, `n_failed`, `n_tied` (architectures, those without a finite score, those that share their
-            score), `constant`; `kendall_tau`, `spearman_rho` with `kendall_low`, …; `weighted_tau`; `ndcg`
-            with its cutoff `ndcg_p`; for k = 1, 10, 100 and `1pct` of the architectures, `k_1pct` in number,
-            `regret_k` in the unit of the accuracies and `overlap_k`; for each control
-            `partial_tau_given_flops`, `partial_rho_given_flops` with intervals and `n_given_flops`, the
-            architectures that both were asked about.
+            score), `constant`; `kendall_tau`, `spearman_rho` with `kendall_low`, …, and why these are missing
+            in `interval`; `weighted_tau`; `ndcg` with its cutoff `ndcg_p`; for k = 1, 10, 100 and `1pct` of
+            the architectures, `k_1pct` in number, `regret_k` in the unit of the accuracies and `overlap_k`;
+            for each control `partial_tau_given_flops`, `partial_rho_given_flops` with intervals and
+            `n_given_flops`, the architectures that both were asked about.
         strata: τ among the truly best tenth of the architectures and in each decile, indexed by `proxy` and
             `stratum` (`top_10pct`, `decile_1` the worst … `decile_10` the best). Columns: `n`, `n_failed`,
             `n_tied`, `accuracy_low`, `accuracy_high` (the range), `kendall_tau`, `kendall_low`,
-            `kendall_high`.
+            `kendall_high`, `interval`.
         paired: differences of τ between each two proxies; see `between.paired`.
         between: how alike the proxies rank; see `between.Between`.
     """
@@ -62,6 +64,7 @@ def statistics(
     resamples: int = 1000,
     seed: int = 0,
     failures: Failures = "worst",
+    known: Resamples | None = None,
 ) -> Statistics:
     """Compute all statistics of P proxies on one data set.
 
@@ -76,12 +79,14 @@ def statistics(
         resamples: of each bootstrap; 0 leaves intervals NaN.
         seed: of the resampling.
         failures: `worst` ranks failures below all other scores, `omit` leaves them out.
+        known: what is known of these resamples already, which then holds what is found here as well; its
+            number and seed take the place of `resamples` and `seed`.
 
     Raises:
         ValueError: if there is no proxy, or an architecture occurs twice.
     """
     aligned = panel(scores, accuracy, failures)
-    bootstraps = Bootstraps(aligned, resamples, seed)
+    bootstraps = Bootstraps(aligned, Resamples(resamples, seed) if known is None else known)
     strata = pd.DataFrame([row for name in aligned.names for row in _strata(bootstraps, name)])
     metrics = [
         {
@@ -98,26 +103,28 @@ def statistics(
         metrics=pd.DataFrame(metrics).set_index("proxy"),
         strata=strata.set_index(["proxy", "stratum"]),
         paired=paired(bootstraps),
-        between=between(aligned),
+        between=between(aligned, bootstraps.known),
     )
 
 
 def _correlations(bootstraps: Bootstraps, name: str) -> dict[str, Any]:
     aligned = bootstraps.panel
-    sample = aligned.sample(name, aligned.common(name))
-    taus, rhos = bootstraps.of(name, aligned.ranked(name))
-    (tau_low, tau_high), (rho_low, rho_high) = interval(taus), interval(rhos)
+    sample, ranked = bootstraps.sample(name, aligned.common(name)), aligned.ranked(name)
+    taus, rhos = bootstraps.taus(name, ranked), bootstraps.rhos(name, ranked)
+    n = len(sample.codes)
+    (tau_low, tau_high), (rho_low, rho_high) = interval(taus, n), interval(rhos, n)
     return {
         "n": sample.n,
         "n_failed": sample.n_failed,
         "n_tied": sample.n_tied,
         "constant": sample.constant,
-        "kendall_tau": kendall_tau(sample.codes, dense_ranks(sample.accuracy)),
+        "kendall_tau": bootstraps.tau(name, ranked),
         "kendall_low": tau_low,
         "kendall_high": tau_high,
         "spearman_rho": spearman_rho(sample.codes, sample.accuracy),
         "spearman_low": rho_low,
         "spearman_high": rho_high,
+        "interval": no_interval(n, bootstraps.resamples, tau_low),
         "weighted_tau": weighted_tau(sample),
     }
 
@@ -140,16 +147,11 @@ def _given(bootstraps: Bootstraps, name: str, control: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     known = control in aligned.names
     ranked = aligned.ranked(name, control) if known else np.zeros(len(aligned.archs), dtype=bool)
-    for key, measure, which in (("tau", kendall_tau, 0), ("rho", spearman_rho, 1)):
-        value, low, high = np.nan, np.nan, np.nan
-        if known:
-            x, z = (aligned.sample(proxy, ranked).codes for proxy in (name, control))
-            y = aligned.accuracy[ranked]
-            value = float(partial(measure(x, y), measure(x, z), measure(z, y)))
-            xy, zy = (bootstraps.of(proxy, ranked)[which] for proxy in (name, control))
-            low, high = interval(partial(xy, bootstraps.of(name, ranked, control)[which], zy))
+    measured = given(bootstraps, name, control, ranked) if known else ()
+    for key, one in zip(("tau", "rho"), measured or (NOTHING, NOTHING), strict=True):
+        low, high = interval(one.resampled, int(ranked.sum()))
         label = f"partial_{key}_given_{control}"
-        found |= {label: value, f"{label}_low": low, f"{label}_high": high}
+        found |= {label: one.value, f"{label}_low": low, f"{label}_high": high}
     return {**found, f"n_given_{control}": int(aligned.common(name, control).sum()) if known else 0}
 
 
@@ -168,7 +170,8 @@ def _strata(bootstraps: Bootstraps, name: str) -> Iterator[dict[str, Any]]:
 def _stratum(bootstraps: Bootstraps, name: str, within: Mask) -> dict[str, Any]:
     aligned: Panel = bootstraps.panel
     sample = aligned.sample(name, within)
-    low, high = interval(bootstraps.of(name, within & aligned.ranked(name))[0])
+    n = len(sample.codes)
+    low, high = interval(bootstraps.taus(name, within & aligned.ranked(name)), n)
     range_ = aligned.accuracy[within]
     return {
         "n": sample.n,
@@ -179,4 +182,5 @@ def _stratum(bootstraps: Bootstraps, name: str, within: Mask) -> dict[str, Any]:
         "kendall_tau": kendall_tau(sample.codes, sample.accuracy),
         "kendall_low": low,
         "kendall_high": high,
+        "interval": no_interval(n, bootstraps.resamples, low),
     }
