@@ -12,6 +12,7 @@ import pandas as pd
 from nasbench_eval.report.statistics.correlation import CONFIDENCE
 from nasbench_eval.report.tables import Table
 from nasbench_eval.report.titles import DATASETS, SPLITS
+from nasbench_eval.truth.ceiling import WEAK
 
 WIDTH = 100
 LABEL_WIDTH = 20
@@ -133,7 +134,7 @@ def caption(table: Table) -> str:
 
 
 def _ceilings(table: Table) -> str:
-    """The noise ceilings in words, a space before; empty if there are none."""
+    """How well runs agree, and how high correlations can be, in words; a space before, empty if unknown."""
     known = [
         (dataset, split, table.ceilings[dataset, split])
         for split in table.splits
@@ -143,12 +144,26 @@ def _ceilings(table: Table) -> str:
     if not known:
         return ""
     kind = "live architectures" if table.settings.cells == "live" else "architectures"
-    each = "; ".join(
-        f"τ {ceiling.kendall_tau:.3f}, ρ {ceiling.spearman_rho:.3f} with {SPLITS.get(split, split)} on "
-        f"{DATASETS.get(dataset, dataset)} ({ceiling.n:,} {kind})"
+    agree = "; ".join(
+        f"τ {ceiling.agreement.kendall_tau:.3f}, ρ {ceiling.agreement.spearman_rho:.3f} "
+        f"{_where(dataset, split)} ({ceiling.agreement.n:,} {kind})"
         for dataset, split, ceiling in known
     )
-    return f" Noise ceiling (two training runs of the same cells): {each}."
+    highest = "; ".join(
+        f"τ {ceiling.kendall_tau:.3f}, ρ {ceiling.spearman_rho:.3f} {_where(dataset, split)} "
+        f"(means of {ceiling.runs:.3g} runs)"
+        for dataset, split, ceiling in known
+    )
+    weak = [_where(dataset, split) for dataset, split, ceiling in known if ceiling.agreement.weak]
+    low = f" Warning: runs agree to less than τ {WEAK} {' and '.join(weak)}." if weak else ""
+    return (
+        f" Agreement of two training runs: {agree}. Noise ceiling, estimated from it for a score without "
+        f"error: {highest}.{low}"
+    )
+
+
+def _where(dataset: str, split: str) -> str:
+    return f"with {SPLITS.get(split, split)} on {DATASETS.get(dataset, dataset)}"
 
 
 def sample_size(rows: pd.DataFrame) -> str:

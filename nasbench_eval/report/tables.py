@@ -53,8 +53,8 @@ class Truth:
     Attributes:
         archs: their names, to prove that a score's index means the same architecture here; None to trust it.
         accuracy: of a (dataset, split), one accuracy an architecture; percent, NaN where unknown.
-        ceiling: of a (dataset, split), how well two training runs agree on the architectures that are judged
-            (all, or the live ones); None where there are no two runs.
+        ceiling: of a (dataset, split), how well training runs agree on the architectures that are judged
+            (all, or the live ones), and how high a correlation can be; None where there are no two runs.
     """
 
     archs: Sequence[str] | None

@@ -16,7 +16,7 @@ from nasbench_eval.report.figure.scatter import draw_scatter, rank_density, rank
 from nasbench_eval.report.figure.style import COLUMN, PAGE
 from nasbench_eval.report.statistics.correlation import Failures
 from nasbench_eval.report.tables import Truth
-from nasbench_eval.truth.ceiling import Ceiling
+from nasbench_eval.truth.ceiling import Agreement, Ceiling
 
 
 def row(score: list[float], accuracy: list[float]) -> ScoredRow:
@@ -110,7 +110,7 @@ def test_what_the_figure_says(write_run: WriteRun, truth: Truth) -> None:
     parts = {("snip", "cifar10"): normal(0)}
     parts["snip", "cifar10"]["score"][3] = np.inf
     folder = write_run(parts)
-    ceiling = Ceiling(0.9, 0.98, 3, N)
+    ceiling = Ceiling(0.9, 0.98, 3, Agreement(0.8, 0.9, 3, N))
     noisy = {"nasbench201": replace(truth, ceiling=lambda dataset, split: ceiling)}
     figure = draw(folder, noisy, "omit")
     assert figure is not None
