@@ -39,10 +39,19 @@ class Job:
 
     @cached_property
     def of_size(self) -> dict[str, OfSize]:
-        """The proxies that need no pass on this search space, by label."""
-        if not isinstance(self.space, Sizes):
+        """The proxies that need no pass on this search space, by label.
+
+        A class that derives from one of them and changes how it scores, or from a space and changes its
+        networks, has to bring its own closed form as well, or has none.
+        """
+        if not isinstance(self.space, Sizes) or not _together(self.space, ("params", "flops"), ("build",)):
             return {}
-        return {label: proxy for label, proxy in self.proxies.items() if isinstance(proxy, OfSize)}
+        passes = ("passes", "observe", "score")
+        return {
+            label: proxy
+            for label, proxy in self.proxies.items()
+            if isinstance(proxy, OfSize) and _together(proxy, ("from_size",), passes)
+        }
 
     def tasks(self) -> tuple[Task, ...]:
         """Every data set with every proxy, but those that would read images which are absent."""
@@ -80,6 +89,14 @@ class Job:
                 for label, proxy in self.proxies.items()
             },
         }
+
+
+def _together(thing: object, closed: Collection[str], others: Collection[str]) -> bool:
+    """Whether the class that has the last word on any of these methods defines all of the closed form."""
+    for cls in type(thing).__mro__:
+        if not vars(cls).keys().isdisjoint((*closed, *others)):
+            return vars(cls).keys() >= set(closed)
+    return False
 
 
 def job_of(run: Record, labels: Collection[str] | None = None) -> Job:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Sequence
 from contextlib import closing
 
+from nasbench_eval.errors import Terminated
 from nasbench_eval.run.rows import Row
 from nasbench_eval.run.wanted import W, Wanted
 from nasbench_eval.work.pool import Item, Pool, Scores
 from nasbench_eval.work.progress import Progress
 
-# Architectures whose rows are handed on together, where each takes microseconds.
-_TOGETHER = 500
+# Seconds for which rows that take microseconds each are gathered before they are handed on.
+_TOGETHER = 0.1
 
 
 def run_job(
@@ -49,11 +51,27 @@ def run_job(
 def _results(
     scorer: Scores, instant: Sequence[Item], work: Sequence[Item], pool: Pool | None
 ) -> Generator[list[Row], None, None]:
-    """Rows of what is had at once, a few hundred architectures together, then of what takes its time."""
-    for start in range(0, len(instant), _TOGETHER):
-        yield [row for item in instant[start : start + _TOGETHER] for row in scorer(*item)]
+    """Rows of what is had at once, many architectures together, then of what takes its time."""
+    if instant:
+        yield from _gathered(scorer, instant)
     if pool is not None:
         yield from pool.results(work)
     else:
         for item in work:
             yield scorer(*item)
+
+
+def _gathered(scorer: Scores, items: Sequence[Item]) -> Generator[list[Row], None, None]:
+    """The rows of all items, those of a moment together; an interruption loses none that is made."""
+    rows: list[Row] = []
+    until = time.monotonic() + _TOGETHER
+    try:
+        for item in items:
+            rows += scorer(*item)
+            if time.monotonic() > until:
+                yield rows
+                rows, until = [], time.monotonic() + _TOGETHER
+    except (KeyboardInterrupt, Terminated):
+        yield rows
+        raise
+    yield rows
