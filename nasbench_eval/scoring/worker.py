@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -63,7 +63,7 @@ def _from_size(job: Job, arch: object, task: Task) -> Row | None:
     started = time.perf_counter()
     try:
         found = proxy.from_size(cast(Sizes, job.space), arch, job.datasets[task.dataset])
-        columns = _columns(job.proxies[task.label], found)
+        columns = {name: float(found[name]) for name in (*job.proxies[task.label].info.columns, "score")}
     except Exception:  # as of an image that the network does not take: the passes have the last word
         return None
     status, message = status_of(columns["score"], None)
@@ -142,14 +142,6 @@ def _run_network(
     return engine.run(requests)
 
 
-def _columns(proxy: Proxy, values: Mapping[str, float]) -> dict[str, float]:
-    """What a proxy gave, once it has the columns that it declares.  Raises ValueError."""
-    names = (*proxy.info.columns, "score")
-    if values.keys() != set(names):
-        raise ValueError(f"gave {sorted(values)}, not the columns it declares, {sorted(names)}")
-    return {name: float(values[name]) for name in names}
-
-
 def _score(proxy: Proxy, outcomes: Sequence[Outcome]) -> Row:
     names = (*proxy.info.columns, "score")
     columns: dict[str, float] = dict.fromkeys(names, math.nan)
@@ -157,8 +149,10 @@ def _score(proxy: Proxy, outcomes: Sequence[Outcome]) -> Row:
     error = next((outcome.error for outcome in outcomes if outcome.error is not None), None)
     if error is None:
         try:
-            records = [outcome.record for outcome in outcomes if outcome.record is not None]
-            columns = _columns(proxy, proxy.score(records))
+            values = proxy.score([outcome.record for outcome in outcomes if outcome.record is not None])
+            if values.keys() != set(names):
+                raise ValueError(f"gave {sorted(values)}, not the columns it declares, {sorted(names)}")
+            columns = {name: float(values[name]) for name in names}
         except Exception as raised:
             error = raised
     status, message = status_of(columns["score"], error)
