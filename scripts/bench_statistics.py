@@ -137,7 +137,7 @@ def compare(cells: int, resamples: int) -> None:
 
 
 def whole(cells: int, proxies: int, datasets: int, resamples: int) -> None:
-    """Intervals and paired differences of all proxies on all data sets, then all statistics; then in processes."""
+    """Intervals and paired differences on all data sets, then all statistics, and these in processes."""
     tables = [made_up(cells, proxies, seed) for seed in range(datasets)]
 
     def intervals() -> None:

@@ -29,8 +29,8 @@ def with_answers(table: Table, analysis: Analysis) -> Table:
     return replace(table, answers=answers)
 
 
-def _answer(rows: pd.DataFrame, found: Statistics) -> str:
-    """The best of some rows, and the best given FLOPs; empty where there is nothing to choose from."""
+def _answer(rows: pd.DataFrame, found: Statistics) -> tuple[str, ...]:
+    """The best of some rows, and the best given FLOPs; nothing where there is nothing to choose from."""
     titles = dict(zip(rows["proxy"], rows["title"], strict=True))
     taus = rows.set_index("proxy")["kendall_tau"].dropna()
     said = [_best(taus, found.paired, titles, "best")] if len(taus) > 1 else []
@@ -40,7 +40,7 @@ def _answer(rows: pd.DataFrame, found: Statistics) -> str:
             pairs = found.paired_given.reset_index("control")
             pairs = pairs[pairs["control"] == CONTROL]
             said.append(_best(partial, pairs, titles, "best given FLOPs"))
-    return "; ".join(said)
+    return tuple(said)
 
 
 def _best(taus: pd.Series[Any], paired: pd.DataFrame, titles: Mapping[str, str], what: str) -> str:
@@ -56,7 +56,7 @@ def _best(taus: pd.Series[Any], paired: pd.DataFrame, titles: Mapping[str, str],
     alike = [titles[name] for name in rest if not _told_apart(paired, best, name)]
     *most, last = alike or [""]
     names = f"{', '.join(most)} and {last}" if most else last
-    return f"{what}: {titles[best]}, " + (f"not told apart from {names}" if alike else "told apart from all")
+    return f"{what}: {titles[best]}; " + (f"not told apart from {names}" if alike else "told apart from all")
 
 
 def _told_apart(paired: pd.DataFrame, best: str, other: str) -> bool:

@@ -55,14 +55,14 @@ class Section:
             ρ, interval, paper.
         groups: the rows of each group and what stands above them; of a sorted table one group alone.
         measured: whether any row was scored.
-        answer: which row is the best; empty where that is not asked.
+        answers: which row is the best, and which is given FLOPs; none where that is not asked.
     """
 
     title: str
     columns: list[int]
     groups: list[tuple[str, list[list[str]]]]
     measured: bool
-    answer: str = ""
+    answers: tuple[str, ...] = ()
 
     def cells(self, row: Sequence[str]) -> list[str]:
         """Those of a row that are shown, or of the heads."""
@@ -75,7 +75,11 @@ def draw_text(table: Table, *splits: str) -> str:
     missing = []
     for section in (section for split in splits for section in _sections(table, split)):
         if section.measured:
-            lines += ["", *_text_section(section), *_wrap(section.answer)]
+            lines += [
+                "",
+                *_text_section(section),
+                *(line for said in section.answers for line in _wrap(said)),
+            ]
         else:
             missing.append(section.title)
     if missing:
@@ -112,8 +116,9 @@ def draw_markdown(table: Table) -> str:
     for split in table.splits:
         for section in _sections(table, split):
             if section.measured or table.all_rows:
-                answer = [_markdown_escape(section.answer), ""] if section.answer else []
-                lines += [f"## {section.title}", "", *_markdown_section(section), "", *answer]
+                answers = [*(f"- {_markdown_escape(said)}" for said in section.answers), ""]
+                lines += [f"## {section.title}", "", *_markdown_section(section), ""]
+                lines += answers if section.answers else []
     lines += [f"- {_markdown_escape(note)}" for note in table.notes]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -124,7 +129,7 @@ def draw_latex(table: Table) -> str:
     every = [s for split in table.splits for s in _sections(table, split) if s.measured or table.all_rows]
     for number, section in enumerate(every):
         text = f"{table.spec.title}: {section.title}. {caption(table)}"
-        text += f" {section.answer}." if section.answer else ""
+        text += "".join(f" {said[:1].upper()}{said[1:]}." for said in section.answers)
         if number == 0:
             text += f" {unscored}" if (unscored := table.unscored()) else ""
             text += "".join(f" {note}." for note in table.notes)
@@ -214,7 +219,7 @@ def _sections(table: Table, split: str) -> Iterator[Section]:
             columns=[place for place in range(len(HEADS)) if place not in empty],
             groups=[(GROUPS[group], found) for group, found in cells.items() if found],
             measured=bool((rows["n"] > 0).any()),
-            answer=table.answers.get((dataset, split), ""),
+            answers=table.answers.get((dataset, split), ()),
         )
 
 

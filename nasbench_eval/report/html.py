@@ -236,7 +236,11 @@ def _table(table: Table, identity: str) -> dict[str, Any]:
     marks = ["● τ", *["◇ paper"] * table.compared, *["┆ noise ceiling"] * bool(table.ceilings)]
     places = [(dataset, split) for dataset in table.spec.datasets for split in table.splits]
     rows = [row for place in places for row in table.drawn(*place).to_dict("records")]
-    answers = [f"{DATASETS.get(d, d)}, {_split(s)}: {said}" for (d, s), said in table.answers.items()]
+    answers = [
+        f"{DATASETS.get(dataset, dataset)}, {_split(split)}: {said}"
+        for (dataset, split), every in table.answers.items()
+        for said in every
+    ]
     return {
         "id": identity,
         "short": table.name,

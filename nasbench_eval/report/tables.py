@@ -92,7 +92,8 @@ class Table:
             aggregates, the number of architectures they were formed among, `n_among` (0 for other rows).
         notes: what a reader must know about single rows.
         ceilings: the noise ceiling of each measured (dataset, split) that has one.
-        answers: of each (dataset, split) which row is the best, where the table compares with no paper.
+        answers: of each (dataset, split) which row is the best, and which is given FLOPs; where the table
+            compares with no paper.
         all_rows: whether rows that nobody scored are drawn.
     """
 
@@ -103,7 +104,7 @@ class Table:
     rows: pd.DataFrame
     notes: tuple[str, ...]
     ceilings: Mapping[tuple[str, str], Ceiling] = field(default_factory=dict)
-    answers: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    answers: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     all_rows: bool = False
 
     @property

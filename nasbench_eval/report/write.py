@@ -266,7 +266,7 @@ def record(tables: Sequence[Table], scores: Scores, other_seeds: Sequence[Scores
                 ],
                 "notes": list(table.notes),
                 "answers": [
-                    {"dataset": dataset, "split": split, "answer": said}
+                    {"dataset": dataset, "split": split, "said": list(said)}
                     for (dataset, split), said in table.answers.items()
                 ],
                 "aggregates": _aggregates(table),

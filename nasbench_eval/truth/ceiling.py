@@ -90,7 +90,7 @@ def noise_ceiling(runs: NDArray[np.float64]) -> Ceiling | None:
     if found is None:
         return None
     known = (~np.isnan(runs)).sum(axis=1)
-    k = float(1 / np.mean(1 / known[known > 0]))
+    k = round(float(1 / np.mean(1 / known[known > 0])), 9)
     return Ceiling(
         kendall_tau=_of_mean(found.kendall_tau, k, _pearson_of_tau, _tau_of_pearson),
         spearman_rho=_of_mean(found.spearman_rho, k, _pearson_of_rho, _rho_of_pearson),

@@ -134,10 +134,10 @@ def test_where_there_is_no_paper_the_best_is_first_and_said(
     taus = [float(line.split()[3]) for line in text.splitlines() if re.match("(worst|twin|best) ", line)]
     assert taus[:3] == sorted(taus[:3], reverse=True)
     winner, twin = sorted(["best", "twin"], key=lambda name: text.index(f"\n{name} "))
-    assert f"\nbest: {winner}, not told apart from {twin}\n" in text
+    assert f"\nbest: {winner}; not told apart from {twin}\n" in text
     assert text.count("validation accuracy") == 1
-    assert f"best: {winner}, not told apart from {twin}" in draw_markdown(table)
-    assert f"best: {winner}, not told apart from {twin}." in draw_latex(table)
+    assert f"best: {winner}; not told apart from {twin}" in draw_markdown(table)
+    assert f" Best: {winner}; not told apart from {twin}." in draw_latex(table)
     heads = re.findall(r"^\| proxy .*", draw_markdown(table), re.MULTILINE)
     assert [row.count("|") for row in heads] == [8, 8]
 

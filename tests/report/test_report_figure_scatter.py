@@ -116,7 +116,7 @@ def test_what_the_figure_says(write_run: WriteRun, truth: Truth) -> None:
     assert figure is not None
     shown = texts(figure)
     assert "CIFAR-10, test accuracy" in shown
-    assert "Noise ceiling: τ = 0.900." in shown
+    assert "Agreement of two runs: τ = 0.800; noise ceiling: τ = 0.900." in " ".join(shown.split())
     assert "left out of τ" in shown
     assert_nothing_is_cut_off(figure)
     bare = draw(folder, {"nasbench201": truth})

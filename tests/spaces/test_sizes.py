@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from nasbench_eval import testing
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.passes import ForwardSpec, Observer, PassSpec, Record
 from nasbench_eval.proxies.base import Data, Proxy
@@ -196,3 +198,22 @@ def test_a_resolution_that_the_network_does_not_take_is_left_to_it() -> None:
     assert not scorer.instant(0, scorer.job.tasks())
     (row,) = scorer(0, scorer.job.tasks())
     assert row["status"] == "error"
+
+
+class Lying(WiderInBoth):
+    def build(self, arch: Cell, *, num_classes: int) -> Network:
+        return NASBench201(self.channels, self.cells_per_stage).build(arch, num_classes=num_classes)
+
+    def params(self, arch: Cell, *, num_classes: int) -> int:
+        return super().params(arch, num_classes=num_classes)
+
+    def flops(self, arch: Cell, *, resolution: int, num_classes: int) -> int:
+        return super().flops(arch, resolution=resolution, num_classes=num_classes)
+
+
+def test_the_checks_for_plug_ins_find_sizes_that_are_not_those_of_the_network(tmp_path: Path) -> None:
+    testing.write_images(tmp_path, "cifar10")
+    for space, fault in ((NASBench201(4, 1), None), (Wider(4, 1), None), (Lying(4, 1), "of the network")):
+        for proxy in (Flops(), Params()):
+            with nullcontext() if fault is None else pytest.raises(AssertionError, match=fault):
+                testing._check_closed_form(space, [5], {"mine": proxy}, tmp_path)

@@ -196,5 +196,6 @@ def _explain(figure: Figure, panels: Sequence[RankPanel], table: Table, dataset:
         sentences.append(f"Dashes at the left edge: failed scores, {rank}.")
     ceiling = shown_ceilings(table).get(dataset)
     if ceiling:
-        sentences.append(f"Noise ceiling: τ = {number(ceiling.kendall_tau)}.")
+        agreed, highest = number(ceiling.agreement.kendall_tau), number(ceiling.kendall_tau)
+        sentences.append(f"Agreement of two runs: τ = {agreed}; noise ceiling: τ = {highest}.")
     figure.supxlabel(lines(sentences, figure.get_figwidth()), fontsize=SMALL)
