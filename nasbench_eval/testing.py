@@ -183,8 +183,9 @@ def check_proxy(name: str) -> None:
     """Check a proxy: what it says of itself, the passes it asks for, and the scores it gives.
 
     It has to give a finite score for a live cell of either space, a row without an error for cells with
-    little or no signal, and the same bits whatever is scored beside it, in any order. It may neither read
-    nor move the global random generators.
+    little or no signal, and the same bits whatever is scored beside it, in any order. What it knows from the
+    size of a network (`from_size`) has to be what the passes give. It may neither read nor move the global
+    random generators.
 
     Raises:
         AssertionError: if something is wrong; the message names it.
@@ -196,6 +197,10 @@ def check_proxy(name: str) -> None:
     _check_passes(name, proxy)
     with tempfile.TemporaryDirectory() as temporary:
         _check_scores(name, proxy, _noise(temporary))
+        for space, cells in ((SPACE, CELLS), (SPACE101, CELLS101)):
+            _check_closed_form(
+                space, [index_of(space, text) for text in cells], {name: proxy}, Path(temporary)
+            )
 
 
 def _check_info(name: str, cls: Any) -> None:
@@ -221,6 +226,29 @@ def _check_passes(name: str, proxy: Proxy) -> None:
     network = SPACE.build(SPACE.parse(CELLS[0]), num_classes=10)
     for spec in passes:
         assert isinstance(proxy.observe(network, spec), Observer), f"{name}: observe gives no Observer"
+
+
+class _ByPasses(Job):
+    """Runs the passes of proxies that need none as well."""
+
+    of_size = {}  # noqa: RUF012
+
+
+def _check_closed_form(
+    space: SearchSpace, indices: Sequence[int], proxies: Mapping[str, Proxy], folder: Path
+) -> None:
+    """Scores that come from the size of a network have to be those of the network that is built."""
+    chosen = {DATASETS[0]: dataset(DATASETS[0])}
+    told = Job(space, chosen, proxies, SEED).of_size
+    for index in indices if told else ():
+        found = []
+        for kind in (Job, _ByPasses):
+            job = kind(space, chosen, {label: proxies[label] for label in told}, SEED)
+            batches = Batches(SEED, chosen, folder, torch.device("cpu"))
+            found.append(score_architecture(job, index, job.tasks(), batches, torch.device("cpu")))
+        for row, built in zip(*found, strict=True):
+            scores = f"{row['score']} of its size, {built['score']} of the network"
+            assert close(row["score"], built["score"], 0.0), f"{row['label']} on {row['arch']}: {scores}"
 
 
 def _check_scores(name: str, proxy: Proxy, folder: Path) -> None:
@@ -364,6 +392,9 @@ def check_space(name: str, cells: int = 4) -> None:
         _check_network(space, space.arch(index))
     with tempfile.TemporaryDirectory() as temporary:
         _check_every_proxy(space, chosen, _noise(temporary))
+        counts = {name: small(registry.find("proxies", name)()) for name in ("flops", "params")}
+        for sized in (space, space.resized(channels=4, cells=1)):
+            _check_closed_form(sized, chosen, counts, Path(temporary))
 
 
 def _raises(kind: type[Exception], function: Any, argument: object) -> bool:

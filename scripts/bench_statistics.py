@@ -12,11 +12,13 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 
 import numpy as np
 import pandas as pd
 
+from nasbench_eval.report.apart import Apart, cores
 from nasbench_eval.report.statistics import bootstrap as ours
 from nasbench_eval.report.statistics.between import paired
 from nasbench_eval.report.statistics.bootstrap import dense_ranks, resample_indices
@@ -116,7 +118,7 @@ def compare(cells: int, resamples: int) -> None:
     print(f"  ours, one proxy alone: {batched:.2f} s, {alone / batched:.1f} times as fast")
     print(f"  ours, of five proxies each: {five:.2f} s, {alone / five:.1f} times as fast")
 
-    counts_NR = np.ascontiguousarray(np.concatenate(list(ours._counts(cells, resamples, 0))).T)
+    counts_NR = np.concatenate([counts for _, counts in ours._counts(cells, resamples, 0)], axis=1)
     order, above, size = ours._paths(x, y)
     rows = list(counts_NR)
     scipy_tau = seconds(lambda: [kendall_tau(x[i], y[i]) for i in resample_indices(cells, few, 0)])
@@ -135,7 +137,7 @@ def compare(cells: int, resamples: int) -> None:
 
 
 def whole(cells: int, proxies: int, datasets: int, resamples: int) -> None:
-    """Intervals and paired differences of all proxies on all data sets; then all statistics."""
+    """Intervals and paired differences on all data sets, then all statistics, and these in processes."""
     tables = [made_up(cells, proxies, seed) for seed in range(datasets)]
 
     def intervals() -> None:
@@ -151,6 +153,15 @@ def whole(cells: int, proxies: int, datasets: int, resamples: int) -> None:
     for name, action in named.items():
         start = time.perf_counter()
         print(f"  {name}: {seconds(action, 1):.0f} s", f"({time.perf_counter() - start:.0f} s by the clock)")
+    start = time.perf_counter()
+    with Apart(cores()) as apart:
+        apart.map(partial(all_of, resamples), tables, seconds=len(tables))
+    print(f"  the same, {cores()} processes: {time.perf_counter() - start:.0f} s by the clock")
+
+
+def all_of(resamples: int, table: tuple[pd.DataFrame, pd.Series]) -> None:
+    """All statistics of one data set."""
+    statistics(*table, resamples=resamples)
 
 
 def main() -> None:

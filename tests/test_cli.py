@@ -234,7 +234,7 @@ class Session:
     def __init__(self, folder: Path) -> None:
         self.terminal, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
-        options = ["workers=2", "device=cpu", "proxy=params", "n=all", "run=mine"]
+        options = ["workers=2", "device=cpu", "proxy=synflow", "n=all", "run=mine"]
         self.process = subprocess.Popen(
             [*COMMAND, *TINY[:2], *options], cwd=folder, stderr=theirs, start_new_session=True
         )
@@ -317,7 +317,7 @@ def test_ctrl_c_stops_everything_in_one_line_and_keeps_the_rows(
     assert 0 < len(kept) < 15625
     assert kept["index"].is_unique
     chosen = [*kept["index"].head(2), *sorted(set(range(15625)) - set(kept["index"]))[:2]]
-    answer = ask(f"indices={chosen}".replace(" ", ""), *TINY, "proxy=params", "run=mine")
+    answer = ask(f"indices={chosen}".replace(" ", ""), *TINY, "proxy=synflow", "run=mine")
     assert "2 cells scored now" in answer.err
     scores = read_scores(tmp_path / "results" / "mine")
     assert scores["index"].is_unique
@@ -333,7 +333,7 @@ def test_no_worker_outlives_a_killed_parent_and_the_run_continues(
     session.process.kill()
     session.end()
     assert gone_soon(workers)
-    answer = ask("indices=[1,2]", *TINY, "proxy=params", "run=mine")
+    answer = ask("indices=[1,2]", *TINY, "proxy=synflow", "run=mine")
     assert answer.code == 0, answer.err
     assert read_scores(tmp_path / "results" / "mine")["index"].is_unique
 

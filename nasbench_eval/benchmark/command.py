@@ -20,6 +20,7 @@ from nasbench_eval.run.record import TRAINED
 from nasbench_eval.run.sources import sources
 from nasbench_eval.run.store import Store
 from nasbench_eval.run.wanted import Wanted
+from nasbench_eval.truth.ceiling import WEAK, Ceiling
 from nasbench_eval.wording import counted
 from nasbench_eval.work.execution import space_named
 from nasbench_eval.work.progress import Progress
@@ -92,12 +93,20 @@ def _made(course: Course, store: Store) -> str:
         return f"no training came to an accuracy (reasons in {run / 'run.log'}); try a smaller learning_rate="
     low, middle, high = test.quantile([0.0, 0.5, 1.0])
     ceiling = found.ceiling(plan.dataset.name, "test")
-    agree = "" if ceiling is None else f"; two runs agree to tau {ceiling.kendall_tau:.3f}"
+    agree = "" if ceiling is None else _agreement(ceiling)
     return (
         f"{counted(len(made), 'cell')} with test accuracies from {low:.1f} to {high:.1f} %, median "
         f"{middle:.1f}{agree}; "
         f"next: {shlex.join(['nasbench-score', f'truth={run}', 'proxy=table1', 'n=all'])}"
     )
+
+
+def _agreement(ceiling: Ceiling) -> str:
+    """How well runs agree and how high a correlation with their mean can be, with a warning if it is low."""
+    agreed = ceiling.agreement
+    warning = f" (less than {WEAK}: mostly noise; train longer, or on more seeds)" if agreed.weak else ""
+    highest = f"noise ceiling of their mean {ceiling.kendall_tau:.3f}"
+    return f"; two runs agree to tau {agreed.kendall_tau:.3f}{warning}, {highest}"
 
 
 def _write_images(course: Course) -> None:

@@ -83,7 +83,7 @@ def save(folder: Path, plan: Plan, table: pd.DataFrame, record: Mapping[str, Any
         "table_sha256": hashlib.sha256(content).hexdigest(),
     }
     found = Benchmark(folder, plan.space, plan.dataset, table, complete)
-    complete["noise_ceiling"] = {split: _told(found.ceiling(name, split)) for split in SPLITS}
+    complete["ceiling"] = {split: _told(found.ceiling(name, split)) for split in SPLITS}
     write_whole(folder / TABLE, content)
     write_whole(folder / RECORD, (json.dumps(complete, indent=2, sort_keys=True) + "\n").encode())
     return found

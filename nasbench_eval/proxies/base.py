@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from nasbench_eval.passes import ForwardSpec, Observer, PassSpec, Record
 from nasbench_eval.passes.spec import Init, Source
-from nasbench_eval.spaces.base import Network
+from nasbench_eval.spaces.base import Network, Sizes
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,33 @@ class Proxy(Protocol):
 
     def score(self, records: Sequence[Record]) -> dict[str, float]:
         """The columns and the `score`, higher predicting a better network."""
+        ...
+
+
+class Data(Protocol):
+    """What of a data set decides the size of a network."""
+
+    @property
+    def num_classes(self) -> int:
+        """Outputs of the classifier."""
+        ...
+
+    @property
+    def resolution(self) -> int:
+        """Height and width of its images in pixels."""
+        ...
+
+
+@runtime_checkable
+class OfSize(Protocol):
+    """A proxy that knows its score without a pass where a search space tells the size of its networks."""
+
+    def from_size(self, space: Sizes, arch: object, data: Data) -> dict[str, float]:
+        """The columns and the `score`, the same as from the passes.
+
+        Raises:
+            ValueError: if the network takes no such image; the passes then say so.
+        """
         ...
 
 

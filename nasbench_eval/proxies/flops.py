@@ -9,8 +9,8 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from nasbench_eval.passes import ForwardSpec, Observer, PassSpec, Record, layers
-from nasbench_eval.proxies.base import ProxyInfo
-from nasbench_eval.spaces.base import Network
+from nasbench_eval.proxies.base import Data, ProxyInfo
+from nasbench_eval.spaces.base import Network, Sizes
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,11 @@ class Flops:
 
     def observe(self, net: Network, spec: PassSpec) -> Observer:
         return _CountObserver()
+
+    def from_size(self, space: Sizes, arch: object, data: Data) -> dict[str, float]:
+        """The score where the search space tells the size of its networks."""
+        resolution = self.resolution or data.resolution
+        return {"score": float(space.flops(arch, resolution=resolution, num_classes=data.num_classes))}
 
     def score(self, records: Sequence[Record]) -> dict[str, float]:
         return {"score": float(records[0]["flops"])}

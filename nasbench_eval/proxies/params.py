@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nasbench_eval.passes import ForwardSpec, Observer, PassSpec, Record
-from nasbench_eval.proxies.base import ProxyInfo
-from nasbench_eval.spaces.base import Network
+from nasbench_eval.proxies.base import Data, ProxyInfo
+from nasbench_eval.spaces.base import Network, Sizes
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,10 @@ class Params:
 
     def observe(self, net: Network, spec: PassSpec) -> Observer:
         return _CountObserver(sum(p.numel() for p in net.parameters()))
+
+    def from_size(self, space: Sizes, arch: object, data: Data) -> dict[str, float]:
+        """The score where the search space tells the size of its networks."""
+        return {"score": float(space.params(arch, num_classes=data.num_classes))}
 
     def score(self, records: Sequence[Record]) -> dict[str, float]:
         return {"score": float(records[0]["params"])}

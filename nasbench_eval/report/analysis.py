@@ -19,7 +19,17 @@ from nasbench_eval.report.statistics.summary import Statistics, statistics
 from nasbench_eval.report.tables import Settings, Table, Truth, matched_accuracy
 from nasbench_eval.report.values import row_values
 
-SEED_COLUMNS = ("seeds", "n", "n_failed", "relative_deviation", "icc", "icc_ranks", "tau_mean", "tau_sd")
+SEED_COLUMNS = (
+    "seeds",
+    "n",
+    "n_failed",
+    "n_lowest",
+    "relative_deviation",
+    "icc",
+    "icc_ranks",
+    "tau_mean",
+    "tau_sd",
+)
 
 
 class Place(NamedTuple):
@@ -46,7 +56,7 @@ class Analysis:
     """Statistics of all measured rows: the frames of `Statistics`, `space`, `dataset` and `split` in front.
 
     Attributes:
-        metrics, strata, paired: see `Statistics`.
+        metrics, strata, paired, paired_given: see `Statistics`.
         between: `proxy`, `other`, τ between them and the numbers it is of; in cluster order.
         by_place: the statistics of each place, for figures.
     """
@@ -54,6 +64,7 @@ class Analysis:
     metrics: pd.DataFrame
     strata: pd.DataFrame
     paired: pd.DataFrame
+    paired_given: pd.DataFrame
     between: pd.DataFrame
     by_place: dict[Place, Statistics]
 
@@ -111,6 +122,7 @@ def analyse(
         metrics=_joined({place: s.metrics.reset_index() for place, s in found.items()}),
         strata=_joined({place: s.strata.reset_index() for place, s in found.items()}),
         paired=_joined({place: s.paired.reset_index() for place, s in found.items()}),
+        paired_given=_joined({place: s.paired_given.reset_index() for place, s in found.items()}),
         between=_joined({place: _long(s) for place, s in found.items()}),
         by_place=found,
     )
@@ -161,7 +173,8 @@ def over_seeds(
 
     Returns:
         `space`, `dataset`, `split`, `proxy`, `seeds`, `n` architectures scored under every seed, `n_failed`,
-        `relative_deviation`, `icc`, `icc_ranks`, `tau_mean`, `tau_sd`, `tau_of_mean` (see `SeedStability`).
+        `n_lowest`, `relative_deviation`, `icc`, `icc_ranks`, `tau_mean`, `tau_sd`, `tau_of_mean` (see
+        `SeedStability`).
 
     Raises:
         UsageError: as `seeds_of`, or if none of the rows is in all of the runs.

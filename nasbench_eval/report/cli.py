@@ -104,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         help="accuracies to judge by: digits (embedded), or the folder of a benchmark that nasbench-train "
         "made (those that the run was scored on)",
     )
+    add("--all-rows", action="store_true", help="draw the rows that nobody scored as well (no)")
     add("--data", type=Path, help="folder of the ground-truth tables (NASBENCH_EVAL_DATA)")
     add("--out", type=Path, help="folder to write to (tables/ in the first run)")
     return parser

@@ -8,9 +8,11 @@ from dataclasses import replace
 from importlib.util import find_spec
 
 from nasbench_eval.errors import UsageError
+from nasbench_eval.paths import configured
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.report import PAPERS_TABLES
 from nasbench_eval.report.analysis import analyse, over_seeds, seeds_of
+from nasbench_eval.report.answer import with_answers
 from nasbench_eval.report.apart import Apart, cores
 from nasbench_eval.report.draw import draw_seeds, draw_text
 from nasbench_eval.report.scores import Scores, read_runs
@@ -59,7 +61,8 @@ def _made(
 ) -> int:
     found = compute(arguments, scores, specs, splits, others, benchmark, apart)
     for table in found.tables:
-        print(draw_text(table, table.splits[0]))
+        # The paper's figures are of the test split; where there are none, both are what was asked for.
+        print(draw_text(table, *(table.splits[:1] if table.compared else table.splits)))
     if found.seeds is not None:
         print(draw_seeds(found.seeds))
     default = arguments.run[0] / "tables"
@@ -98,10 +101,14 @@ def compute(
     live = arguments.cells == "live"
     truths = {space: truth_of(space, arguments.data, live, benchmark) for space in sorted(wanted)}
     reporter = Reporter(scores, truths, settings, apart=apart)
-    tables = [reporter.table(name, spec, splits) for name, spec in specs]
+    tables = [
+        replace(reporter.table(name, spec, splits), all_rows=arguments.all_rows) for name, spec in specs
+    ]
     analysis = None
     if arguments.statistics:
         analysis = analyse(tables, scores, truths, settings, reporter.resamples, apart)
+    if analysis is not None:
+        tables = [with_answers(table, analysis) for table in tables]
     seeds = over_seeds(tables, [scores, *others], truths, settings) if others else None
     return Report(tables, scores, truths, analysis, seeds, others)
 
@@ -141,9 +148,10 @@ def wished_tables(
 def with_aggregate(
     specs: Sequence[tuple[str, TableSpec]], wish: str, scores: Scores
 ) -> list[tuple[str, TableSpec]]:
-    """The tables with an aggregate's row, named by its file's stem, at the end of ours.
+    """The tables with an aggregate's row, named by its file's stem, below those of the paper.
 
-    A table whose space has no scores of some member stays as it is, and so does one that has the row already.
+    A table that takes no further rows stays as it is if another one takes them. So does a table whose space
+    has no scores of some member, and one that has the row already.
 
     Raises:
         UsageError: if the aggregate is not defined, if no table's space has scores of all members, or if the
@@ -160,13 +168,19 @@ def with_aggregate(
     if len(lacking) == len(spaces):
         raise next(iter(lacking.values()))
     extended = []
+    open_ = [table for table, spec in specs if spec.others and spec.space not in lacking]
     for table, spec in specs:
+        if open_ and table not in open_:
+            extended.append((table, spec))
+            continue
         taken = {row.name: row.aggregate for row in spec.rows + spec.ours}
         if spec.space not in lacking and taken.get(name) != aggregate:
             if name in taken:
                 raise UsageError(f"table '{table}' has another row named '{name}'; rename {wish}")
             if name in scores.labels(spec.space):
                 raise UsageError(f"the run has a proxy labelled '{name}' already; rename {wish}")
-            spec = replace(spec, ours=[*spec.ours, RowSpec(name, aggregate=aggregate)])
+            yours = [name] if wish not in configured("aggregate") else []
+            ours = [*spec.ours, RowSpec(name, aggregate=aggregate)]
+            spec = replace(spec, ours=ours, yours=[*spec.yours, *yours])
         extended.append((table, spec))
     return extended

@@ -28,7 +28,7 @@ from nasbench_eval.files import write_whole
 from nasbench_eval.report.draw import EMPTY, caption, sample_size
 from nasbench_eval.report.page.points import collect_points, squeeze
 from nasbench_eval.report.scores import Scores
-from nasbench_eval.report.tables import Table, Truth
+from nasbench_eval.report.tables import GROUPS, PAPER, Table, Truth
 from nasbench_eval.report.titles import DATASETS, SPLITS
 
 NAME = "report.html"
@@ -233,7 +233,14 @@ def _table(table: Table, identity: str) -> dict[str, Any]:
     figures += [ceiling.kendall_tau for ceiling in table.ceilings.values()]
     known = [figure for figure in figures if not math.isnan(figure)]
     scale = (math.floor(10 * min([0.0, *known])) / 10, math.ceil(10 * max([0.1, *known])) / 10)
-    marks = ["● τ", "◇ paper", *(["┆ noise ceiling"] if table.ceilings else [])]
+    marks = ["● τ", *["◇ paper"] * table.compared, *["┆ noise ceiling"] * bool(table.ceilings)]
+    places = [(dataset, split) for dataset in table.spec.datasets for split in table.splits]
+    rows = [row for place in places for row in table.drawn(*place).to_dict("records")]
+    answers = [
+        f"{DATASETS.get(dataset, dataset)}, {_split(split)}: {said}"
+        for (dataset, split), every in table.answers.items()
+        for said in every
+    ]
     return {
         "id": identity,
         "short": table.name,
@@ -244,14 +251,18 @@ def _table(table: Table, identity: str) -> dict[str, Any]:
             Column("Proxy"),
             Column("Kendall τ", "number"),
             Column(f"{', '.join(marks)}; {scale[0]:g} to {scale[1]:g}", "range"),
-            *(Column(title, "number") for title in ("τ paper", "Spearman ρ", "ρ paper", "n", "failed")),
+            *[Column("τ paper", "number")] * table.compared,
+            Column("Spearman ρ", "number"),
+            *[Column("ρ paper", "number")] * table.compared,
+            Column("n", "number"),
+            Column("failed", "number"),
             # Last, in this order: the style hides them while the filter says what they would.
             Column("Data set"),
             Column("Split"),
         ],
-        "rows": [_row(row, table, scale) for row in table.rows.to_dict("records")],
+        "rows": [_row(row, table, scale) for row in rows],
         "caption": caption(table),
-        "notes": table.notes,
+        "notes": [*answers, *filter(None, [table.unscored()]), *table.notes],
     }
 
 
@@ -261,7 +272,7 @@ def _row(row: Mapping[Any, Any], table: Table, scale: tuple[float, float]) -> Ro
         return None if math.isnan(value) else round(WIDTH * (value - low) / (high - low), 2)
 
     name, title = str(row["proxy"]), str(row["title"])
-    note = " · ".join([name] * (title != name) + ["ours"] * bool(row["ours"]))
+    note = " · ".join([name] * (title != name) + [GROUPS[row["group"]]] * (row["group"] != PAPER))
     ceiling = table.ceilings.get((row["dataset"], row["split"]))
     low, high = at(row["kendall_low"]), at(row["kendall_high"])
     whole = Range(
@@ -276,9 +287,9 @@ def _row(row: Mapping[Any, Any], table: Table, scale: tuple[float, float]) -> Ro
         Cell(title, note=note),
         _estimate(row, "kendall_tau", "kendall"),
         Cell("", range=whole),
-        _published(row["published_tau"], table.spec.decimals),
+        *[_published(row["published_tau"], table.spec.decimals)] * table.compared,
         _estimate(row, "spearman_rho", "spearman"),
-        _published(row["published_rho"], table.spec.decimals),
+        *[_published(row["published_rho"], table.spec.decimals)] * table.compared,
         Cell(f"{row['n']:,}", float(row["n"])),
         Cell(f"{row['n_failed']:,}" if row["n"] else EMPTY, float(row["n_failed"])),
         Cell(DATASETS.get(row["dataset"], row["dataset"])),

@@ -108,7 +108,8 @@ class TableSpec:
         rows: the published rows.
         sweep: further rows, appended to `rows` when the definition is loaded.
         ours: the rows below the rule.
-        others: append the run's labels that no row names below the rule.
+        others: append the run's labels that no row names below the rule; rows of one's own stand last.
+        yours: names of rows in `ours` that are one's own.
     """
 
     title: str
@@ -124,6 +125,7 @@ class TableSpec:
     sweep: SweepSpec | None = None
     ours: list[RowSpec] = field(default_factory=list)
     others: bool = False
+    yours: list[str] = field(default_factory=list)
 
 
 def load_table_spec(name: str) -> tuple[str, TableSpec]:

@@ -12,6 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from nasbench_eval.errors import UsageError
+from nasbench_eval.paths import configured
 from nasbench_eval.report.apart import Apart
 from nasbench_eval.report.published import published_correlation
 from nasbench_eval.report.scores import Part, Run, Scores
@@ -19,6 +20,7 @@ from nasbench_eval.report.spec import RowSpec, TableSpec
 from nasbench_eval.report.statistics.bootstrap import Codes, dense_ranks
 from nasbench_eval.report.statistics.correlation import Correlation, Failures, correlate, judged
 from nasbench_eval.report.statistics.resampled import Resamples
+from nasbench_eval.report.titles import DATASETS
 from nasbench_eval.report.values import row_values
 from nasbench_eval.run.record import mixed_texts
 from nasbench_eval.sampling import BANDS
@@ -30,6 +32,7 @@ CSV_COLUMNS = [
     "split",
     "n",
     "n_failed",
+    "n_lowest",
     "kendall_tau",
     "kendall_low",
     "kendall_high",
@@ -40,6 +43,10 @@ CSV_COLUMNS = [
     "published_tau",
     "published_rho",
 ]
+
+# Whose a row is: the paper's; one that is not in the paper; or of a proxy or an aggregate of one's own.
+PAPER, OTHER, YOURS = "paper", "other", "yours"
+GROUPS = {PAPER: "", OTHER: "not in the paper", YOURS: "yours"}
 
 
 def _unknown_ceiling(dataset: str, split: str) -> Ceiling | None:
@@ -53,8 +60,8 @@ class Truth:
     Attributes:
         archs: their names, to prove that a score's index means the same architecture here; None to trust it.
         accuracy: of a (dataset, split), one accuracy an architecture; percent, NaN where unknown.
-        ceiling: of a (dataset, split), how well two training runs agree on the architectures that are judged
-            (all, or the live ones); None where there are no two runs.
+        ceiling: of a (dataset, split), how well training runs agree on the architectures that are judged
+            (all, or the live ones), and how high a correlation can be; None where there are no two runs.
     """
 
     archs: Sequence[str] | None
@@ -81,10 +88,13 @@ class Table:
         spec: its definition.
         settings: how it was computed.
         splits: the ones it holds.
-        rows: the columns of the CSV, then `title` (str), `ours` (bool), `n_tied` and, for aggregates, the
-            number of architectures they were formed among, `n_among` (0 for other rows).
+        rows: the columns of the CSV, then `title` (str), `group` (one of `GROUPS`), `n_tied` and, for
+            aggregates, the number of architectures they were formed among, `n_among` (0 for other rows).
         notes: what a reader must know about single rows.
         ceilings: the noise ceiling of each measured (dataset, split) that has one.
+        answers: of each (dataset, split) which row is the best, and which is given FLOPs; where the table
+            compares with no paper.
+        all_rows: whether rows that nobody scored are drawn.
     """
 
     name: str
@@ -94,6 +104,36 @@ class Table:
     rows: pd.DataFrame
     notes: tuple[str, ...]
     ceilings: Mapping[tuple[str, str], Ceiling] = field(default_factory=dict)
+    answers: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    all_rows: bool = False
+
+    @property
+    def compared(self) -> bool:
+        """Whether any measured row has a published figure beside it."""
+        measured = self.rows[self.rows["n"] > 0]
+        return bool(measured[["published_tau", "published_rho"]].notna().any(axis=None))
+
+    def drawn(self, dataset: str, split: str) -> pd.DataFrame:
+        """The rows to draw of a data set and split: those that were scored, unless all are wanted.
+
+        In the table's order where they are compared with a paper's, else the highest τ first.
+        """
+        chosen = (self.rows["dataset"] == dataset) & (self.rows["split"] == split)
+        rows = self.rows[chosen if self.all_rows else chosen & (self.rows["n"] > 0)]
+        return rows if self.compared else rows.sort_values("kendall_tau", ascending=False, kind="stable")
+
+    def unscored(self) -> str:
+        """A sentence that names the rows which are not drawn because nobody scored them; empty for none."""
+        if self.all_rows:
+            return ""
+        scored = self.rows.groupby(["title", "dataset"], sort=False)["n"].max() > 0
+        datasets = [name for name in self.spec.datasets if scored.xs(name, level="dataset").any()]
+        parts = []
+        for title, of in scored.groupby(level="title", sort=False):
+            lacking = [name for name in datasets if not of[title, name]]
+            where = "" if lacking == datasets else f" on {', '.join(DATASETS.get(n, n) for n in lacking)}"
+            parts += [f"{title}{where}"] if lacking else []
+        return f"Not scored: {', '.join(parts)}." if parts and datasets else ""
 
     def csv(self) -> pd.DataFrame:
         """The rows with exactly the columns of the CSV, measured figures to six decimals."""
@@ -136,27 +176,36 @@ class Reporter:
         if not self.scores.labels(spec.space):
             spaces = ", ".join(self.scores.spaces())
             raise UsageError(f"table '{name}' is about {spec.space}, the scores are on {spaces}")
-        ours = spec.ours + (self._others(spec) if spec.others else [])
+        groups = {row.name: OTHER for row in spec.ours} | dict.fromkeys(spec.yours, YOURS)
+        below = spec.ours
+        if spec.others:
+            others = self._others(spec)
+            groups |= {row.name: YOURS if self._is_yours(spec.space, row.label) else OTHER for row in others}
+            below = sorted(below + others, key=lambda row: groups[row.name] == YOURS)
         plan = [
-            (row, dataset, split, row in ours)
+            (row, dataset, split)
             for dataset in spec.datasets
             for split in chosen
-            for row in spec.rows + ours
+            for row in spec.rows + below
         ]
         self._resample(spec, plan)
         records: list[dict[str, Any]] = []
         notes: dict[str, None] = {}  # an ordered set: both splits complain alike
-        for row, dataset, split, is_ours in tqdm(plan, desc=name, unit="row", leave=False, disable=None):
+        for row, dataset, split in tqdm(plan, desc=name, unit="row", leave=False, disable=None):
             values, complaints = row_values(self.scores, spec.space, row, dataset)
             found = Correlation(n=0)
             if values is not None:
                 found = self._correlation(spec.space, row, dataset, split, values)
             n_among = len(values) if row.aggregate and values is not None else 0
-            records.append(_record(spec, row, dataset, split, found, is_ours) | {"n_among": n_among})
+            records.append(
+                _record(spec, row, dataset, split, found, groups.get(row.name, PAPER)) | {"n_among": n_among}
+            )
             notes.update(dict.fromkeys([*complaints, *_constant_note(row, dataset, found)]))
         rows = pd.DataFrame(records)
-        remarks = [note for row in spec.rows + ours for note in _row_notes(row, rows)]
-        notes.update(dict.fromkeys([*_tie_note(rows), *remarks, *self._sample_notes(spec.space)]))
+        remarks = [note for row in spec.rows + below for note in _row_notes(row, rows)]
+        notes.update(
+            dict.fromkeys([*_lowest_note(rows), *_tie_note(rows), *remarks, *self._sample_notes(spec.space)])
+        )
         measured = rows[rows["kendall_tau"].notna()]
         ceilings = self._ceilings(spec.space, zip(measured["dataset"], measured["split"], strict=True))
         return Table(name, spec, self.settings, chosen, rows, tuple(notes), ceilings)
@@ -218,6 +267,15 @@ class Reporter:
         found = {place: self.truths[space].ceiling(*place) for place in dict.fromkeys(measured)}
         return {place: ceiling for place, ceiling in found.items() if ceiling is not None}
 
+    def _is_yours(self, space: str, label: str) -> bool:
+        """Whether a label is of a proxy that this package does not bring."""
+        names = {
+            str(self.scores.options(part).get("name", label))
+            for part in self.scores.frames
+            if part.space == space and part.label == label
+        }
+        return not names & {*configured("proxy")}
+
     def _others(self, spec: TableSpec) -> list[RowSpec]:
         named = {row.label for row in spec.rows + spec.ours} | {row.name for row in spec.rows + spec.ours}
         return [RowSpec(name=label) for label in self.scores.labels(spec.space) if label not in named]
@@ -237,11 +295,11 @@ class Reporter:
             )
         return self._known[key]
 
-    def _resample(self, spec: TableSpec, plan: Iterable[tuple[RowSpec, str, str, bool]]) -> None:
+    def _resample(self, spec: TableSpec, plan: Iterable[tuple[RowSpec, str, str]]) -> None:
         """Resample the rows of the same architectures together, which costs a fraction of one by one."""
         assert self.resamples is not None
         together: dict[bytes, tuple[Codes, dict[bytes, Codes]]] = {}
-        for row, dataset, split, _ in plan:
+        for row, dataset, split in plan:
             values, _ = row_values(self.scores, spec.space, row, dataset)
             if values is not None:
                 part = Part(spec.space, dataset, row.label)
@@ -282,12 +340,15 @@ def matched_accuracy(truth: Truth, part: Part, values: pd.DataFrame, split: str)
 def _constant_note(row: RowSpec, dataset: str, found: Correlation) -> list[str]:
     if not found.constant:
         return []
-    every = "no score is finite" if found.n_failed == found.n else "every score is the same"
+    lost = found.n_failed + found.n_lowest
+    every = "no score is finite" if lost == found.n else "every score is the same"
     return [f"{row.name} on {dataset}: {every}, so there is no correlation"]
 
 
 def _row_notes(row: RowSpec, rows: pd.DataFrame) -> list[str]:
     """What the row's definition says of it, and for an aggregate among how many it was formed."""
+    if not (rows.loc[rows["proxy"] == row.name, "n"] > 0).any():
+        return []
     notes = [f"{row.name}: {row.note}"] if row.note else []
     formed = rows[(rows["proxy"] == row.name) & (rows["n_among"] > 0)]
     sizes = formed.groupby("dataset", sort=False)["n_among"].first()
@@ -301,6 +362,13 @@ def _row_notes(row: RowSpec, rows: pd.DataFrame) -> list[str]:
     return notes
 
 
+def _lowest_note(rows: pd.DataFrame) -> list[str]:
+    """How many architectures a row gives the lowest score there is, which is no failure."""
+    most = rows.groupby("title", sort=False)["n_lowest"].max()
+    counts = [f"{title} {count:,}" for title, count in most.items() if count]
+    return [f"scores of −∞, which rank lowest and are no failures: {', '.join(counts)}"] if counts else []
+
+
 def _tie_note(rows: pd.DataFrame) -> list[str]:
     measured = rows[rows["n"] > 0]
     shares = (measured["n_tied"] / measured["n"]).groupby(measured["proxy"], sort=False).max()
@@ -309,7 +377,7 @@ def _tie_note(rows: pd.DataFrame) -> list[str]:
 
 
 def _record(
-    spec: TableSpec, row: RowSpec, dataset: str, split: str, found: Correlation, is_ours: bool
+    spec: TableSpec, row: RowSpec, dataset: str, split: str, found: Correlation, group: str
 ) -> dict[str, Any]:
     figures: list[float | None] = [None, None]
     if row.published:
@@ -324,6 +392,7 @@ def _record(
         "split": split,
         "n": found.n,
         "n_failed": found.n_failed,
+        "n_lowest": found.n_lowest,
         "kendall_tau": found.tau,
         "kendall_low": found.tau_low,
         "kendall_high": found.tau_high,
@@ -334,6 +403,6 @@ def _record(
         "published_tau": tau,
         "published_rho": rho,
         "title": row.title or row.name,
-        "ours": is_ours,
+        "group": group,
         "n_tied": found.n_tied,
     }

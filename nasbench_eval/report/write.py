@@ -244,7 +244,7 @@ def _of_split(frame: pd.DataFrame, split: str) -> pd.DataFrame:
 
 def record(tables: Sequence[Table], scores: Scores, other_seeds: Sequence[Scores] = ()) -> dict[str, Any]:
     """How the tables were made: settings, runs, and for every measured row its counts, ties included."""
-    counts = ["proxy", "dataset", "split", "n", "n_failed", "n_tied"]
+    counts = ["proxy", "dataset", "split", "n", "n_failed", "n_lowest", "n_tied"]
     return {
         "nasbench_eval": __version__,
         "confidence": CONFIDENCE,
@@ -266,6 +266,10 @@ def record(tables: Sequence[Table], scores: Scores, other_seeds: Sequence[Scores
                     for (dataset, split), ceiling in table.ceilings.items()
                 ],
                 "notes": list(table.notes),
+                "answers": [
+                    {"dataset": dataset, "split": split, "said": list(said)}
+                    for (dataset, split), said in table.answers.items()
+                ],
                 "aggregates": _aggregates(table),
                 "rows": json.loads(table.rows.loc[table.rows["n"] > 0, counts].to_json(orient="records")),
             }

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.options.typed import made, typed
 from nasbench_eval.passes import PassSpec
 from nasbench_eval.passes.spec import Precision
-from nasbench_eval.proxies.base import Proxy
+from nasbench_eval.proxies.base import OfSize, Proxy
 from nasbench_eval.run.record import LATER, Record
 from nasbench_eval.run.rows import Task
-from nasbench_eval.spaces.base import SearchSpace
+from nasbench_eval.spaces.base import SearchSpace, Sizes
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,22 @@ class Job:
     seed: int
     imageless: frozenset[str] = frozenset()
     precision: Precision = "float32"
+
+    @cached_property
+    def of_size(self) -> dict[str, OfSize]:
+        """The proxies that need no pass on this search space, by label.
+
+        A class that derives from one of them and changes how it scores, or from a space and changes its
+        networks, has to bring its own closed form as well, or has none.
+        """
+        if not isinstance(self.space, Sizes) or not _together(self.space, ("params", "flops"), ("build",)):
+            return {}
+        passes = ("passes", "observe", "score")
+        return {
+            label: proxy
+            for label, proxy in self.proxies.items()
+            if isinstance(proxy, OfSize) and _together(proxy, ("from_size",), passes)
+        }
 
     def tasks(self) -> tuple[Task, ...]:
         """Every data set with every proxy, but those that would read images which are absent."""
@@ -72,6 +89,14 @@ class Job:
                 for label, proxy in self.proxies.items()
             },
         }
+
+
+def _together(thing: object, closed: Collection[str], others: Collection[str]) -> bool:
+    """Whether the class that has the last word on any of these methods defines all of the closed form."""
+    for cls in type(thing).__mro__:
+        if not vars(cls).keys().isdisjoint((*closed, *others)):
+            return vars(cls).keys() >= set(closed)
+    return False
 
 
 def job_of(run: Record, labels: Collection[str] | None = None) -> Job:

@@ -12,7 +12,7 @@ from nasbench_eval.data.batches import Batches
 from nasbench_eval.errors import UsageError
 from nasbench_eval.run.rows import Row, Task
 from nasbench_eval.scoring.job import Job
-from nasbench_eval.scoring.worker import failure, score_architecture
+from nasbench_eval.scoring.worker import failure, needs_passes, score_architecture
 from nasbench_eval.work.compute import configure_process
 
 
@@ -31,6 +31,7 @@ class Scorer:
     ) -> None:
         configure_process(device, job.precision)
         self.job, self.data, self.device, self.checkpoints = job, data, device, checkpoints
+        self._instant: dict[tuple[Task, ...], bool] = {}
         self.batches = Batches(job.seed, job.datasets, data, device)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -61,3 +62,9 @@ class Scorer:
         self, index: int, tasks: Sequence[Task], status: str, error: str, seconds: float
     ) -> list[Row]:
         return failure(self.job, index, tasks, status, error, seconds)
+
+    def instant(self, index: int, tasks: tuple[Task, ...]) -> bool:
+        """Whether no score of an architecture takes a pass; what holds of one holds of all."""
+        if tasks not in self._instant:
+            self._instant[tasks] = not needs_passes(self.job, index, tasks)
+        return self._instant[tasks]

@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -20,7 +21,7 @@ from nasbench_eval.passes import Engine, Outcome, PassSpec, Request
 from nasbench_eval.proxies.base import Proxy
 from nasbench_eval.run.rows import Row, Task, status_of
 from nasbench_eval.scoring.job import Job
-from nasbench_eval.spaces.base import SearchSpace
+from nasbench_eval.spaces.base import SearchSpace, Sizes
 
 Key = tuple[str, PassSpec, str | None]  # label, pass, data set
 
@@ -38,27 +39,55 @@ def score_architecture(
     Such a row has its stack trace besides, as `traceback`, which is for the log.  `checkpoints` is a folder
     where trainings leave their state while they run.
     """
-    outcomes = _run_passes(job, index, tasks, batches, device, checkpoints)
+    arch = job.space.arch(index)
+    text = job.space.format(arch)
+    sized = {task: row for task in tasks if (row := _from_size(job, arch, task)) is not None}
+    others = [task for task in tasks if task not in sized]
+    outcomes = _run_passes(job, index, others, batches, device, checkpoints) if others else {}
     rows = []
     for task in tasks:
+        if task in sized:
+            rows.append(_row(job, index, text, task, sized[task]))
+            continue
         mine = [outcomes[task.label, spec, dataset] for spec, dataset in job.passes(task)]
-        rows.append(_row(job, index, task, _score(job.proxies[task.label], mine)))
+        rows.append(_row(job, index, text, task, _score(job.proxies[task.label], mine)))
     return rows
+
+
+def needs_passes(job: Job, index: int, tasks: Sequence[Task]) -> bool:
+    """Whether any of the scores takes a pass through a network."""
+    arch = job.space.arch(index)
+    return any(_from_size(job, arch, task) is None for task in tasks)
+
+
+def _from_size(job: Job, arch: object, task: Task) -> Row | None:
+    """What a row holds of a proxy that knows its score from the size of the network; None for the others."""
+    proxy = job.of_size.get(task.label)
+    if proxy is None:
+        return None
+    started = time.perf_counter()
+    try:
+        found = proxy.from_size(cast(Sizes, job.space), arch, job.datasets[task.dataset])
+        columns = {name: float(found[name]) for name in (*job.proxies[task.label].info.columns, "score")}
+    except Exception:  # as of an image that the network does not take: the passes have the last word
+        return None
+    status, message = status_of(columns["score"], None)
+    return {**columns, "seconds": time.perf_counter() - started, "status": status, "error": message}
 
 
 def failure(
     job: Job, index: int, tasks: Sequence[Task], status: str, error: str, seconds: float
 ) -> list[Row]:
     """The rows of an architecture whose process brought none."""
-    rows = []
+    rows, text = [], job.space.format(job.space.arch(index))
     for task in tasks:
         columns = dict.fromkeys((*job.proxies[task.label].info.columns, "score"), math.nan)
-        rows.append(_row(job, index, task, {**columns, "seconds": seconds, "status": status, "error": error}))
+        ended = {**columns, "seconds": seconds, "status": status, "error": error}
+        rows.append(_row(job, index, text, task, ended))
     return rows
 
 
-def _row(job: Job, index: int, task: Task, scored: Row) -> Row:
-    text = job.space.format(job.space.arch(index))
+def _row(job: Job, index: int, text: str, task: Task, scored: Row) -> Row:
     place = {"dataset": task.dataset, "label": task.label, "index": index, "arch": text, "seed": job.seed}
     return {**place, **scored, "proxy_version": job.proxies[task.label].info.version}
 

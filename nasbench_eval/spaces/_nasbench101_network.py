@@ -14,27 +14,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from nasbench_eval.spaces._nasbench101_channels import Edge, vertex_channels
 from nasbench_eval.spaces._network import Network
-
-Edge = tuple[int, int]
-
-
-def vertex_channels(channels_in: int, channels_out: int, vertices: int, edges: Sequence[Edge]) -> list[int]:
-    """How many channels each vertex puts out.
-
-    The output's sources share its channels, the first of them taking one more where the division leaves a
-    rest; any other vertex has as many as the widest it leads to.
-    """
-    last = vertices - 1
-    channels = [channels_in] + [0] * (vertices - 2) + [channels_out]
-    sources = [s for s in range(1, last) if (s, last) in edges]
-    for position, source in enumerate(sources):
-        share, rest = divmod(channels_out, len(sources))
-        channels[source] = share + (position < rest)
-    for vertex in reversed(range(1, last)):
-        if vertex not in sources:
-            channels[vertex] = max(channels[t] for s, t in edges if s == vertex)
-    return channels
 
 
 class _ConvBnRelu(nn.Sequential):

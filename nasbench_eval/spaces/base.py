@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol, overload
+from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
 
 if TYPE_CHECKING:
     from nasbench_eval.spaces._network import Network as Network
@@ -68,6 +68,23 @@ class SearchSpace(Protocol):
 
     def neighbours(self, arch: Any) -> list[Any]:
         """The other architectures of the space that one edit leads to."""
+        ...
+
+
+@runtime_checkable
+class Sizes(Protocol):
+    """What a search space may offer besides: the sizes of its networks, without building them."""
+
+    def params(self, arch: Any, *, num_classes: int) -> int:
+        """Trainable scalars of the network that `build` makes, batch norm and classifier included."""
+        ...
+
+    def flops(self, arch: Any, *, resolution: int, num_classes: int) -> int:
+        """Multiply-accumulates of its convolutions and its classifier for one image.
+
+        Raises:
+            ValueError: if the network takes no image of that resolution.
+        """
         ...
 
 

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
 from numbers import Number
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from nasbench_eval.spaces import _nasbench101_order as order
+from nasbench_eval.spaces._nasbench101_channels import vertex_channels
 from nasbench_eval.wording import shown
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 # In the order in which the benchmark's hash numbers them.
 OPERATIONS = ("conv3x3", "conv1x1", "maxpool3x3")
 MAX_VERTICES, MAX_EDGES = 7, 9
+# Of each operation how many weights it has for each pair of channels.
+_KERNELS = {"conv3x3": 9, "conv1x1": 1, "maxpool3x3": 0}
 # Twice as long as the text of any cell.
 _LONGEST = 200
 _HASH = re.compile(r"[0-9a-f]{32}")
@@ -204,6 +207,45 @@ def module_hash(cell: Cell) -> str:
     return _md5(str(sorted(hashes)))
 
 
+class _Stack(NamedTuple):
+    """The sizes of all cells of a stack, which the graph alone decides.
+
+    Attributes:
+        projections: weights of the projections.
+        projected: channels that they put out.
+        squares: of each vertex its channels squared, added up over the cells.
+        channels: of each vertex its channels, likewise.
+    """
+
+    projections: int
+    projected: int
+    squares: tuple[int, ...]
+    channels: tuple[int, ...]
+
+
+@lru_cache(maxsize=1 << 13)
+def _stacks(channels: int, cells: int, vertices: int, edges: tuple[Edge, ...]) -> tuple[_Stack, ...]:
+    """The three stacks of N cells in networks of so many channels in the stem."""
+    found, channels_in = [], channels
+    for stack in range(3):
+        out = channels << stack
+        widths = []
+        for _ in range(cells):
+            widths.append((channels_in, vertex_channels(channels_in, out, vertices, edges)))
+            channels_in = out
+        projected = [(width, of[target]) for width, of in widths for source, target in edges if source == 0]
+        inner = range(1, vertices - 1)
+        found.append(
+            _Stack(
+                sum(width * to for width, to in projected),
+                sum(to for _, to in projected),
+                tuple(sum(of[vertex] ** 2 for _, of in widths) for vertex in inner),
+                tuple(sum(of[vertex] for _, of in widths) for vertex in inner),
+            )
+        )
+    return tuple(found)
+
+
 @dataclass(frozen=True)
 class NASBench101:
     """The search space, in the order of the cells' hashes.
@@ -308,6 +350,41 @@ class NASBench101:
             except MalformedCell:
                 continue
         return [self.arch(index) for index in sorted(found - {self.index(arch)})]
+
+    def params(self, arch: Cell, *, num_classes: int) -> int:
+        """Trainable scalars of the network, batch norm and classifier included."""
+        width = self._width(arch)
+        count = 27 * width + 2 * width + 4 * width * num_classes + num_classes
+        for stack in self._stacks(arch, width):
+            count += stack.projections + 2 * stack.projected
+            for name, square, channels in zip(arch.operations, stack.squares, stack.channels, strict=True):
+                if name != "maxpool3x3":
+                    count += _KERNELS[name] * square + 2 * channels
+        return count
+
+    def flops(self, arch: Cell, *, resolution: int, num_classes: int) -> int:
+        """Multiply-accumulates of convolutions and classifier for one image.
+
+        Raises:
+            ValueError: if the resolution cannot be halved twice.
+        """
+        if resolution < 4:
+            raise ValueError(f"NAS-Bench-101 halves its images twice; {resolution} is less than 4")
+        width = self._width(arch)
+        count = 27 * width * resolution**2 + 4 * width * num_classes
+        for number, stack in enumerate(self._stacks(arch, width)):
+            squares = zip(arch.operations, stack.squares, strict=True)
+            weights = stack.projections + sum(_KERNELS[name] * square for name, square in squares)
+            count += weights * (resolution >> number) ** 2
+        return count
+
+    def _width(self, arch: Cell) -> int:
+        """Channels of the stem: a cell has at least one for each vertex that it concatenates."""
+        concatenated = sum(source > 0 and target == arch.vertices - 1 for source, target in arch.edges)
+        return max(self.channels, concatenated)
+
+    def _stacks(self, arch: Cell, width: int) -> tuple[_Stack, ...]:
+        return _stacks(width, self.cells_per_stack, arch.vertices, arch.edges)
 
     def build(self, arch: Cell, *, num_classes: int) -> Network:
         """The macro network of the paper around a cell: stem, three stacks of N cells, classifier."""

@@ -120,6 +120,11 @@ def is_live(cell: Cell) -> bool:
     return all(source in reached and target in reaching for source, target in used)
 
 
+def _convolutions(cell: Cell) -> tuple[int, int]:
+    """How many 1x1 and 3x3 convolutions a cell has."""
+    return cell.operations.count("nor_conv_1x1"), cell.operations.count("nor_conv_3x3")
+
+
 @lru_cache(maxsize=1)
 def _representatives() -> dict[str, Cell]:
     first: dict[str, Cell] = {}
@@ -198,6 +203,38 @@ class NASBench201:
         before_after = [(arch.operations[:edge], arch.operations[edge + 1 :]) for edge in range(len(EDGES))]
         every = [Cell((*before, o, *after)) for before, after in before_after for o in OPERATIONS]
         return [cell for cell in every if cell != arch]
+
+    def params(self, arch: Cell, *, num_classes: int) -> int:
+        """Trainable scalars of the network, batch norm and classifier included."""
+        c, n = self.channels, self.cells_per_stage
+        ones, threes = _convolutions(arch)
+        count = 27 * c + 2 * c  # the stem, and its batch norm
+        for stage, width in enumerate((c, 2 * c, 4 * c)):
+            if stage:  # a reduction: two 3x3 convolutions with batch norm, and the 1x1 of the shortcut
+                half = width // 2
+                count += 9 * half * width + 9 * width * width + half * width + 2 * 2 * width
+            count += n * ((ones + 9 * threes) * width * width + (ones + threes) * 2 * width)
+        return count + 2 * 4 * c + 4 * c * num_classes + num_classes
+
+    def flops(self, arch: Cell, *, resolution: int, num_classes: int) -> int:
+        """Multiply-accumulates of convolutions and classifier for one image.
+
+        Raises:
+            ValueError: if the resolution cannot be halved twice, which the two reductions do.
+        """
+        if resolution < 4 or resolution % 4:
+            raise ValueError(f"NAS-Bench-201 halves its images twice; {resolution} is no multiple of 4")
+        c, n = self.channels, self.cells_per_stage
+        ones, threes = _convolutions(arch)
+        positions = resolution * resolution
+        count = 27 * c * positions
+        for stage, width in enumerate((c, 2 * c, 4 * c)):
+            if stage:
+                positions //= 4
+                half = width // 2
+                count += (9 * half * width + 9 * width * width + half * width) * positions
+            count += n * (ones + 9 * threes) * width * width * positions
+        return count + 4 * c * num_classes
 
     def build(self, arch: Cell, *, num_classes: int) -> Network:
         """The macro network of the paper around a cell: stem, 3 x N cells, two reductions, classifier."""

@@ -93,7 +93,7 @@ class Benchmark:
         return np.column_stack([self._of_all(f"{dataset}_{split}_run{run}") for run in seeds])
 
     def ceiling(self, dataset: str, split: str) -> Ceiling | None:
-        """How well two runs agree; None of a single seed."""
+        """How well runs agree, and how high a correlation with their mean can be; None of a single seed."""
         return noise_ceiling(self.runs(dataset, split))
 
     def _check(self, dataset: str, split: str) -> None:

@@ -62,6 +62,10 @@ class Scores(Protocol):
         """The rows of an architecture whose process brought none."""
         ...
 
+    def instant(self, index: int, tasks: tuple[Task, ...]) -> bool:
+        """Whether the rows of an architecture are had in less time than it takes to ask a worker for them."""
+        ...
+
 
 @dataclass(eq=False)
 class _Worker:

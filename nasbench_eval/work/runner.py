@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+import time
+from collections.abc import Generator, Sequence
 from contextlib import closing
 
+from nasbench_eval.errors import Terminated
 from nasbench_eval.run.rows import Row
 from nasbench_eval.run.wanted import W, Wanted
 from nasbench_eval.work.pool import Item, Pool, Scores
 from nasbench_eval.work.progress import Progress
+
+# Seconds for which rows that take microseconds each are gathered before they are handed on.
+_TOGETHER = 0.1
 
 
 def run_job(
@@ -28,10 +33,13 @@ def run_job(
     Raises:
         UsageError: if no worker can be started, or the store cannot be read or written.
     """
-    work = [Item(*portion) for portion in wanted.work()]
-    pool = Pool(scorer, workers, timeout, progress.warn) if workers else None
+    instant: list[Item] = []
+    work: list[Item] = []
+    for item in (Item(*portion) for portion in wanted.work()):
+        (instant if scorer.instant(*item) else work).append(item)
+    pool = Pool(scorer, workers, timeout, progress.warn) if workers and work else None
     progress.begin(len(wanted.asked), wanted.incomplete(), pool)
-    with closing(pool.results(work) if pool else _here(scorer, work)) as results:
+    with closing(_results(scorer, instant, work, pool)) as results:
         for rows in results:
             progress.log_failures(rows)
             filled = wanted.fill(rows) if rows else []
@@ -40,6 +48,30 @@ def run_job(
     progress.end()
 
 
-def _here(scorer: Scores, work: Iterable[Item]) -> Generator[list[Row], None, None]:
-    for item in work:
-        yield scorer(*item)
+def _results(
+    scorer: Scores, instant: Sequence[Item], work: Sequence[Item], pool: Pool | None
+) -> Generator[list[Row], None, None]:
+    """Rows of what is had at once, many architectures together, then of what takes its time."""
+    if instant:
+        yield from _gathered(scorer, instant)
+    if pool is not None:
+        yield from pool.results(work)
+    else:
+        for item in work:
+            yield scorer(*item)
+
+
+def _gathered(scorer: Scores, items: Sequence[Item]) -> Generator[list[Row], None, None]:
+    """The rows of all items, those of a moment together; an interruption loses none that is made."""
+    rows: list[Row] = []
+    until = time.monotonic() + _TOGETHER
+    try:
+        for item in items:
+            rows += scorer(*item)
+            if time.monotonic() > until:
+                yield rows
+                rows, until = [], time.monotonic() + _TOGETHER
+    except (KeyboardInterrupt, Terminated):
+        yield rows
+        raise
+    yield rows

@@ -117,7 +117,7 @@ def test_a_diverged_run_is_left_out_of_the_mean(tmp_path: Path, plan: Plan, rows
     assert made["shades_test"].notna().sum() == 4
     assert failures(run, plan) == {"nan": 3}
     found = save(run, plan, made, {})
-    assert found.record["noise_ceiling"]["test"]["n"] == 3
+    assert found.record["ceiling"]["test"]["agreement"]["n"] == 3
     assert math.isnan(load(str(run)).accuracy("shades", "test")[CELLS[1]])
 
 
@@ -182,16 +182,16 @@ def test_accuracies_are_of_every_cell_of_the_space(run: Path, plan: Plan, made: 
         found.runs("shades", "tset")
 
 
-def test_the_ceiling_is_the_agreement_of_the_runs(run: Path, plan: Plan, made: pd.DataFrame) -> None:
+def test_the_ceiling_comes_from_the_agreement_of_the_runs(run: Path, plan: Plan, made: pd.DataFrame) -> None:
     made = made.copy()
     made["shades_test_run1"] = [70.0, 40.0, 50.0, 60.0, 80.0]
     made["shades_test"] = made[["shades_test_run0", "shades_test_run1"]].mean(axis=1)
     found = save(run, plan, made, {}).ceiling("shades", "test")
     assert found is not None
     expected = kendalltau(made["shades_test_run0"], made["shades_test_run1"]).statistic
-    assert found.kendall_tau == pytest.approx(expected)
-    assert (found.pairs, found.n) == (1, 5)
-    assert json.loads((run / RECORD).read_text())["noise_ceiling"]["test"] == asdict(found)
+    assert found.agreement.kendall_tau == pytest.approx(expected)
+    assert (found.agreement.pairs, found.agreement.n, found.runs) == (1, 5, 2)
+    assert json.loads((run / RECORD).read_text())["ceiling"]["test"] == asdict(found)
 
 
 def test_a_single_seed_has_no_ceiling(tmp_path: Path, plan: Plan, rows: list[Row]) -> None:
@@ -199,7 +199,7 @@ def test_a_single_seed_has_no_ceiling(tmp_path: Path, plan: Plan, rows: list[Row
     run = stored(tmp_path / "run", one, rows[::2])
     found = save(run, one, build(run, one), {})
     assert found.ceiling("shades", "test") is None
-    assert found.record["noise_ceiling"] == {"val": None, "test": None}
+    assert found.record["ceiling"] == {"val": None, "test": None}
     np.testing.assert_array_equal(found.table["shades_test"], found.table["shades_test_run0"])
 
 
@@ -378,4 +378,4 @@ def test_the_embedded_benchmark_is_sound(name: str) -> None:
     assert found.accuracy(name, "test")[found.indices].std() > 0
     ceiling = found.ceiling(name, "test")
     assert ceiling is not None
-    assert ceiling.kendall_tau >= 0.6
+    assert ceiling.agreement.kendall_tau >= 0.6

@@ -325,7 +325,7 @@ def test_a_row_without_writing_a_table(
     total = 2 * stats.rankdata(snip) + stats.rankdata(zen)
     accuracy = truth.accuracy("cifar10", "test")
     assert row["kendall_tau"] == pytest.approx(stats.kendalltau(total, accuracy).statistic)
-    assert row["ours"]
+    assert row["group"] == "yours"
 
 
 @pytest.mark.parametrize(
@@ -363,5 +363,8 @@ def test_tables_that_have_the_row_or_lack_the_members_stay(write_run: WriteRun) 
     elsewhere = ("far", TableSpec("t", "nasbench101", "made up", ["cifar10"], rows=[RowSpec("a")]))
     first, third, far = command.with_aggregate([*specs, elsewhere], "te_nas", scores)
     assert first == specs[0]
-    assert third[1].ours == [*specs[1][1].ours, RowSpec("te_nas", aggregate=load_aggregate("te_nas")[1])]
+    assert third == specs[1]  # it takes no further rows, where another table does
     assert far == elsewhere
+    [alone] = command.with_aggregate([specs[1]], "te_nas", scores)
+    assert alone[1].ours == [*specs[1][1].ours, RowSpec("te_nas", aggregate=load_aggregate("te_nas")[1])]
+    assert alone[1].yours == []

@@ -86,7 +86,7 @@ def test_strata_name_their_place(run: Path, truths: dict[str, Truth]) -> None:
     _, analysis = computed(run, truths, "table1")
     mine = analysis.strata.query("proxy == 'intrain' and dataset == 'cifar100'")
     assert list(mine["stratum"]) == ["top_10pct", *(f"decile_{d}" for d in range(1, 11))]
-    assert list(analysis.frames()) == ["metrics", "strata", "paired", "between"]
+    assert list(analysis.frames()) == ["metrics", "strata", "paired", "paired_given", "between"]
 
 
 def test_seeds(run: Path, write_run: WriteRun, truths: dict[str, Truth]) -> None:

@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from nasbench_eval.report.statistics.between import PAIRED_COLUMNS, between, paired
+from nasbench_eval.report.statistics.between import PAIRED_COLUMNS, between, paired, paired_given
 from nasbench_eval.report.statistics.bootstrap import resample_indices
 from nasbench_eval.report.statistics.correlation import correlate
 from nasbench_eval.report.statistics.panel import Bootstraps, panel
+from nasbench_eval.report.statistics.partial import partial
+from nasbench_eval.report.statistics.rank import kendall_tau
 from nasbench_eval.report.statistics.resampled import Resamples
 
 N = 40
@@ -78,7 +80,10 @@ def test_pairs_are_judged_on_what_both_were_asked(scores: dict, accuracy: pd.Ser
     found = paired(Bootstraps(panel(scores, accuracy), Resamples(30, 2)))
     row = found.loc[("p1", "part")]
     first = accuracy.index[:30]
-    assert (row["n"], row["n_failed"], row["n_failed_other"], row["n_tied"]) == (30, 3, 0, 3)
+    assert (row["n"], row["n_failed"], row["n_failed_other"], row["n_tied"]) == (30, 2, 0, 3)
+    assert (row["n_lowest"], row["n_lowest_other"]) == (1, 0)
+    turned = found.loc[("part", "p1")]
+    assert (turned["n_failed"], turned["n_failed_other"], turned["n_lowest_other"]) == (0, 2, 1)
     alone = [correlate(scores[p].loc[first], accuracy[first], resamples=0).tau for p in ("p1", "part")]
     assert row["difference"] == pytest.approx(alone[0] - alone[1])
     # The same score is level with itself, on whichever architectures.
@@ -99,10 +104,10 @@ def test_of_a_handful_of_architectures_nothing_is_certain(accuracy: pd.Series) -
 
 def test_failures_left_out_are_left_out_of_both(scores: dict, accuracy: pd.Series) -> None:
     row = paired(Bootstraps(panel(scores, accuracy, "omit"), Resamples(30, 2))).loc[("p0", "p1")]
-    fine = np.isfinite(scores["p1"])
+    fine = ~(np.isnan(scores["p1"]) | np.isposinf(scores["p1"]))  # −∞ is a score, the lowest
     taus = [correlate(scores[p][fine], accuracy[fine], resamples=0).tau for p in ("p0", "p1")]
     assert row["difference"] == pytest.approx(taus[0] - taus[1])
-    assert (row["n"], row["n_failed"], row["n_failed_other"], row["n_tied_other"]) == (N, 0, 3, 0)
+    assert (row["n"], row["n_failed"], row["n_failed_other"], row["n_tied_other"]) == (N, 0, 2, 0)
 
 
 def test_pairs_without_a_difference(accuracy: pd.Series) -> None:
@@ -160,8 +165,48 @@ def test_between_counts(scores: dict, accuracy: pd.Series) -> None:
         found.n_failed.loc["p1", "p1"],
         found.n_failed.loc["p0", "p0"],
     ) == (
-        3,
-        3,
+        2,
+        2,
         0,
     )
     assert between(panel({"a": accuracy}, accuracy)).tau.to_numpy().tolist() == [[1]]
+
+
+def test_partial_differences_are_judged_in_the_same_resamples(scores: dict, accuracy: pd.Series) -> None:
+    rng = np.random.default_rng(5)
+    scores["flops"] = series(accuracy + rng.normal(0, 9, N)).round(-1)
+    bootstraps = Bootstraps(panel(scores, accuracy), Resamples(60, 1))
+    found = paired_given(bootstraps, ("flops", "params"))
+    assert set(found.index.get_level_values("control")) == {"flops"}  # params were not scored
+    assert len(found) == 4 * 3  # a control is compared with nobody
+    row, turned = found.loc[("flops", "p0", "part")], found.loc[("flops", "part", "p0")]
+    first = accuracy.index[:30]
+    given = {
+        name: [
+            partial(*(kendall_tau(x[i], y[i]) for x, y in pairs))
+            for i in [np.arange(30), *resample_indices(30, 60, 1)]
+            for pairs in [
+                [
+                    (scores[name][first].to_numpy(), accuracy[first].to_numpy()),
+                    (scores[name][first].to_numpy(), scores["flops"][first].to_numpy()),
+                    (scores["flops"][first].to_numpy(), accuracy[first].to_numpy()),
+                ]
+            ]
+        ]
+        for name in ("p0", "part")
+    }
+    differences = np.array(given["p0"]) - np.array(given["part"])
+    assert row["n"] == 30
+    assert row["difference"] == pytest.approx(differences[0])
+    assert row[["difference_low", "difference_high"]].tolist() == pytest.approx(
+        np.quantile(differences[1:], [0.025, 0.975])
+    )
+    assert row["share_above"] == (differences[1:] > 0).mean() + 0.5 * (differences[1:] == 0).mean()
+    assert turned["difference_low"] == -row["difference_high"]
+    assert turned["share_above"] == pytest.approx(1 - row["share_above"])
+
+
+def test_without_a_control_there_is_no_partial_difference(scores: dict, accuracy: pd.Series) -> None:
+    found = paired_given(Bootstraps(panel(scores, accuracy), Resamples(5, 0)), ("flops",))
+    assert len(found) == 0
+    assert list(found.reset_index().columns)[:4] == ["control", "proxy", "other", "n"]

@@ -111,6 +111,7 @@ def test_interval_leaves_out_what_is_not_finite() -> None:
         (np.arange(101.0), 19, "n < 20"),
         (np.ones(101), 5, "n < 20"),
         (np.ones(101), 500, "none"),
+        (np.append(np.ones(100), 1 - 2e-16), 500, "none"),  # they agree up to rounding
         (np.array([]), 500, "no resamples"),
         (np.arange(101.0), 500, ""),
     ],

@@ -43,9 +43,15 @@ def test_command_writes_and_prints(
     record = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert record["settings"] == {"failures": "worst", "resamples": 5, "seed": 0, "cells": "all"}
     assert record["runs"] == [{"run": "run", "seed": 3, "cells": N}]
-    assert {"proxy": "zen", "dataset": "cifar10", "split": "val", "n": N, "n_failed": 4, "n_tied": 4} in (
-        record["tables"]["table1"]["rows"]
-    )
+    assert {
+        "proxy": "zen",
+        "dataset": "cifar10",
+        "split": "val",
+        "n": N,
+        "n_failed": 4,
+        "n_lowest": 0,
+        "n_tied": 4,
+    } in (record["tables"]["table1"]["rows"])
 
 
 @pytest.mark.parametrize(
@@ -85,7 +91,7 @@ def test_statistics_are_written_without_accuracies(
     assert call(monkeypatch, truth, run, "--resamples", 5) == 0
     folder = run / "tables" / "statistics"
     assert {path.name for path in folder.iterdir()} == {
-        f"{name}.csv" for name in ("metrics", "strata", "paired", "between")
+        f"{name}.csv" for name in ("metrics", "strata", "paired", "paired_given", "between")
     }
     metrics = pd.read_csv(folder / "metrics.csv")
     assert set(metrics["split"]) == {"test", "val"}

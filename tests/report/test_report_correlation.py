@@ -75,7 +75,7 @@ def test_failures_rank_worst_tied_and_are_counted() -> None:
     accuracy = np.array([10.0, 60.0, 30.0, 40.0, 20.0, 70.0, 5.0])
     found = correlate(scores, accuracy, resamples=0)
     lowest = np.array([0.0, 4.0, 0.0, 2.0, 0.0, 3.0, 1.0])
-    assert (found.n, found.n_failed, found.n_tied) == (7, 3, 3)
+    assert (found.n, found.n_failed, found.n_lowest, found.n_tied) == (7, 2, 1, 3)
     assert found.tau == pytest.approx(stats.kendalltau(lowest, accuracy).statistic)
     assert found.rho == pytest.approx(stats.spearmanr(lowest, accuracy).statistic)
 
@@ -142,3 +142,11 @@ def test_intervals_narrow_with_the_sample() -> None:
     narrow = correlate(x, x + noise, resamples=200)
     ratio = (wide.tau_high - wide.tau_low) / (narrow.tau_high - narrow.tau_low)
     assert 2.5 < ratio < 6  # √16 = 4
+
+
+def test_minus_infinity_is_a_score_and_stays_where_failures_are_left_out() -> None:
+    scores = np.array([np.nan, 3.0, np.inf, 1.0, -np.inf, 2.0])
+    accuracy = np.array([10.0, 60.0, 30.0, 40.0, 50.0, 70.0])
+    found = correlate(scores, accuracy, failures="omit", resamples=0)
+    assert (found.n, found.n_failed, found.n_lowest, found.n_tied) == (6, 2, 1, 0)
+    assert found.tau == pytest.approx(stats.kendalltau([3, 1, 0, 2], accuracy[[1, 3, 4, 5]]).statistic)

@@ -23,9 +23,10 @@ from nasbench_eval.report.tables import Reporter, Settings, Table, Truth
 from nasbench_eval.report.truths import truth_of
 from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.truth import tables as truth_tables
-from nasbench_eval.truth.ceiling import Ceiling, noise_ceiling
+from nasbench_eval.truth.ceiling import Agreement, Ceiling, noise_ceiling
 
-CEILING = Ceiling(kendall_tau=0.908, spearman_rho=0.986, pairs=3, n=13_400)
+AGREEMENT = Agreement(kendall_tau=0.908, spearman_rho=0.986, pairs=3, n=13_400)
+CEILING = Ceiling(kendall_tau=0.957, spearman_rho=0.996, runs=2.08, agreement=AGREEMENT)
 
 
 def compute(folder: Path, truths: dict[str, Truth], name: str = "table1", resamples: int = 9) -> Table:
@@ -150,7 +151,7 @@ def test_the_noise_ceiling_is_drawn_where_it_is_known(run: Path, noisy: dict[str
     first, second = (
         [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == "--"] for axes in figure.axes
     )
-    assert first == [0.908, 0.986]
+    assert first == [0.957, 0.996]
     assert second == []
     assert "noise ceiling (where known)" in texts(figure)
     assert_nothing_is_cut_off(figure)
@@ -168,14 +169,23 @@ def test_without_two_training_runs_there_is_no_ceiling(run: Path, truths: dict[s
 
 def test_the_caption_says_the_noise_ceiling(run: Path, noisy: dict[str, Truth]) -> None:
     said = (
-        "Noise ceiling (two training runs of the same cells): τ 0.908, ρ 0.986 with test accuracy on "
-        "CIFAR-10 (13,400 architectures)."
+        "Agreement of two training runs: τ 0.908, ρ 0.986 with test accuracy on CIFAR-10 (13,400 "
+        "architectures). Noise ceiling, estimated from it for a score without error: τ 0.957, ρ 0.996 with "
+        "test accuracy on CIFAR-10 (means of 2.08 runs)."
     )
     table = compute(run, noisy)
     assert said in caption(table)
     assert said in draw_markdown(table)
     validation = Reporter(read_runs([run]), noisy).table("table1", load_table_spec("table1")[1], ["val"])
     assert "ceiling" not in caption(validation)
+
+
+def test_a_warning_where_runs_hardly_agree(run: Path, truth: Truth) -> None:
+    weak = Ceiling(0.7, 0.8, 3, Agreement(0.49, 0.6, 3, N))
+    table = compute(run, {"nasbench201": replace(truth, ceiling=lambda dataset, split: weak)})
+    said = "Warning: runs agree to less than τ 0.5 with test accuracy on CIFAR-10"
+    assert said in caption(table)
+    assert "Warning" not in caption(compute(run, {"nasbench201": truth}))
 
 
 def test_a_space_has_no_ceiling_for_a_stratified_sample(write_run: WriteRun, noisy: dict[str, Truth]) -> None:
@@ -203,7 +213,7 @@ def test_a_sweep_has_its_ceiling_above(write_run: WriteRun, noisy: dict[str, Tru
     figure = draw_figure(compute(write_run(parts), noisy, "lga"))
     assert figure is not None
     [line] = [line for line in figure.axes[0].lines if line.get_linestyle() == "--"]
-    assert list(line.get_ydata()) == [0.908, 0.908]
+    assert list(line.get_ydata()) == [0.957, 0.957]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["lga", "noise ceiling"]
     assert_nothing_is_cut_off(figure)
 

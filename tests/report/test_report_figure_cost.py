@@ -23,7 +23,7 @@ from nasbench_eval.report.figure.style import COLUMN, PAGE
 from nasbench_eval.report.scores import read_runs
 from nasbench_eval.report.spec import AggregateSpec, RowSpec, TableSpec
 from nasbench_eval.report.tables import Truth
-from nasbench_eval.truth.ceiling import Ceiling
+from nasbench_eval.truth.ceiling import Agreement, Ceiling
 
 SPACE = "nasbench201"
 
@@ -135,7 +135,9 @@ def crowd(write_run: WriteRun, size: int = 16) -> Path:
 
 
 def test_every_row_is_a_named_point(write_run: WriteRun, truth: Truth) -> None:
-    noisy = {SPACE: replace(truth, ceiling=lambda dataset, split: Ceiling(0.9, 0.98, 1, N))}
+    noisy = {
+        SPACE: replace(truth, ceiling=lambda dataset, split: Ceiling(0.9, 0.98, 2, Agreement(0.8, 0.9, 1, N)))
+    }
     mix = RowSpec("mix", aggregate=AggregateSpec("rank_sum", ["proxy_0", "proxy_1"]))
     table, scores = computed(crowd(write_run), noisy, own(mix))
     rows = costs(table, scores, "cifar10")

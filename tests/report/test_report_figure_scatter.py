@@ -16,7 +16,7 @@ from nasbench_eval.report.figure.scatter import draw_scatter, rank_density, rank
 from nasbench_eval.report.figure.style import COLUMN, PAGE
 from nasbench_eval.report.statistics.correlation import Failures
 from nasbench_eval.report.tables import Truth
-from nasbench_eval.truth.ceiling import Ceiling
+from nasbench_eval.truth.ceiling import Agreement, Ceiling
 
 
 def row(score: list[float], accuracy: list[float]) -> ScoredRow:
@@ -110,13 +110,13 @@ def test_what_the_figure_says(write_run: WriteRun, truth: Truth) -> None:
     parts = {("snip", "cifar10"): normal(0)}
     parts["snip", "cifar10"]["score"][3] = np.inf
     folder = write_run(parts)
-    ceiling = Ceiling(0.9, 0.98, 3, N)
+    ceiling = Ceiling(0.9, 0.98, 3, Agreement(0.8, 0.9, 3, N))
     noisy = {"nasbench201": replace(truth, ceiling=lambda dataset, split: ceiling)}
     figure = draw(folder, noisy, "omit")
     assert figure is not None
     shown = texts(figure)
     assert "CIFAR-10, test accuracy" in shown
-    assert "Noise ceiling: τ = 0.900." in shown
+    assert "Agreement of two runs: τ = 0.800; noise ceiling: τ = 0.900." in " ".join(shown.split())
     assert "left out of τ" in shown
     assert_nothing_is_cut_off(figure)
     bare = draw(folder, {"nasbench201": truth})

@@ -50,7 +50,7 @@ def test_no_pair_is_resampled_twice_in_a_report(
         watch(name)
     monkeypatch.setattr(command, "truth_of", lambda *_: truth)
     arguments = argparse.Namespace(
-        failures="worst", resamples=20, seed=1, cells="all", statistics=True, data=None
+        failures="worst", resamples=20, seed=1, cells="all", statistics=True, data=None, all_rows=False
     )
     two = [("one", SPEC), ("two", SPEC)]
     found = command.compute(arguments, read_runs([run]), two, ("test", "val"), [])

@@ -96,7 +96,7 @@ def test_strata(found: Statistics, scores: dict[str, pd.Series], accuracy: pd.Se
     assert (row["interval"], alone.interval) == ("n < 20", "n < 20")
     assert (row["n"], row["accuracy_high"]) == (chosen.sum(), accuracy[chosen].max())
     tenths = found.strata.drop(index="top_10pct", level="stratum").groupby("proxy")[["n", "n_failed"]].sum()
-    assert tenths.loc["p1"].tolist() == [N, 3]
+    assert tenths.loc["p1"].tolist() == [N, 2]
     assert tenths.loc["part"].tolist() == [80, 0]
     best = accuracy >= accuracy.sort_values().iloc[-N // 10]
     assert found.strata.loc[("p0", "top_10pct"), "n"] == best.sum()
@@ -124,7 +124,8 @@ def test_not_asked_is_no_failure(scores: dict[str, pd.Series], accuracy: pd.Seri
 def test_failures_left_out(scores: dict[str, pd.Series], accuracy: pd.Series) -> None:
     row = statistics(scores, accuracy, resamples=30, failures="omit").metrics.loc["p1"]
     alone = correlate(scores["p1"], accuracy, resamples=30, failures="omit")
-    assert (row["n"], row["n_failed"], row["ndcg_p"]) == (N, 3, N - 3)
+    assert (row["n"], row["n_failed"], row["ndcg_p"]) == (N, 2, N - 2)
+    assert row["n_lowest"] == 1
     assert (row["kendall_tau"], row["spearman_high"]) == (alone.tau, alone.rho_high)
 
 

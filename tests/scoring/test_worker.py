@@ -130,7 +130,7 @@ def test_a_failure_is_a_row_and_touches_no_other(at: str, status: str, error: st
 
 
 def test_a_network_that_cannot_be_built_is_a_row_a_task() -> None:
-    rows = rows_of(job_of(Unbuildable(4, 1), p=Params(), f=Faulty()))
+    rows = rows_of(job_of(Unbuildable(4, 1), p=Snip(**SMALL), f=Faulty()))
     assert len(rows) == 4
     assert {row["status"] for row in rows.values()} == {"error"}
     assert {row["error"] for row in rows.values()} == {"RuntimeError: no such network"}

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import kendalltau, spearmanr
 
 from nasbench_eval.truth import nasbench201
-from nasbench_eval.truth.ceiling import noise_ceiling
+from nasbench_eval.truth.ceiling import agreement, noise_ceiling
+from nasbench_eval.truth.own import load
 from nasbench_eval.truth.tables import load_table, runs
 
 DATA = Path(os.environ.get("NASBENCH_EVAL_DATA") or "/nowhere")
@@ -38,7 +39,7 @@ def test_against_the_definition() -> None:
         both = table[~np.isnan(table[:, [i, j]]).any(axis=1)][:, [i, j]]
         taus.append(tau_b(*both.T))
         rhos.append(spearmanr(*both.T).statistic)
-    found = noise_ceiling(table)
+    found = agreement(table)
     assert found is not None
     assert found.kendall_tau == pytest.approx(np.mean(taus), abs=1e-12)
     assert found.spearman_rho == pytest.approx(np.mean(rhos), abs=1e-12)
@@ -46,8 +47,10 @@ def test_against_the_definition() -> None:
 
 
 def test_runs_that_agree() -> None:
-    found = noise_ceiling(np.arange(10.0)[:, None] * [1, 2])
-    assert found is not None
+    ceiling = noise_ceiling(np.arange(10.0)[:, None] * [1, 2])
+    assert ceiling is not None
+    assert (ceiling.kendall_tau, ceiling.spearman_rho, ceiling.runs) == pytest.approx((1, 1, 2))
+    found = ceiling.agreement
     assert (found.kendall_tau, found.spearman_rho, found.pairs, found.n) == pytest.approx((1, 1, 1, 10))
 
 
@@ -80,7 +83,7 @@ def test_as_many_cells_as_nasbench101_has() -> None:
     assert time.process_time() - start < 5
     assert found is not None
     # τ = 2/π arcsin(ρ) of two normal variables; here ρ = 1 / (1 + 0.1²).
-    assert found.kendall_tau == pytest.approx(2 / np.pi * np.arcsin(1 / 1.01), abs=1e-3)
+    assert found.agreement.kendall_tau == pytest.approx(2 / np.pi * np.arcsin(1 / 1.01), abs=1e-3)
 
 
 @pytest.mark.skipif(
@@ -91,10 +94,61 @@ def test_nasbench201() -> None:
     table = runs(load_table("nasbench201", DATA), "cifar10", "test")
     assert table.shape == (15625, 3)
     # 0.905, 0.910 and 0.909 of the three pairs: most cells have the first two runs or only one.
-    first = noise_ceiling(table[:, :2])
+    first = agreement(table[:, :2])
     assert first is not None
     assert (first.kendall_tau, first.spearman_rho) == pytest.approx((0.905, 0.986), abs=5e-4)
-    every = noise_ceiling(table)
+    every = agreement(table)
     assert every is not None
     assert (every.kendall_tau, every.spearman_rho) == pytest.approx((0.908, 0.986), abs=5e-4)
     assert every.pairs == 3
+    ceiling = noise_ceiling(table)
+    assert ceiling is not None
+    assert ceiling.kendall_tau == pytest.approx(0.96, abs=0.01)
+    assert 1.5 < ceiling.runs < 3
+
+
+def simulated(noise: float, runs: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Values of architectures, and as many runs of each as it has."""
+    rng = np.random.default_rng(seed)
+    value = rng.normal(size=len(runs))
+    table = value[:, None] + noise * rng.normal(size=(len(runs), int(runs.max())))
+    table[np.arange(table.shape[1]) >= runs[:, None]] = np.nan
+    return value, table
+
+
+@pytest.mark.parametrize("noise", [0.15, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("k", [2, 3, 8])
+def test_the_ceiling_is_what_a_score_without_error_reaches(noise: float, k: int) -> None:
+    value, table = simulated(noise, np.full(6000, k), seed=k)
+    found = noise_ceiling(table)
+    assert found is not None
+    judged = np.nanmean(table, axis=1)
+    assert found.runs == pytest.approx(k)
+    assert found.kendall_tau == pytest.approx(kendalltau(value, judged).statistic, abs=0.015)
+    assert found.spearman_rho == pytest.approx(spearmanr(value, judged).statistic, abs=0.015)
+    assert found.kendall_tau > found.agreement.kendall_tau
+    assert found.agreement.weak == (found.agreement.kendall_tau < 0.5)
+
+
+@pytest.mark.parametrize("noise", [0.3, 1.0])
+def test_architectures_with_fewer_runs_lower_the_ceiling(noise: float) -> None:
+    runs = np.random.default_rng(9).choice([1, 2, 3], size=6000, p=[0.4, 0.3, 0.3])
+    value, table = simulated(noise, runs, seed=1)
+    found = noise_ceiling(table)
+    assert found is not None
+    assert found.runs == pytest.approx(1 / np.mean(1 / runs))
+    expected = kendalltau(value, np.nanmean(table, axis=1)).statistic
+    assert found.kendall_tau == pytest.approx(expected, abs=0.02)
+
+
+def test_runs_that_do_not_agree_have_a_ceiling_of_nothing() -> None:
+    found = noise_ceiling(np.column_stack([np.arange(9.0), -np.arange(9.0)]))
+    assert found is not None
+    assert (found.kendall_tau, found.spearman_rho) == (0, 0)
+
+
+def test_the_embedded_benchmark() -> None:
+    found = load("digits").ceiling("digits", "test")
+    assert found is not None
+    assert found.agreement.kendall_tau == pytest.approx(0.682, abs=5e-4)
+    assert found.kendall_tau == pytest.approx(0.865, abs=5e-3)

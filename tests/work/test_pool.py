@@ -68,6 +68,9 @@ class Acts:
             for d, label in tasks
         ]
 
+    def instant(self, cell: int, tasks: Sequence[Task]) -> bool:
+        return False
+
     def failure(self, cell: int, tasks: Sequence[Task], status: str, error: str, seconds: float) -> list[Row]:
         return [
             {

@@ -19,12 +19,13 @@ import pytest
 import torch
 
 from nasbench_eval.data.datasets import DataSet
-from nasbench_eval.errors import UsageError
+from nasbench_eval.errors import Terminated, UsageError
 from nasbench_eval.passes import ForwardSpec, PassSpec, Record
 from nasbench_eval.proxies.base import Proxy, ProxyInfo
 from nasbench_eval.proxies.intrain import InTrain
 from nasbench_eval.proxies.params import Params
 from nasbench_eval.proxies.snip import Snip
+from nasbench_eval.run.rows import Row, Task
 from nasbench_eval.run.store import Store, digest, read_scores
 from nasbench_eval.run.wanted import Wanted
 from nasbench_eval.scoring.job import Job
@@ -189,3 +190,51 @@ def test_a_seed_of_its_own_for_every_architecture(tmp_path: Path) -> None:
     same = whole[whole["index"] == CELLS[3]]
     assert list(same["score"]) == list(single["score"])
     assert not set(other["score"]) & set(single["score"])
+
+
+class Instant:
+    """Rows in no time at all, until it is interrupted."""
+
+    def __init__(self, stop: BaseException, at: int) -> None:
+        self.stop, self.at = stop, at
+
+    def __call__(self, index: int, tasks: Sequence[Task]) -> list[Row]:
+        if index == self.at:
+            raise self.stop
+        return [
+            {
+                **task._asdict(),
+                "index": index,
+                "arch": "",
+                "seed": 0,
+                "score": float(index),
+                "seconds": 0.0,
+                "status": "ok",
+                "error": None,
+                "proxy_version": 1,
+            }
+            for task in tasks
+        ]
+
+    def instant(self, index: int, tasks: tuple[Task, ...]) -> bool:
+        return True
+
+    def failure(
+        self, index: int, tasks: Sequence[Task], status: str, error: str, seconds: float
+    ) -> list[Row]:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), Terminated()])
+@pytest.mark.parametrize("together", [0.0, 1000.0])
+def test_rows_had_at_once_are_kept_to_the_last_when_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: BaseException, together: float
+) -> None:
+    monkeypatch.setattr("nasbench_eval.work.runner._TOGETHER", together)
+    job = job_of(params=Params())
+    identity = {"proxies": {"params": {"name": "params"}}}
+    with closing(Store(tmp_path, job.space.name, identity, {})) as store:
+        wanted = Wanted(job, {cell: cell for cell in range(2000)}, store)
+        with pytest.raises(type(stop)), Progress(tmp_path) as progress:
+            run_job(Instant(stop, 1234), wanted, progress, workers=2)
+    assert read_scores(tmp_path)["index"].to_list() == list(range(1234))

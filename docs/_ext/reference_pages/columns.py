@@ -71,7 +71,8 @@ _TABLE = {
     "dataset": "the data set",
     "split": "`test` or `val`: the accuracies that scores are compared with",
     "n": "cells",
-    "n_failed": "cells without a finite score; they rank below all others",
+    "n_failed": "cells whose score is NaN or +∞, or whose proxy raised; they rank below all others",
+    "n_lowest": "cells with a score of −∞, which is the lowest score and no failure",
     "kendall_tau": "Kendall's τ-b",
     "kendall_low": "lower end of its 95 % bootstrap interval",
     "kendall_high": "upper end",
@@ -133,6 +134,8 @@ def tables() -> str:
     for name in attribute:
         parts.append(f"**{name}.csv**: {prose(meanings[name])}\n\n{_columns(name)}")
     parts.append(f"**paired.csv**: {prose(_returned(between.paired))}\n\n{_columns('paired')}")
+    given = prose(_returned(between.paired_given))
+    parts.append(f"**paired_given.csv**: {given}\n\n{_columns('paired_given')}")
     parts.append(f"**between.csv**: {prose(entries(between.Between)['tau'])}\n\n{_columns('between')}")
     stability = entries(seeds.SeedStability)
     held = {key: stability[key] for key in _header("statistics/seeds.csv") if key in stability}

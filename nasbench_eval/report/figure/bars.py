@@ -20,6 +20,7 @@ from nasbench_eval.report.figure.style import (
     COLUMN,
     MARKERS,
     PAGE,
+    SMALL,
     ceiling_handle,
     paper_style,
     save,
@@ -27,7 +28,7 @@ from nasbench_eval.report.figure.style import (
 )
 from nasbench_eval.report.spec import SweepSpec
 from nasbench_eval.report.statistics.correlation import CONFIDENCE
-from nasbench_eval.report.tables import Table
+from nasbench_eval.report.tables import GROUPS, Table
 from nasbench_eval.report.titles import DATASETS, SPLITS
 from nasbench_eval.truth.ceiling import Ceiling
 
@@ -38,6 +39,8 @@ METRICS = (
     ("spearman_rho", "spearman", "published_rho", "Spearman ρ", "#E69F00", 1),
 )
 BAR = 0.38
+# Between the paper's rows and others, in rows; the name of the others stands in it.
+GAP = 0.95
 
 
 def write_figure(table: Table, folder: Path, formats: Sequence[str] = (PNG,)) -> list[str]:
@@ -79,9 +82,10 @@ def draw_figure(table: Table) -> Figure | None:
 
 
 def _bars(axes: Axes, shown: pd.DataFrame, rows: pd.DataFrame, order: list[str]) -> None:
-    """Two bars a row, at the same height in every panel; a gap and a rule set ours apart."""
-    ours = {name: bool(rows.loc[rows["proxy"] == name, "ours"].iloc[0]) for name in order}
-    places = {name: number + 0.7 * ours[name] for number, name in enumerate(order)}
+    """Two bars a row, at the same height in every panel; gaps and rules set groups of rows apart."""
+    group = {name: str(rows.loc[rows["proxy"] == name, "group"].iloc[0]) for name in order}
+    present = [key for key in GROUPS if key in group.values()]
+    places = {name: number + GAP * present.index(group[name]) for number, name in enumerate(order)}
     titles = dict(zip(rows["proxy"], rows["title"], strict=True))
     for metric, stem, published, label, colour, side in METRICS:
         at = shown["proxy"].map(places) + side * BAR / 2
@@ -92,11 +96,18 @@ def _bars(axes: Axes, shown: pd.DataFrame, rows: pd.DataFrame, order: list[str])
             shown.loc[known, published], at[known], "D", markersize=2.8, markerfacecolor="white",
             markeredgecolor="black", markeredgewidth=0.6, zorder=3,
         )  # fmt: skip
-    n_ours = sum(ours.values())
-    if 0 < n_ours < len(order):
-        rule = len(order) - n_ours - 0.15
+    for key in present[1:]:
+        rule = min(place for name, place in places.items() if group[name] == key) - 0.5 - 0.65 * GAP
         axes.axhline(rule, color="black", linewidth=0.6)
-        axes.text(1, rule + 0.08, "ours", transform=axes.get_yaxis_transform(), ha="right", va="top")
+        axes.text(
+            1,
+            rule + 0.06,
+            GROUPS[key],
+            fontsize=SMALL,
+            transform=axes.get_yaxis_transform(),
+            ha="right",
+            va="top",
+        )
     axes.axvline(0, color="black", linewidth=0.6)
     axes.grid(axis="x")
     axes.set_yticks(list(places.values()), [short(titles[name]) for name in order])

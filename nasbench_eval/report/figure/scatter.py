@@ -32,7 +32,7 @@ from nasbench_eval.report.figure.style import (
     paper_style,
     short,
 )
-from nasbench_eval.report.statistics.correlation import Failures
+from nasbench_eval.report.statistics.correlation import Failures, failed
 from nasbench_eval.report.tables import Table
 from nasbench_eval.report.titles import DATASETS, SPLITS
 
@@ -56,7 +56,7 @@ class RankPanel:
         title: the row's.
         tau: Kendall τ-b, as the table has it.
         n: N, failed ones included.
-        score: ranks of the finite scores; shape (N − F,).
+        score: ranks of the scores, those of −∞ the lowest; shape (N − F,).
         accuracy: ranks of the accuracies of the same architectures; shape (N − F,).
         density: around each of them, 1 where the ranks have nothing to do with each other; shape (N − F,).
         failed: ranks of the accuracies of the failed ones; shape (F,).
@@ -77,7 +77,7 @@ def rank_panel(row: ScoredRow, failures: Failures = "worst") -> RankPanel:
     Accuracies are ranked among all N architectures. So are scores, above the failed ones, with `worst`; with
     `omit` they are ranked among themselves.
     """
-    good = np.isfinite(row.score)
+    good = ~failed(row.score)
     n, n_failed = len(good), int((~good).sum())
     below = n_failed if failures == "worst" else 0
     # The middle of a rank's place, so that ranks of any number lie evenly between 0 and 1.
@@ -196,5 +196,6 @@ def _explain(figure: Figure, panels: Sequence[RankPanel], table: Table, dataset:
         sentences.append(f"Dashes at the left edge: failed scores, {rank}.")
     ceiling = shown_ceilings(table).get(dataset)
     if ceiling:
-        sentences.append(f"Noise ceiling: τ = {number(ceiling.kendall_tau)}.")
+        agreed, highest = number(ceiling.agreement.kendall_tau), number(ceiling.kendall_tau)
+        sentences.append(f"Agreement of two runs: τ = {agreed}; noise ceiling: τ = {highest}.")
     figure.supxlabel(lines(sentences, figure.get_figwidth()), fontsize=SMALL)

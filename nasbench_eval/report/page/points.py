@@ -32,7 +32,7 @@ from nasbench_eval.report.values import row_values
 SPACES = {"nasbench101": "NAS-Bench-101", "nasbench201": "NAS-Bench-201"}
 # Of a table's row, what the page says beside the points.
 FIGURES = (
-    "n", "n_failed", "kendall_tau", "kendall_low", "kendall_high", "spearman_rho", "spearman_low",
+    "n", "n_failed", "n_lowest", "kendall_tau", "kendall_low", "kendall_high", "spearman_rho", "spearman_low",
     "spearman_high", "published_tau", "published_rho",
 )  # fmt: skip
 _NARROW = 1 << 16

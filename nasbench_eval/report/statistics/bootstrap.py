@@ -22,6 +22,8 @@ Floats = npt.NDArray[np.float64]
 CONFIDENCE = 0.95
 # Resamples of fewer architectures hold too few different ones to say how far a correlation may be off.
 FEWEST = 20
+# By less than this, resamples that agree differ from each other.
+ROUNDING = 1e-12
 # Counts held at a time, and as many in the tree and, twice as wide, in two more arrays: 1,000 resamples of
 # NAS-Bench-201 are one chunk, of 60 MiB each.
 CHUNK = 2**25
@@ -112,7 +114,7 @@ def interval(values: npt.NDArray[Any], n: int) -> tuple[float, float]:
         n: architectures that were resampled.
     """
     finite = values[np.isfinite(values)]
-    if n < FEWEST or len(finite) == 0 or np.ptp(finite) == 0:
+    if n < FEWEST or len(finite) == 0 or np.ptp(finite) < ROUNDING:
         return np.nan, np.nan
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(finite, [tail, 1 - tail])

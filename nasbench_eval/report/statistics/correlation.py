@@ -25,6 +25,7 @@ __all__ = [
     "Failures",
     "Sample",
     "correlate",
+    "failed",
     "judged",
     "kendall_tau",
     "resample_indices",
@@ -40,8 +41,9 @@ class Correlation:
     """How one score ranks a set of architectures.
 
     Attributes:
-        n: architectures with a known accuracy, failed ones included.
-        n_failed: of these, the ones without a finite score.
+        n: architectures with a known accuracy that were asked about, failed ones included.
+        n_failed: of these, the ones without a score: NaN, +∞, or a crash.
+        n_lowest: of these, the ones with a score of −∞, which is the lowest there is and no failure.
         n_tied: architectures whose score another one shares, after the failure rule was applied.
         tau, tau_low, tau_high: Kendall τ-b and its 95 % interval.
         rho, rho_low, rho_high: Spearman ρ and its 95 % interval.
@@ -51,6 +53,7 @@ class Correlation:
 
     n: int
     n_failed: int = 0
+    n_lowest: int = 0
     n_tied: int = 0
     tau: float = math.nan
     tau_low: float = math.nan
@@ -68,14 +71,16 @@ class Sample:
 
     Attributes:
         n: architectures with a known accuracy, failed ones included.
-        n_failed: of these, the ones without a finite score.
-        codes: dense ranks of the scores from 0, failures the lowest; shape (M,), M = n, or n − n_failed where
-            failures are left out.
+        n_failed: of these, the ones without a score.
+        n_lowest: of these, the ones with a score of −∞.
+        codes: dense ranks of the scores from 0, failures the lowest, tied with −∞; shape (M,), M = n, or
+            n − n_failed where failures are left out.
         accuracy: shape (M,), any unit.
     """
 
     n: int
     n_failed: int
+    n_lowest: int
     codes: npt.NDArray[np.int64]
     accuracy: npt.NDArray[np.float64]
 
@@ -94,9 +99,10 @@ class Sample:
 def judged(scores: Vector, accuracy: Vector, failures: Failures = "worst") -> Sample:
     """Apply the failure rule, which is the same for every statistic of the report.
 
-    A score that is NaN or infinite is a failure: it ranks below every finite score, tied with the other
-    failures (`worst`), or is left out (`omit`). Architectures without an accuracy (NaN) are no part of the
-    sample.
+    A score that is NaN or +∞ is a failure: it ranks below every finite score, tied with the other failures
+    (`worst`), or is left out (`omit`). A score of −∞ is none: a proxy gives it to an architecture that it
+    thinks the worst, such as one through which no signal passes. It ranks lowest under both rules, tied with
+    the failures that rank there. Architectures without an accuracy (NaN) are no part of the sample.
 
     Args:
         scores: one score an architecture, higher meaning better; shape (N,).
@@ -111,13 +117,20 @@ def judged(scores: Vector, accuracy: Vector, failures: Failures = "worst") -> Sa
         raise ValueError(f"scores {scores.shape} and accuracies {accuracy.shape} are not one vector each")
     known = np.isfinite(accuracy)
     scores, accuracy = scores[known], accuracy[known]
-    good = np.isfinite(scores)
+    good = ~failed(scores)
     n, n_failed = len(scores), int(np.count_nonzero(~good))
+    n_lowest = int(np.count_nonzero(np.isneginf(scores)))
     if failures == "omit":
         scores, accuracy = scores[good], accuracy[good]
     else:
         scores = np.where(good, scores, -np.inf)
-    return Sample(n, n_failed, dense_ranks(scores), accuracy)
+    return Sample(n, n_failed, n_lowest, dense_ranks(scores), accuracy)
+
+
+def failed(scores: Vector) -> npt.NDArray[np.bool_]:
+    """Which scores are failures: NaN, which a crash leaves too, and +∞. −∞ is a score."""
+    found: npt.NDArray[np.bool_] = np.isnan(scores) | np.isposinf(scores)
+    return found
 
 
 def correlate(
@@ -155,6 +168,7 @@ def correlate(
     return Correlation(
         n=sample.n,
         n_failed=sample.n_failed,
+        n_lowest=sample.n_lowest,
         n_tied=sample.n_tied,
         tau=known.tau(x, y),
         tau_low=tau_low,

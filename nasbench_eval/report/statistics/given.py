@@ -23,8 +23,8 @@ class Given(NamedTuple):
 NOTHING = Given(np.nan, np.full(0, np.nan))
 
 
-def given(bootstraps: Bootstraps, name: str, control: str, within: Mask) -> tuple[Given, Given]:
-    """Partial τ and ρ of a proxy and the accuracy given a control.
+def tau_given(bootstraps: Bootstraps, name: str, control: str, within: Mask) -> Given:
+    """Partial τ of a proxy and the accuracy given a control.
 
     Args:
         bootstraps: of the panel.
@@ -32,18 +32,20 @@ def given(bootstraps: Bootstraps, name: str, control: str, within: Mask) -> tupl
         control: the proxy that is held fixed.
         within: the architectures; no more than `Panel.ranked` of the two.
     """
-    x, z = (bootstraps.sample(proxy, within).codes for proxy in (name, control))
-    y = bootstraps.panel.accuracy[within]
     taus = (
         bootstraps.tau(name, within),
         bootstraps.tau(name, within, control),
         bootstraps.tau(control, within),
     )
+    return Given(float(partial(*taus)), _resampled(bootstraps.taus, name, control, within))
+
+
+def rho_given(bootstraps: Bootstraps, name: str, control: str, within: Mask) -> Given:
+    """Partial ρ, otherwise as `tau_given`."""
+    x, z = (bootstraps.sample(proxy, within).codes for proxy in (name, control))
+    y = bootstraps.panel.accuracy[within]
     rhos = spearman_rho(x, y), spearman_rho(x, z), spearman_rho(z, y)
-    return (
-        Given(float(partial(*taus)), _resampled(bootstraps.taus, name, control, within)),
-        Given(float(partial(*rhos)), _resampled(bootstraps.rhos, name, control, within)),
-    )
+    return Given(float(partial(*rhos)), _resampled(bootstraps.rhos, name, control, within))
 
 
 def _resampled(measure: Callable[..., Floats], name: str, control: str, within: Mask) -> Floats:

@@ -1,8 +1,8 @@
 """Scores of several proxies on one data set, aligned by architecture, and bootstraps that they share.
 
 A proxy need not have been asked about every architecture. As in the files of a run, a failure is a row and
-never a hole: an architecture in the index of a proxy's scores was asked, and has failed if its score is not
-finite; one that is not in the index was not asked, and no statistic of this proxy knows of it.
+never a hole: an architecture in the index of a proxy's scores was asked, and has failed if its score is NaN
+or +∞; one that is not in the index was not asked, and no statistic of this proxy knows of it.
 
 Shapes: P proxies, N architectures, R resamples.
 """
@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nasbench_eval.report.statistics.bootstrap import Codes, Floats, dense_ranks
-from nasbench_eval.report.statistics.correlation import Failures, Sample, judged
+from nasbench_eval.report.statistics.correlation import Failures, Sample, failed, judged
 from nasbench_eval.report.statistics.resampled import Resamples
 
 Mask = npt.NDArray[np.bool_]
@@ -34,7 +34,7 @@ class Panel:
         scores: shape (P, N); NaN where a proxy was not asked.
         asked: shape (P, N); which proxy was asked about which architecture.
         accuracy: shape (N,), in the unit it was given in.
-        failures: the rule for scores that are not finite.
+        failures: the rule for scores that are failures.
     """
 
     names: tuple[str, ...]
@@ -54,7 +54,7 @@ class Panel:
         """Those of them that are ranked: all, or, with failures left out, those where no proxy failed."""
         chosen = [self.names.index(name) for name in names]
         found = self.common(*names)
-        return found if self.failures == "worst" else found & np.isfinite(self.scores[chosen]).all(axis=0)
+        return found if self.failures == "worst" else found & ~failed(self.scores[chosen]).any(axis=0)
 
     def sample(self, name: str, within: Mask) -> Sample:
         """One proxy's scores and the accuracies of some of the architectures that it was asked about."""
@@ -72,7 +72,7 @@ def panel(
         scores: of each proxy its scores by architecture, one row for each architecture that it was asked
             about. In a frame, with a column a proxy, all proxies were asked about all of its rows.
         accuracy: by architecture; percent. Architectures without one are left out.
-        failures: `worst` ranks scores that are not finite below all others, `omit` leaves them out.
+        failures: `worst` ranks failures below all other scores, `omit` leaves them out.
 
     Raises:
         ValueError: if there is no proxy, or an architecture occurs twice.

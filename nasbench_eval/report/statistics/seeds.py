@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import stats
 
 from nasbench_eval.report.statistics.bootstrap import Floats
-from nasbench_eval.report.statistics.correlation import Correlation, Failures, correlate
+from nasbench_eval.report.statistics.correlation import Correlation, Failures, correlate, failed
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,12 @@ class SeedStability:
         seeds: S.
         n: architectures with a known accuracy that were scored under every seed.
         n_failed: of these, the ones that failed under at least one seed.
+        n_lowest: of these, the ones that did not, and had a score of −∞ under at least one.
         deviation: standard deviation over seeds of each architecture's score (divisor S − 1), by
-            architecture; NaN where one failed.
+            architecture; NaN where one is not finite.
         relative_deviation: √(mean square of `deviation`) / standard deviation over architectures of the mean
-            score. Of architectures that did not fail.
-        icc: intraclass correlation of the scores that did not fail: the share of their variance that is
+            score. Of architectures whose scores are all finite.
+        icc: intraclass correlation of these scores: the share of their variance that is
             between architectures (1: the seed does not matter).
         icc_ranks: the same of the ranks under each seed, which no increasing map of the scores changes;
             failures rank by the failure rule.
@@ -40,6 +41,7 @@ class SeedStability:
     seeds: int
     n: int
     n_failed: int
+    n_lowest: int
     deviation: pd.Series[float]
     relative_deviation: float
     icc: float
@@ -86,7 +88,9 @@ def seed_stability(
     deviation, mean = np.full((2, len(archs)), np.nan)
     deviation[fine], mean[fine] = _deviation(fine_SN), fine_SN.mean(axis=0)
     spread = float(_deviation(mean[fine]))
-    kept_SN = scores_SN if failures == "worst" else fine_SN
+    lost = failed(scores_SN).any(axis=0)
+    kept_SN = scores_SN if failures == "worst" else scores_SN[:, ~lost]
+    mean[~lost & ~fine] = -np.inf  # of scores of which one is −∞
 
     def correlated(scores_N: Floats) -> Correlation:
         return correlate(scores_N, truth, failures=failures, resamples=resamples, seed=seed)
@@ -96,13 +100,12 @@ def seed_stability(
     return SeedStability(
         seeds=len(columns),
         n=len(archs),
-        n_failed=int((~fine).sum()),
+        n_failed=int(lost.sum()),
+        n_lowest=int((~lost & ~fine).sum()),
         deviation=pd.Series(deviation * unit, index=archs, name="deviation"),
         relative_deviation=float(np.sqrt((deviation[fine] ** 2).mean())) / spread if spread > 0 else np.nan,
         icc=intraclass_correlation(fine_SN),
-        icc_ranks=intraclass_correlation(
-            stats.rankdata(np.where(np.isfinite(kept_SN), kept_SN, -np.inf), axis=1)
-        ),
+        icc_ranks=intraclass_correlation(stats.rankdata(np.where(failed(kept_SN), -np.inf, kept_SN), axis=1)),
         per_seed=pd.DataFrame([asdict(found) for found in per_seed], index=pd.Index(columns, name="seed")),
         tau_mean=float(taus.mean()),
         tau_sd=float(_deviation(taus)),

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nasbench_eval.report.statistics.between import Between, between, paired
+from nasbench_eval.report.statistics.between import Between, between, paired, paired_given
 from nasbench_eval.report.statistics.bootstrap import interval, no_interval
 from nasbench_eval.report.statistics.correlation import Failures, Sample, kendall_tau, spearman_rho
-from nasbench_eval.report.statistics.given import NOTHING, given
+from nasbench_eval.report.statistics.given import NOTHING, rho_given, tau_given
 from nasbench_eval.report.statistics.panel import Bootstraps, Mask, Panel, panel
 from nasbench_eval.report.statistics.resampled import Resamples
 from nasbench_eval.report.statistics.selection import CUTOFF, ndcg, top_overlap, top_regret
@@ -34,23 +34,25 @@ class Statistics:
 
     Attributes:
         metrics: a row a proxy, indexed by `proxy`, on all architectures that it was asked about. Columns:
-            `n`, `n_failed`, `n_tied` (architectures, those without a finite score, those that share their
-            score), `constant`; `kendall_tau`, `spearman_rho` with `kendall_low`, …, and why these are missing
-            in `interval`; `weighted_tau`; `ndcg` with its cutoff `ndcg_p`; for k = 1, 10, 100 and `1pct` of
-            the architectures, `k_1pct` in number, `regret_k` in the unit of the accuracies and `overlap_k`;
-            for each control `partial_tau_given_flops`, `partial_rho_given_flops` with intervals and
-            `n_given_flops`, the architectures that both were asked about.
+            `n`, `n_failed`, `n_lowest`, `n_tied` (architectures, those without a score, those with a score of
+            −∞, those that share their score), `constant`; `kendall_tau`, `spearman_rho` with `kendall_low`,
+            …, and why these are missing in `interval`; `weighted_tau`; `ndcg` with its cutoff `ndcg_p`; for
+            k = 1, 10, 100 and `1pct` of the architectures, `k_1pct` in number, `regret_k` in the unit of the
+            accuracies and `overlap_k`; for each control `partial_tau_given_flops`, `partial_rho_given_flops`
+            with intervals and `n_given_flops`, the architectures that both were asked about.
         strata: τ among the truly best tenth of the architectures and in each decile, indexed by `proxy` and
             `stratum` (`top_10pct`, `decile_1` the worst … `decile_10` the best). Columns: `n`, `n_failed`,
-            `n_tied`, `accuracy_low`, `accuracy_high` (the range), `kendall_tau`, `kendall_low`,
+            `n_lowest`, `n_tied`, `accuracy_low`, `accuracy_high` (the range), `kendall_tau`, `kendall_low`,
             `kendall_high`, `interval`.
         paired: differences of τ between each two proxies; see `between.paired`.
+        paired_given: differences of partial τ given each control; see `between.paired_given`.
         between: how alike the proxies rank; see `between.Between`.
     """
 
     metrics: pd.DataFrame
     strata: pd.DataFrame
     paired: pd.DataFrame
+    paired_given: pd.DataFrame
     between: Between
 
 
@@ -70,8 +72,8 @@ def statistics(
 
     Args:
         scores: of each proxy its scores by architecture, with a row for each that it was asked about (see
-            `panel.panel`). A score that is not finite is a failure; an architecture that is not in the index
-            was not asked about and counts for nothing. In a frame all proxies were asked about every row.
+            `panel.panel`). A score of NaN or +∞ is a failure; an architecture that is not in the index was
+            not asked about and counts for nothing. In a frame all proxies were asked about every row.
         accuracy: by architecture, percent, in the order that resamples refer to.
         controls: proxies among the scores to hold fixed in partial correlations.
         top: numbers k of architectures to select, beside 1 %.
@@ -103,6 +105,7 @@ def statistics(
         metrics=pd.DataFrame(metrics).set_index("proxy"),
         strata=strata.set_index(["proxy", "stratum"]),
         paired=paired(bootstraps),
+        paired_given=paired_given(bootstraps, controls),
         between=between(aligned, bootstraps.known),
     )
 
@@ -116,6 +119,7 @@ def _correlations(bootstraps: Bootstraps, name: str) -> dict[str, Any]:
     return {
         "n": sample.n,
         "n_failed": sample.n_failed,
+        "n_lowest": sample.n_lowest,
         "n_tied": sample.n_tied,
         "constant": sample.constant,
         "kendall_tau": bootstraps.tau(name, ranked),
@@ -147,8 +151,8 @@ def _given(bootstraps: Bootstraps, name: str, control: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     known = control in aligned.names
     ranked = aligned.ranked(name, control) if known else np.zeros(len(aligned.archs), dtype=bool)
-    measured = given(bootstraps, name, control, ranked) if known else ()
-    for key, one in zip(("tau", "rho"), measured or (NOTHING, NOTHING), strict=True):
+    for key, measure in (("tau", tau_given), ("rho", rho_given)):
+        one = measure(bootstraps, name, control, ranked) if known else NOTHING
         low, high = interval(one.resampled, int(ranked.sum()))
         label = f"partial_{key}_given_{control}"
         found |= {label: one.value, f"{label}_low": low, f"{label}_high": high}
@@ -176,6 +180,7 @@ def _stratum(bootstraps: Bootstraps, name: str, within: Mask) -> dict[str, Any]:
     return {
         "n": sample.n,
         "n_failed": sample.n_failed,
+        "n_lowest": sample.n_lowest,
         "n_tied": sample.n_tied,
         "accuracy_low": range_.min() if len(range_) else np.nan,
         "accuracy_high": range_.max() if len(range_) else np.nan,
