@@ -9,7 +9,7 @@ from itertools import chain, islice
 from nasbench_eval import sampling
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options.quoting import CELLS, RANGE, numbers_of
-from nasbench_eval.options.typed import Execution, RunOptions
+from nasbench_eval.options.typed import RunOptions, Sampled
 from nasbench_eval.run.record import LATER, Record
 from nasbench_eval.run.split import split_of
 from nasbench_eval.spaces.base import SearchSpace
@@ -20,7 +20,7 @@ from nasbench_eval.work.subject import Subject, recorded
 _MOST_CELLS = 1_000_000
 
 
-def drawn(options: Execution, subject: Subject, n: int | str, sampling: str = "uniform") -> tuple[int, ...]:
+def drawn(options: Sampled, subject: Subject, n: int | str, sampling: str = "uniform") -> tuple[int, ...]:
     """The architectures that `indices=` names, or n drawn at random, by index.
 
     Args:

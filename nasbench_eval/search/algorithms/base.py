@@ -69,12 +69,14 @@ class Search(ABC):
 
     Attributes:
         uniforms: how many uniform numbers a step takes.
+        stopped_S: seeds whose algorithm is done, whatever is left of the budget.
     """
 
     uniforms: int
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
+        self.stopped_S = np.zeros(problem.seeds, bool)
         self._leaders = _Leaders(problem)
 
     @abstractmethod
