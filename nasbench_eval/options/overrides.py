@@ -92,12 +92,12 @@ class CommandLine:
         return [*self.flags, *(_shared_option(o, self.config) for o in self.overrides)]
 
 
-def read(arguments: Sequence[str], name: str = "config") -> CommandLine:
+def read(arguments: Sequence[str], config: str = "config") -> CommandLine:
     """Tell flags from overrides.
 
     Args:
         arguments: of the process.
-        name: of the command's configuration.
+        config: name of the command's configuration.
 
     Raises:
         UsageError: on an unknown flag or a flag's wrong value.
@@ -122,9 +122,9 @@ def read(arguments: Sequence[str], name: str = "config") -> CommandLine:
     flags = tuple(argument for argument in arguments if argument not in overrides)
     shows = bool(parsed.help or parsed.hydra_help or parsed.cfg or parsed.info)
     multirun = bool(parsed.multirun)
-    counted = name == "search"
+    counted = config == "search"
     told = tuple(quoted(o, multirun=multirun, seeds_counted=counted) for o in overrides)
-    return CommandLine(flags, told, multirun, shows, name)
+    return CommandLine(flags, told, multirun, shows, config)
 
 
 def _refuse_flagged_option(flag: str, arguments: Sequence[str]) -> None:
