@@ -130,7 +130,12 @@ def read(arguments: Sequence[str], config: str = "config") -> CommandLine:
 def _refuse_flagged_option(flag: str, arguments: Sequence[str]) -> None:
     """Say how an option is written that was given as a flag, such as `--proxy snip`."""
     name, equals, value = flag.lstrip("-").partition("=")
-    if name.partition(".")[0] not in {*GROUPS, *fields_of(RunOptions), *fields_of(TrainOptions), *fields_of(SearchOptions)}:
+    if name.partition(".")[0] not in {
+        *GROUPS,
+        *fields_of(RunOptions),
+        *fields_of(TrainOptions),
+        *fields_of(SearchOptions),
+    }:
         return
     following = arguments[arguments.index(flag) + 1 :][:1] if flag in arguments else []
     value = value if equals else next((word for word in following if word[0:1] != "-"), "VALUE")
@@ -191,7 +196,11 @@ def nodes_of(proxies: Sequence[str]) -> dict[str, dict[str, Any]]:
         UsageError: on what Hydra cannot compose.
     """
     hydra = GlobalHydra.instance()
-    here = nullcontext() if hydra.is_initialized() else initialize_config_dir(str(config_folder()), version_base="1.3")
+    here = (
+        nullcontext()
+        if hydra.is_initialized()
+        else initialize_config_dir(str(config_folder()), version_base="1.3")
+    )
     try:
         with here:
             _offer_plugins()

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,16 +18,16 @@ from nasbench_eval.run import provenance
 from nasbench_eval.run.record import known_record
 from nasbench_eval.run.sources import sources
 from nasbench_eval.scoring.process import Scorer
-from nasbench_eval.search import guides, messages, reading
+from nasbench_eval.search import messages, reading
 from nasbench_eval.search.config import Plan, resolve
-from nasbench_eval.search.draws import Draws
-from nasbench_eval.search.history import Numbers
+from nasbench_eval.search.guides import accuracies
 from nasbench_eval.search.live import Live, NothingElse
 from nasbench_eval.search.loop import Loop, Supply
 from nasbench_eval.search.scores import Known
 from nasbench_eval.search.stored import HistoryFiles, Trace
 from nasbench_eval.spaces.base import Names
 from nasbench_eval.work.pool import Pool
+from nasbench_eval.work.sample import spans
 from nasbench_eval.work.session import Session, facts, named, opened
 
 
@@ -44,14 +45,18 @@ def execute(config: DictConfig) -> int:
     """Search as a job's configuration asks, as far as its folder does not hold the history yet."""
     plan = named(config, resolve)
     _require_same_course(plan)
+    told = None if plan.job else accuracies(plan.guide, plan.subject, plan.dataset, plan.options.data)
+    if told and told.members is not None:
+        plan = replace(plan, course=replace(plan.course, members=told.members.tolist()))
     with opened(plan, messages.headline(plan), _record(plan)) as session:
-        known, members = _known(plan, session)
-        search = plan.begin(members)
-        files = HistoryFiles(plan.folder, plan.seeds, plan.guide.values, Names(plan.subject.space))
+        known = _found(plan, session) if told is None else told.known
+        session.say(() if told is None else told.said)
+        search = plan.course.begin()
+        files = HistoryFiles(plan.folder, plan.course.seeds, plan.guide.values, Names(plan.subject.space))
         trace = _continued(plan, files, session)
-        draws = Draws(plan.options.seed, plan.seeds, search.uniforms)
         session.progress.begin(plan.options.steps, plan.options.steps - trace.history.steps, None, "step")
         with _supplied(plan, session, known) as supply:
+            draws = plan.course.draws(search)
             loop = Loop(search, draws, known, supply, trace, plan.budget, plan.options.lag)
             try:
                 loop.run(_Saved(files, session, plan.options.save_every))
@@ -73,7 +78,7 @@ def _require_same_course(plan: Plan) -> None:
     before = known_record(plan.folder).get("search") if plan.folder.is_dir() else None
     if before is None and (plan.folder / "run.json").exists():
         raise UsageError(f"{plan.folder} is no search's; choose another folder with run=NAME")
-    now = json.loads(json.dumps(plan.course()))
+    now = json.loads(json.dumps(plan.course.as_record()))
     differ = [key for key in now if before and before.get(key) != now[key]]
     if before and differ:
         was, is_now = (json.dumps(of[differ[0]]) for of in (before, now))
@@ -83,20 +88,14 @@ def _require_same_course(plan: Plan) -> None:
         )
 
 
-def _known(plan: Plan, session: Session) -> tuple[Known, Numbers | None]:
-    """What is known before the search begins, and the architectures that it has to keep to, if any."""
-    if plan.job is None:
-        told = guides.accuracies(plan.guide, plan.subject, plan.dataset, plan.options.data)
-        session.say(told.said)
-        return told.known, told.members
+def _found(plan: Plan, session: Session) -> Known:
+    """The scores that runs hold already."""
     known = Known(len(plan.guide.values))
     everywhere = plan.options.results if plan.options.reuse != "none" else None
     identity = json.loads(json.dumps(plan.identity()))
     taken = reading.take(known, identity, plan.dataset.name, everywhere, plan.folder)
     session.say(messages.taken(taken))
-    benchmark = plan.subject.benchmark
-    whole = benchmark is None or len(benchmark.indices) == len(plan.subject.space)
-    return known, None if whole or benchmark is None else benchmark.indices
+    return known
 
 
 def _continued(plan: Plan, files: HistoryFiles, session: Session) -> Trace:
@@ -157,13 +156,14 @@ def _record(plan: Plan) -> dict[str, Any]:
         f"{clock}_seconds": getattr(options, f"{clock}_seconds") for clock in ("proxy", "simulated", "wall")
     }
     proxies = {proxy.info.name: type(proxy) for proxy in plan.guide.proxies.values()}
+    members = None if plan.course.members is None else spans(plan.course.members)
     return {
         **facts(plan, "nasbench-search"),
         "n": options.steps,
         "truth": options.truth,
         "sources": sources(type(plan.subject.space), proxies),
         "images": images,
-        "search": {**plan.course(), "steps": options.steps, "budget": budget},
+        "search": {**plan.course.as_record(), "steps": options.steps, "budget": budget, "members": members},
     }
 
 

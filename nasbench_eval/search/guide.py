@@ -14,13 +14,17 @@ from nasbench_eval.search.history import Values
 
 
 class Judge(Protocol):
-    """Compares architectures by what was told of them.
+    """Compares architectures by what was told of them."""
 
-    Attributes:
-        values: names of the numbers that are told, in the order of V.
-    """
+    @property
+    def values(self) -> tuple[str, ...]:
+        """Names of the numbers that are told, in the order of V."""
+        ...
 
-    values: tuple[str, ...]
+    @property
+    def percent(self) -> bool:
+        """Whether what is told is one accuracy in percent."""
+        ...
 
     def fitness(self, told_KSV: Values) -> Values:
         """How good each of K architectures is among them, shape (K, S); higher is better, −inf for a failure."""
@@ -34,9 +38,14 @@ class Judge(Protocol):
 
 @dataclass(frozen=True)
 class ByValue:
-    """One number, higher is better; NaN ranks lowest."""
+    """One number, higher is better; NaN ranks lowest.
+
+    Attributes:
+        percent: whether it is an accuracy in percent.
+    """
 
     values: tuple[str, ...]
+    percent: bool = False
 
     def __post_init__(self) -> None:
         if len(self.values) != 1:
@@ -62,6 +71,7 @@ class ByRanks:
     rank: Literal["rank", "log"] = "rank"
 
     absolute = False
+    percent = False
 
     def fitness(self, told_KSV: Values) -> Values:
         ranks = ranked(np.where(np.isnan(told_KSV), -np.inf, told_KSV))

@@ -22,10 +22,10 @@ from nasbench_eval.paths import config_folder, configured
 from nasbench_eval.proxies.base import Proxy
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.scoring.config import proxies_of
-from nasbench_eval.search.guide import ByRanks, ByValue, Judge
-from nasbench_eval.search.history import CLOCKS, Numbers
+from nasbench_eval.search.course import judge_of
+from nasbench_eval.search.guide import Judge
+from nasbench_eval.search.history import CLOCKS, Numbers, Values
 from nasbench_eval.search.scores import Known
-from nasbench_eval.spaces.base import SearchSpace
 from nasbench_eval.work.subject import Subject
 
 # Accuracies that guide a search, and what each is.
@@ -33,6 +33,7 @@ ACCURACIES = {
     "val": "final validation accuracy, as a whole training brings it",
     "accuracy_12": "accuracy after a training of 12 epochs",
 }
+Rank = Literal["rank", "log"]
 Kind = Literal["proxy", "aggregate", "val", "accuracy_12"]
 
 
@@ -57,11 +58,6 @@ class Guide:
         """Names of what is told of an architecture."""
         return self.judge.values
 
-    @property
-    def percent(self) -> bool:
-        """Whether it tells an accuracy in percent."""
-        return self.kind in ACCURACIES
-
 
 def guide_of(options: SearchOptions, shared: Mapping[str, Any]) -> Guide:
     """The guide that options name.
@@ -83,15 +79,16 @@ def guide_of(options: SearchOptions, shared: Mapping[str, Any]) -> Guide:
         if len(names) > 1:
             raise UsageError(f"guide={accuracies[0]} guides alone; leave the others out")
         return _accuracy(accuracies[0], options, shared)
-    proxies = proxies_of(_with_own(nodes_of(names), shared), {k: v for k, v in shared.items() if not _is_own(v)})
+    nodes = _with_own(nodes_of(names), shared)
+    proxies = proxies_of(nodes, {key: value for key, value in shared.items() if not _is_own(value)})
     labels, rank = tuple(proxies), options.ranks
     if len(names) == 1 and names[0] in configured("aggregate"):
         labels, rank = _aggregate(names[0], rank)
     name = "+".join(names)
     if len(labels) == 1:
-        return Guide(name, "proxy", ByValue(labels), proxies)
+        return Guide(name, "proxy", judge_of("proxy", labels, rank), proxies)
     used = {label: proxies[label] for label in labels}
-    return Guide(name, "aggregate", ByRanks(labels, rank or "rank"), used)
+    return Guide(name, "aggregate", judge_of("aggregate", labels, rank), used)
 
 
 def _is_own(value: Any) -> bool:
@@ -113,10 +110,10 @@ def known_guides() -> list[str]:
     return sorted({*ACCURACIES, *choices("proxy")})
 
 
-def _aggregate(name: str, rank: Literal["rank", "log"] | None) -> tuple[tuple[str, ...], Literal["rank", "log"]]:
+def _aggregate(name: str, rank: Rank | None) -> tuple[tuple[str, ...], Rank]:
     """The members of an aggregate of this package, and what of their ranks it adds up."""
     spec: Any = OmegaConf.load(config_folder() / "aggregate" / f"{name}.yaml")
-    own: dict[str, Literal["rank", "log"]] = {"rank_sum": "rank", "log_rank_sum": "log"}
+    own: dict[str, Rank] = {"rank_sum": "rank", "log_rank_sum": "log"}
     if spec.aggregate not in own:
         raise UsageError(f"guide={name} adds up no ranks, but is a {spec.aggregate}, which no search knows")
     return tuple(map(str, spec.members)), rank or own[spec.aggregate]
@@ -124,11 +121,12 @@ def _aggregate(name: str, rank: Literal["rank", "log"] | None) -> tuple[tuple[st
 
 def _accuracy(name: str, options: SearchOptions, shared: Mapping[str, Any]) -> Guide:
     if shared:
-        raise UsageError(f"guide={name} has no options; leave {', '.join(f'proxy.{key}=' for key in shared)} out")
+        given = ", ".join(f"proxy.{key}=" for key in shared)
+        raise UsageError(f"guide={name} has no options; leave {given} out")
     if name == "accuracy_12" and options.truth is not None:
         raise UsageError(f"guide={name} is NAS-Bench-201's; truth={options.truth} has val")
     kind: Kind = "val" if name == "val" else "accuracy_12"
-    return Guide(name, kind, ByValue((name,)), {})
+    return Guide(name, kind, judge_of(kind, (name,), None), {})
 
 
 @dataclass(frozen=True)
@@ -157,11 +155,10 @@ def accuracies(guide: Guide, subject: Subject, dataset: DataSet, data: Path | No
     return oracle.told(guide.kind, subject, dataset.name, data)
 
 
-def all_of(space: SearchSpace, values: Sequence[float], seconds: Sequence[float]) -> Known:
+def all_of(array: Values, seconds: Values) -> Known:
     """Values of a whole space in one column, and what each costs in simulated seconds; NaN is left out."""
-    known, array = Known(1), np.asarray(values, float)
-    there = np.flatnonzero(~np.isnan(array))
+    known, there = Known(1), np.flatnonzero(~np.isnan(array))
     cost = np.zeros((len(there), len(CLOCKS)))
-    cost[:, CLOCKS.index("simulated")] = np.asarray(seconds, float)[there]
+    cost[:, CLOCKS.index("simulated")] = seconds[there]
     known.add(0, there.tolist(), array[there].tolist(), cost)
     return known

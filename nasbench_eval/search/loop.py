@@ -15,6 +15,7 @@ from nasbench_eval.search.history import CLOCKS, Numbers, Values
 from nasbench_eval.search.scores import Known
 from nasbench_eval.search.stored import Trace
 
+
 @dataclass(frozen=True)
 class Budget:
     """When a search ends; each seed at whichever comes first.

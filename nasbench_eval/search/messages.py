@@ -16,8 +16,8 @@ def headline(plan: Plan) -> str:
     """What is going to be done."""
     by = f"; {counted(plan.workers, 'worker')} on {plan.device.type}" if plan.job else ""
     return (
-        f"{plan.subject.space.name}: {plan.label} guided by {plan.guide.name} on {plan.subject.title}, "
-        f"{counted(len(plan.seeds), 'seed')} of {counted(plan.options.steps, 'step')}{by}; into {plan.folder}"
+        f"{plan.subject.space.name}: {plan.course.label} guided by {plan.guide.name} on {plan.subject.title}, "
+        f"{counted(len(plan.course.seeds), 'seed')} of {counted(plan.options.steps, 'step')}{by}; into {plan.folder}"
     )
 
 
@@ -34,6 +34,6 @@ def outcome(plan: Plan, trace: Trace) -> str:
     found = len({int(arch) for arch in trace.answers_TS[-1]}) if trace.answers_TS else 0
     distinct = len(np.unique(trace.history.archs_TS)) if steps else 0
     return (
-        f"{counted(steps, 'step')} of {counted(len(plan.seeds), 'seed')}: {counted(distinct, 'architecture')} "
+        f"{counted(steps, 'step')} of {counted(len(plan.course.seeds), 'seed')}: {counted(distinct, 'architecture')} "
         f"seen, {counted(found, 'answer')}; next: {shlex.join(['nasbench-report', str(plan.folder)])}"
     )

@@ -9,6 +9,7 @@ import numpy as np
 from nasbench_eval.data.folder import data_folder
 from nasbench_eval.errors import UsageError
 from nasbench_eval.search.guides import Kind, Told, all_of
+from nasbench_eval.search.history import Numbers, Values
 from nasbench_eval.truth import guiding, short
 from nasbench_eval.work.subject import Subject
 
@@ -22,31 +23,31 @@ def told(kind: Kind, subject: Subject, dataset: str, data: Path | None) -> Told:
     size = len(subject.space)
     if subject.benchmark is not None:
         accuracy_N, seconds_N = guiding.own_validation(subject.benchmark), np.zeros(size)
-        return Told(all_of(subject.space, accuracy_N, seconds_N), _members(accuracy_N))
+        return Told(all_of(accuracy_N, seconds_N), _members(accuracy_N))
     folder = data_folder(data)
     if kind == "val":
         accuracy_N = guiding.validation(subject.space.name, dataset, folder)
         seconds_N, said = _training(subject.space.name, dataset, folder, size)
-        return Told(all_of(subject.space, accuracy_N, seconds_N), _members(accuracy_N), said)
+        return Told(all_of(accuracy_N, seconds_N), _members(accuracy_N), said)
     found = short.short_training(subject.space.name, dataset, folder)
     members = _members(found.accuracy_N)
     said = [f"accuracies after 12 epochs are measured on {found.split}"]
     if members is not None:
-        said.append(f"they are known of {len(members):,} cells alone ({found.source}): the search keeps to these")
-    return Told(all_of(subject.space, found.accuracy_N, found.seconds_N), members, said)
+        said.append(f"{found.source} has them of {len(members):,} cells: the search keeps to these")
+    return Told(all_of(found.accuracy_N, found.seconds_N), members, said)
 
 
-def _training(space: str, dataset: str, folder: Path, size: int) -> tuple[np.ndarray, list[str]]:
+def _training(space: str, dataset: str, folder: Path, size: int) -> tuple[Values, list[str]]:
     """Simulated seconds of whole trainings, zero where nothing tells them."""
     try:
         seconds_N, modelled_N = short.training_seconds(space, dataset, folder)
     except UsageError as error:
         return np.zeros(size), [f"simulated seconds stay 0: {error}"]
-    said = [f"training seconds of {int(modelled_N.sum()):,} cells are a fitted model's"] if modelled_N.any() else []
-    return seconds_N, said
+    modelled = int(modelled_N.sum())
+    return seconds_N, [f"training seconds of {modelled:,} cells are a fitted model's"] if modelled else []
 
 
-def _members(accuracy_N: np.ndarray) -> np.ndarray | None:
+def _members(accuracy_N: Values) -> Numbers | None:
     """The architectures that have an accuracy; None if all have."""
     there = np.flatnonzero(~np.isnan(accuracy_N))
     return None if len(there) == len(accuracy_N) else there

@@ -1,7 +1,7 @@
 """Scores that the runs of a results folder hold, whatever machine they came from.
 
-Unlike scoring, which takes over what is the same to the bit, a search takes any score of the same proxy with the
-same options, version and seed: on another machine it differs by rounding.  What was taken is recorded.
+Unlike scoring, which takes over what is the same to the bit, a search takes any score of the same proxy with
+the same options, version and seed: on another machine it differs by rounding.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from nasbench_eval.search.history import CLOCKS
 from nasbench_eval.search.scores import Known
 
 
-def take(known: Known, identity: Mapping[str, Any], dataset: str, results: Path | None, own: Path) -> dict[str, int]:
+def take(
+    known: Known, identity: Mapping[str, Any], dataset: str, results: Path | None, own: Path
+) -> dict[str, int]:
     """Fill in the scores that runs hold.  Those of the run itself come first.
 
     Args:

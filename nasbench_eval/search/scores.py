@@ -71,22 +71,20 @@ class Known:
     def has(self, archs: Numbers, columns: Sequence[int]) -> NDArray[np.bool_]:
         """Whether each architecture has its value in each column, shape (A, len(columns))."""
         found, places = self._find(archs)
-        return self._has_AV[np.ix_(places, columns)] & found[:, None] if len(self) else _none(archs, columns)
+        if not len(self):
+            return np.zeros((len(archs), len(columns)), bool)
+        return self._has_AV[np.ix_(places, np.asarray(columns))] & found[:, None]
 
     def of(self, archs: Numbers, columns: Sequence[int]) -> tuple[Values, Values]:
         """Values and seconds of architectures that are known: shapes (A, V) and (A, C).
 
         Values of other columns than those asked for are NaN and cost nothing.
         """
-        places = np.searchsorted(self._archs_A, archs)
+        cells = np.ix_(np.searchsorted(self._archs_A, archs), np.asarray(columns))
         values = np.full((len(archs), self._values_AV.shape[1]), np.nan)
-        values[:, columns] = self._values_AV[np.ix_(places, columns)]
-        return values, self._seconds_AVC[np.ix_(places, columns)].sum(1)
+        values[:, columns] = self._values_AV[cells]
+        return values, self._seconds_AVC[cells].sum(1)
 
     def _find(self, archs: Numbers) -> tuple[NDArray[np.bool_], Numbers]:
         places = np.minimum(np.searchsorted(self._archs_A, archs), max(len(self) - 1, 0))
         return (self._archs_A[places] == archs if len(self) else np.zeros(len(archs), bool)), places
-
-
-def _none(archs: Numbers, columns: Sequence[int]) -> NDArray[np.bool_]:
-    return np.zeros((len(archs), len(columns)), bool)

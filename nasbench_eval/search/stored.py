@@ -115,11 +115,12 @@ class HistoryFiles:
             raise UsageError(f"{file} is damaged ({first_line(error)})") from error
         if set(self.columns) - set(table.column_names) or not table.num_rows:
             raise UsageError(f"{file} is no history of this search")
-        return table.to_pandas()
+        frame: pd.DataFrame = table.to_pandas()
+        return frame
 
     def _append(self, trace: Trace, frame: pd.DataFrame) -> None:
         history, places = trace.history, {seed: place for place, seed in enumerate(self.seeds)}
-        for step, rows in frame.groupby("step", sort=True):
+        for _, rows in frame.groupby("step", sort=True):
             archs = np.zeros(history.seeds, np.int64)
             values = np.full((history.seeds, len(self.values)), np.nan)
             seconds, answers = np.zeros((history.seeds, len(CLOCKS))), np.zeros(history.seeds, np.int64)
@@ -131,7 +132,7 @@ class HistoryFiles:
             seconds[at] = rows[[f"{clock}_seconds" for clock in CLOCKS]]
             answers[at] = rows["incumbent_index"]
             ended = np.isin(np.arange(history.seeds), at, invert=True) & (trace.ends_S < 0)
-            trace.ends_S[ended] = step
+            trace.ends_S[ended] = history.steps
             history.tell(history.propose(archs), values, seconds)
             trace.answers_TS.append(answers)
             trace.wall_T.append(float(rows["wall_seconds"].iloc[0]))
