@@ -1,4 +1,4 @@
-"""`nasbench-score`, `nasbench-train` and `nasbench-search`: Hydra applications with one-line errors, whose runs continue.
+"""`nasbench-score`, `-train` and `-search`: Hydra applications with one-line errors, whose runs continue.
 
 Nothing is imported before it is needed.  Hydra reads and checks a command in a fraction of the time that
 PyTorch takes to be imported, so help, the version and most mistakes are told without it; and every worker

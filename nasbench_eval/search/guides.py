@@ -1,7 +1,7 @@
 """What a search is guided by: proxies that are scored, or accuracies that a benchmark holds.
 
-A guide never holds the accuracy that a search is judged by: of final accuracies it is given those on validation
-images alone.
+A guide never holds the accuracy that a search is judged by: of final accuracies it is given those on
+validation images alone.
 """
 
 from __future__ import annotations

@@ -72,9 +72,14 @@ class History:
         """Set what the guide says of the trials of a step."""
         self._values_TSV[step], self._seconds_TSC[step] = values_SV, seconds_SC
 
-    def past(self, told: int) -> Past:
-        """What an algorithm may see when it has been told of the first so many steps."""
-        return Past(self.archs_TS, self._values_TSV[:told])
+    def past(self, told: int, steps: int | None = None) -> Past:
+        """What an algorithm may see when it has been told of the first so many steps.
+
+        Args:
+            told: how many steps it has been told of.
+            steps: how many had been proposed by then; None for all.
+        """
+        return Past(self.archs_TS[: self.steps if steps is None else steps], self._values_TSV[:told])
 
     def _grow(self) -> None:
         room = max(256, 2 * self.steps)

@@ -50,8 +50,8 @@ class Supply(Protocol):
 class Loop:
     """The searches of all seeds, in lockstep.
 
-    Proposals of step t are made from what was told of the steps up to t − `lag`, whichever worker was faster; so
-    a search with several workers is the same on every machine.
+    Proposals of step t are made from what was told of the steps up to t − `lag`, whichever worker was faster:
+    so a search with several workers is the same on every machine.
 
     Args:
         search: proposes.

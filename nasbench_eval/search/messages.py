@@ -14,10 +14,11 @@ from nasbench_eval.wording import counted
 
 def headline(plan: Plan) -> str:
     """What is going to be done."""
-    by = f"; {counted(plan.workers, 'worker')} on {plan.device.type}" if plan.job else ""
+    course, by = plan.course, f"; {counted(plan.workers, 'worker')} on {plan.device.type}" if plan.job else ""
+    size = f"{counted(len(course.seeds), 'seed')} of {counted(plan.options.steps, 'step')}"
     return (
-        f"{plan.subject.space.name}: {plan.course.label} guided by {plan.guide.name} on {plan.subject.title}, "
-        f"{counted(len(plan.course.seeds), 'seed')} of {counted(plan.options.steps, 'step')}{by}; into {plan.folder}"
+        f"{course.space.name}: {course.label} guided by {course.guide} on {plan.subject.title}, "
+        f"{size}{by}; into {plan.folder}"
     )
 
 
@@ -33,7 +34,8 @@ def outcome(plan: Plan, trace: Trace) -> str:
     steps = trace.history.steps
     found = len({int(arch) for arch in trace.answers_TS[-1]}) if trace.answers_TS else 0
     distinct = len(np.unique(trace.history.archs_TS)) if steps else 0
+    said = f"{counted(steps, 'step')} of {counted(len(plan.course.seeds), 'seed')}"
     return (
-        f"{counted(steps, 'step')} of {counted(len(plan.course.seeds), 'seed')}: {counted(distinct, 'architecture')} "
-        f"seen, {counted(found, 'answer')}; next: {shlex.join(['nasbench-report', str(plan.folder)])}"
+        f"{said}: {counted(distinct, 'architecture')} seen, {counted(found, 'answer')}; "
+        f"next: {shlex.join(['nasbench-report', str(plan.folder)])}"
     )

@@ -73,7 +73,8 @@ class Known:
         found, places = self._find(archs)
         if not len(self):
             return np.zeros((len(archs), len(columns)), bool)
-        return self._has_AV[np.ix_(places, np.asarray(columns))] & found[:, None]
+        there: NDArray[np.bool_] = self._has_AV[np.ix_(places, np.asarray(columns))] & found[:, None]
+        return there
 
     def of(self, archs: Numbers, columns: Sequence[int]) -> tuple[Values, Values]:
         """Values and seconds of architectures that are known: shapes (A, V) and (A, C).

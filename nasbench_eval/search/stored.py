@@ -70,11 +70,14 @@ class HistoryFiles:
         """The columns of a file, in order."""
         return [*_FIRST, *map(column_of, self.values), *_LAST]
 
-    def read(self) -> Trace:
-        """What is on the disk, up to the first hole; damaged files are set aside.
+    def read(self, *, mend: bool = True) -> Trace:
+        """What is on the disk, up to the first hole.
+
+        Args:
+            mend: whether damaged files are set aside, or told as errors.
 
         Raises:
-            UsageError: if a damaged file cannot be renamed.
+            UsageError: if a file is damaged, or cannot be renamed.
         """
         size = len(self.seeds)
         trace = Trace(History(size, len(self.values)), [], [], np.full(size, -1, np.int64))
@@ -82,6 +85,8 @@ class HistoryFiles:
             try:
                 frame = self._read(file)
             except UsageError as error:
+                if not mend:
+                    raise
                 self.mended.append(f"{error}: set aside as {set_aside(file).name}, its steps are done again")
                 continue
             if int(frame["step"].min()) > trace.history.steps:

@@ -127,7 +127,7 @@ class Pool:
         return bool(todo or self.at() or self._short)
 
     def round(self, todo: deque[Item]) -> Generator[list[Row], None, None]:
-        """Hand out work, which may grow between rounds, and wait a while for the first rows (see `results`)."""
+        """Hand out work, which may grow between rounds, and wait a while for the first rows."""
         if not todo and not self.at():  # nothing is left but what memory was short for
             self._alone, self.limit = True, 1
             todo.extend(self._short)

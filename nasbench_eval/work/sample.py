@@ -121,11 +121,16 @@ def given(record: Record) -> list[int]:
     """The cells that were named with `indices=`, each once; none if the record does not tell."""
     listed = record.get("indices")
     if isinstance(listed, str):
-        spans = chain.from_iterable(map(_span, listed.split(",")))
-        return list(dict.fromkeys(islice(spans, _MOST_CELLS)))
+        return cells_of(listed)
     # Records of earlier versions have them in the command alone.
     found = re.search(r"indices=\[([\d, ]*)\]", str(record.get("command", "")))
     return list(dict.fromkeys(int(i) for i in re.findall(r"\d+", found[1]))) if found else []
+
+
+def cells_of(listed: str) -> list[int]:
+    """The cells of a text that `spans` made, each once."""
+    each = chain.from_iterable(map(_span, listed.split(",")))
+    return list(dict.fromkeys(islice(each, _MOST_CELLS)))
 
 
 def spans(indices: Sequence[int]) -> str:
