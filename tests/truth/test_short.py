@@ -15,7 +15,7 @@ import pytest
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import UnknownName
-from nasbench_eval.truth import build, convert, own, time_model
+from nasbench_eval.truth import build, convert, nasbench201, own, time_model
 from nasbench_eval.truth.errors import MissingTruth, TruthError
 from nasbench_eval.truth.nasbench201 import archs, connected
 from nasbench_eval.truth.short import Short, first_epochs, short_training, training_seconds
@@ -375,6 +375,20 @@ def test_recorded_seconds_are_proportional_to_images_and_epochs() -> None:
             for epochs in {12, 200} & set(table["epochs"]):
                 expected = column["cifar10", 12] * share * epochs / 12
                 np.testing.assert_allclose(column[name, epochs], expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("dataset", IMAGES)
+def test_the_sample_is_of_test_images(dataset: str) -> None:
+    """Its accuracies after 200 epochs, where a file has them, follow the test accuracies, not the validation's."""
+    table = pd.read_parquet(real_folder() / SAMPLE_FILE)
+    rows = table[(table["dataset"] == SAMPLE_NAMES[dataset]) & (table["epochs"] == 200)].sort_values("index")
+    final = nasbench201.load(real_folder()).iloc[:SAMPLE_SIZE]
+    if rows.empty:
+        pytest.skip("the file holds 12 epochs alone")
+    validation, test = final[f"{dataset}_val"].to_numpy(), final[f"{dataset}_test"].to_numpy()
+    # 1 if they are test accuracies but for noise, 0 if they are validation accuracies.
+    slope = np.polyfit(test - validation, rows["test_acc"].to_numpy() - validation, 1)[0]
+    assert slope == pytest.approx(1, abs=0.1)
 
 
 @pytest.mark.parametrize("dataset", IMAGES)
