@@ -379,7 +379,7 @@ def test_recorded_seconds_are_proportional_to_images_and_epochs() -> None:
 
 @pytest.mark.parametrize("dataset", IMAGES)
 def test_the_sample_is_of_test_images(dataset: str) -> None:
-    """Its accuracies after 200 epochs, where a file has them, follow the test accuracies, not the validation's."""
+    """Its accuracies after 200 epochs, where a file has them, follow the test accuracies."""
     table = pd.read_parquet(real_folder() / SAMPLE_FILE)
     rows = table[(table["dataset"] == SAMPLE_NAMES[dataset]) & (table["epochs"] == 200)].sort_values("index")
     final = nasbench201.load(real_folder()).iloc[:SAMPLE_SIZE]
