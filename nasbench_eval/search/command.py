@@ -46,8 +46,8 @@ def execute(config: DictConfig) -> int:
     plan = named(config, resolve)
     _require_same_course(plan)
     told = None if plan.job else accuracies(plan.guide, plan.subject, plan.dataset, plan.options.data)
-    if told and told.members is not None:
-        plan = replace(plan, course=replace(plan.course, members=told.members.tolist()))
+    if told is not None and told.members is not None:
+        plan = replace(plan, course=plan.course.within(told.members.tolist()))
     with opened(plan, messages.headline(plan), _record(plan)) as session:
         known = _found(plan, session) if told is None else told.known
         session.say(() if told is None else told.said)

@@ -15,6 +15,7 @@ from nasbench_eval.options.typed import SearchOptions, plain, search_options_of,
 from nasbench_eval.run.record import fingerprint
 from nasbench_eval.scoring.config import images_of, items_of, shared_of
 from nasbench_eval.scoring.job import Job
+from nasbench_eval.search import reading
 from nasbench_eval.search.course import Course, algorithm_of
 from nasbench_eval.search.guides import Guide, guide_of
 from nasbench_eval.search.history import CLOCKS
@@ -101,8 +102,6 @@ def _name(plan: Plan) -> str:
 
 def _course(node: Any, subject: Subject, guide: Guide, options: SearchOptions) -> Course:
     label, algorithm = algorithm_of(node)
-    benchmark = subject.benchmark
-    whole = benchmark is None or len(benchmark.indices) == len(subject.space)
     if (options.fork is None) != (options.fork_step is None):
         raise UsageError("fork= and fork_step= go together: the folder of a search, and a step of it")
     return Course(
@@ -118,8 +117,18 @@ def _course(node: Any, subject: Subject, guide: Guide, options: SearchOptions) -
         lag=options.lag,
         mutation=options.mutation,
         fork=None if options.fork is None else {"parent": options.fork.name, "step": options.fork_step},
-        members=None if whole or benchmark is None else benchmark.indices,
+        members=_members(subject, options.within),
     )
+
+
+def _members(subject: Subject, within: Path | None) -> tuple[int, ...] | None:
+    """The architectures that a search keeps to; None for the whole space."""
+    members = set(subject.architectures)
+    if within is not None:
+        members &= reading.scored(within, subject.space.name, next(iter(subject.datasets)))
+    if not members:
+        raise UsageError(f"within={within}: it has no scores of architectures that can be searched")
+    return None if len(members) == len(subject.space) else tuple(sorted(members))
 
 
 def _seeds(given: int | tuple[int, ...]) -> tuple[int, ...]:

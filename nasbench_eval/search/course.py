@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from nasbench_eval.errors import UsageError
@@ -61,6 +61,17 @@ class Course:
         if self.members is not None:
             moves = Restricted(moves, self.members)
         return self.algorithm.begin(Problem(moves, self.judge, len(self.seeds), self.steps))
+
+    def within(self, members: Sequence[int]) -> Course:
+        """The search that keeps to these architectures besides.
+
+        Raises:
+            UsageError: if none is left.
+        """
+        left = sorted(set(members) if self.members is None else set(members) & set(self.members))
+        if not left:
+            raise UsageError(f"guide={self.guide} knows none of the architectures that the search keeps to")
+        return replace(self, members=left)
 
     def draws(self, search: Search) -> Draws:
         """The random numbers of a search."""

@@ -22,7 +22,7 @@ def told(kind: Kind, subject: Subject, dataset: str, data: Path | None) -> Told:
     """
     size = len(subject.space)
     if subject.benchmark is not None:
-        accuracy_N, seconds_N = guiding.own_validation(subject.benchmark), np.zeros(size)
+        accuracy_N, seconds_N = guiding.validation_of(subject.benchmark), np.zeros(size)
         return Told(all_of(accuracy_N, seconds_N), _members(accuracy_N))
     folder = data_folder(data)
     if kind == "val":
@@ -33,7 +33,7 @@ def told(kind: Kind, subject: Subject, dataset: str, data: Path | None) -> Told:
     members = _members(found.accuracy_N)
     said = [f"accuracies after 12 epochs are measured on {found.split}"]
     if members is not None:
-        said.append(f"{found.source} has them of {len(members):,} cells: the search keeps to these")
+        said.append(f"{Path(found.source).name} has them of {len(members):,} cells: the search keeps to these")
     return Told(all_of(found.accuracy_N, found.seconds_N), members, said)
 
 
