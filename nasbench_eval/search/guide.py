@@ -23,7 +23,7 @@ class Judge(Protocol):
     values: tuple[str, ...]
 
     def fitness(self, told_KSV: Values) -> Values:
-        """How good each of K architectures is among them, shape (K, S); higher is better, −inf for a failure."""
+        """How good each of K architectures is among them, shape (K, S); higher is better, a failure −inf."""
         ...
 
     @property
@@ -31,12 +31,22 @@ class Judge(Protocol):
         """Whether an architecture's fitness does not depend on which others it is compared with."""
         ...
 
+    @property
+    def percent(self) -> bool:
+        """Whether what is told is one accuracy in percent."""
+        ...
+
 
 @dataclass(frozen=True)
 class ByValue:
-    """One number, higher is better; NaN ranks lowest."""
+    """One number, higher is better; NaN ranks lowest.
+
+    Attributes:
+        percent: whether it is an accuracy in percent, and so has a scale of its own.
+    """
 
     values: tuple[str, ...]
+    percent: bool = False
 
     def __post_init__(self) -> None:
         if len(self.values) != 1:
@@ -62,6 +72,7 @@ class ByRanks:
     rank: Literal["rank", "log"] = "rank"
 
     absolute = False
+    percent = False
 
     def fitness(self, told_KSV: Values) -> Values:
         ranks = ranked(np.where(np.isnan(told_KSV), -np.inf, told_KSV))

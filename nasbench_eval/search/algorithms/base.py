@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nasbench_eval.search.guide import Judge
 from nasbench_eval.search.history import Numbers, Past, Values
@@ -95,10 +96,19 @@ class Search(ABC):
         """
         return None
 
+    @property
+    def stopped_S(self) -> NDArray[np.bool_]:
+        """Which seeds have ended by the algorithm's own rule, as of the last call of `propose`.
+
+        A seed that has ended stays so.  What it proposes from then on is only there to fill its row.
+        """
+        return np.zeros(self.problem.seeds, bool)
+
     def answer(self, past: Past) -> Numbers:
         """What each seed would return now: the best that it was told of, the earliest of equals.
 
-        Called with `past.told` that never falls either, and at least one.
+        Called with `past.told` that never falls either, and is at least one.  It may be ahead of what
+        `propose` was called with, or behind.
         """
         return self._leaders.of(past)
 
@@ -115,7 +125,8 @@ class _Leaders:
     def of(self, past: Past) -> Numbers:
         if not self._judge.absolute:
             best_S = self._judge.fitness(past.values_TSV).argmax(0)
-            return past.archs_TS[best_S, np.arange(len(best_S))]
+            archs_S: Numbers = past.archs_TS[best_S, np.arange(len(best_S))]
+            return archs_S
         if not self._told and past.told:
             self._archs_S = past.archs_TS[0].copy()
         for step in range(self._told, past.told):

@@ -90,7 +90,8 @@ class _Evolution(Search):
             return super().answer(past)
         oldest = max(past.told - self.options.population, 0)
         best_S = oldest + self.problem.judge.fitness(past.values_TSV[oldest:]).argmax(0)
-        return past.archs_TS[best_S, self._seeds_S]
+        archs_S: Numbers = past.archs_TS[best_S, self._seeds_S]
+        return archs_S
 
 
 ALGORITHM = RegularizedEvolution
