@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from optuna import Study
+from optuna.distributions import BaseDistribution
 from optuna.samplers import NSGAIISampler
 from optuna.trial import FrozenTrial, TrialState
 
@@ -19,6 +20,12 @@ class Generations(NSGAIISampler):
 
     def get_population(self, study: Study, generation: int) -> list[FrozenTrial]:
         return self._completed(study)[generation * self._size : (generation + 1) * self._size]
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        # Optuna's own looks for what all trials have in common, and all are the same here.
+        completed = self._completed(study)
+        distributions = completed[0].distributions if completed else {}
+        return {name: each for name, each in distributions.items() if not each.single()}
 
     @property
     def _size(self) -> int:

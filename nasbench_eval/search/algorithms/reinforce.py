@@ -22,6 +22,10 @@ The paper does not say whether r_t enters the baseline before it is subtracted. 
 entered before, each update would be 0.9 times what it is, as with a smaller η.  Nor does the paper say when
 an entropy has stopped falling.  Here it has when it had no new minimum in `patience` updates.
 
+Two things to know before choosing: with b_0 = 0 and rewards far from 0, such as accuracies in percent, the
+first updates are large, and the policy may settle on an architecture that it tried early; `corrected` has no
+such start.  And `stop` may end a search soon after such a start.
+
 Where proposals are made before earlier ones were told, θ is what it was after those that were told.
 """
 
