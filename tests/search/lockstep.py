@@ -53,8 +53,8 @@ def late(lag: int) -> Told:
 
 
 def in_jumps(step: int) -> int:
-    """Now and then all at once, and in between nothing."""
-    return step // 7 * 7 if step % 35 < 21 else step // 35 * 35
+    """Seven steps at a time, and after the next 14 nothing until 35 are told at once."""
+    return step // 35 * 35 + min(step % 35 // 7 * 7, 14)
 
 
 def play(
@@ -99,7 +99,8 @@ def own_names() -> list[str]:
 
 def configured(name: str) -> Algorithm:
     """An algorithm as its YAML file describes it."""
-    options: Any = OmegaConf.to_container(OmegaConf.load(paths.config_folder() / "algorithm" / f"{name}.yaml"))
+    file = paths.config_folder() / "algorithm" / f"{name}.yaml"
+    options: Any = OmegaConf.to_container(OmegaConf.load(file))
     return class_of(options.pop("name"))(**options)
 
 

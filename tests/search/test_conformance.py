@@ -1,4 +1,4 @@
-"""What every search algorithm owes: a new module, or a new YAML file, is held to all of it without an edit."""
+"""What every search algorithm owes: a new module or YAML file is held to all of it without an edit."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ LAGS: dict[str, Told] = {"at once": at_once, "in jumps": in_jumps} | {f"{n} late
 def test_a_search_that_reads_the_history_goes_on_as_the_one_that_made_it(
     name: str, options: dict[str, object], told: Told
 ) -> None:
-    """Resumed from a step on, with nothing but what was proposed and told, in whatever portions it was told."""
+    """Resumed from a step on, with nothing but what was proposed and told, however late it was told."""
     algorithm = algorithm_of(name, options)
     problem = problem_of(algorithm, 3 if name in OPTUNA else 4)
     tables = failing(problem.seeds, len(problem.judge.values))
@@ -176,7 +176,8 @@ def test_a_guide_that_always_fails_ends_nothing(name: str, options: dict[str, ob
 def test_a_restricted_space_is_not_left(name: str, options: dict[str, object]) -> None:
     algorithm = algorithm_of(name, options)
     members = np.random.default_rng(1).choice(CELLS, 300, replace=False)
-    problem = dataclasses.replace(problem_of(algorithm, 2), moves=Restricted(MOVES, members.tolist()), steps=70)
+    inside = Restricted(MOVES, members.tolist())
+    problem = dataclasses.replace(problem_of(algorithm, 2), moves=inside, steps=70)
     tables = failing(2, len(problem.judge.values))
     played = play(algorithm, problem, tables, range(2), late(3))
     assert np.isin(played.archs_TS, members).all()
@@ -204,9 +205,9 @@ def test_what_a_step_asks_for_does_not_depend_on_the_history(name: str, options:
 
 
 # How good an answer is on a guide that is the truth: the share of all cells that are better may be this large
-# in the mean over seeds.  0: nine seeds in ten find the best cell of 15,625.
+# in the mean over seeds.  For those that are not here: nine seeds in ten find the best cell of 15,625.
 ENOUGH = {
-    "random": 2 / 1000,  # the best of 1,000 draws: 1/1,000 on average
+    "random": 2 / 1000,  # the best of 1,500 draws: 1 / 1,500 on average
     "successive_halving": 3 / 1000,  # two thirds of the steps draw architectures
     "reinforce": 0.02,  # a plain step of the paper's size converges early on a reward in percent
     "fp_nas": 2 / 1000,
@@ -227,7 +228,7 @@ def worse() -> Values:
 def test_a_guide_that_is_the_truth_leads_to_the_best(name: str) -> None:
     algorithm = configured(name)
     judge = judge_of(algorithm)
-    seeds, steps = (5, 250) if name in OPTUNA else (30, 1000)
+    seeds, steps = (5, 250) if name in OPTUNA else (30, 1500)
     tables = spread(landscape(), seeds, len(judge.values))
     played = play(algorithm, Problem(MOVES, judge, seeds, steps), tables, range(seeds))
     found = worse()[played.answers_TS[-1]]
@@ -242,7 +243,7 @@ def test_a_shuffled_guide_leads_nowhere(name: str) -> None:
     """Each seed with a guide of its own, which is the truth of other cells: no better than a random draw."""
     algorithm = configured(name)
     judge = judge_of(algorithm)
-    seeds, steps = (20, 80) if name in OPTUNA else (200, 400)
+    seeds, steps = (12, 80) if name in OPTUNA else (200, 400)
     shuffled = [np.random.default_rng([7, seed]).permutation(landscape()) for seed in range(seeds)]
     tables = np.broadcast_to(np.stack(shuffled)[..., None], (seeds, CELLS, len(judge.values)))
     played = play(algorithm, Problem(MOVES, judge, seeds, steps), tables, range(seeds))

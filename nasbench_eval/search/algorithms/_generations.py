@@ -21,6 +21,10 @@ class Generations(NSGAIISampler):
     def get_population(self, study: Study, generation: int) -> list[FrozenTrial]:
         return self._completed(study)[generation * self._size : (generation + 1) * self._size]
 
+    def get_parent_population(self, study: Study, generation: int) -> list[FrozenTrial]:
+        # Optuna's own are in another order when they are chosen than when they are looked up later.
+        return sorted(super().get_parent_population(study, generation), key=lambda trial: trial.number)
+
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         # Optuna's own looks for what all trials have in common, and all are the same here.
         completed = self._completed(study)

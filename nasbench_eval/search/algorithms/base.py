@@ -16,7 +16,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_eval.search.guide import Judge
+from nasbench_eval.search.guide import Judge, Standing
 from nasbench_eval.search.history import Numbers, Past, Values
 from nasbench_eval.search.moves import Moves
 
@@ -118,13 +118,16 @@ class _Leaders:
 
     def __init__(self, problem: Problem) -> None:
         self._judge = problem.judge
+        self._standing = Standing(problem.judge, problem.seeds)
         self._archs_S = np.zeros(problem.seeds, np.int64)
         self._fitness_S = np.full(problem.seeds, -np.inf)
         self._told = 0
 
     def of(self, past: Past) -> Numbers:
         if not self._judge.absolute:
-            best_S = self._judge.fitness(past.values_TSV).argmax(0)
+            self._standing.extend(past.values_TSV[self._told :])
+            self._told = past.told
+            best_S = self._standing.fitness().argmax(0)
             archs_S: Numbers = past.archs_TS[best_S, np.arange(len(best_S))]
             return archs_S
         if not self._told and past.told:
