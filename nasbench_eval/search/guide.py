@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from nasbench_eval.search.history import Values
+from nasbench_eval.search.history import Numbers, Values
 
 
 class Judge(Protocol):
@@ -27,7 +27,7 @@ class Judge(Protocol):
         ...
 
     def fitness(self, told_KSV: Values) -> Values:
-        """How good each of K architectures is among them, shape (K, S); higher is better, −inf for a failure."""
+        """How good each of K architectures is among them, shape (K, S); higher is better, a failure −inf."""
         ...
 
     @property
@@ -41,7 +41,7 @@ class ByValue:
     """One number, higher is better; NaN ranks lowest.
 
     Attributes:
-        percent: whether it is an accuracy in percent.
+        percent: whether it is an accuracy in percent, and so has a scale of its own.
     """
 
     values: tuple[str, ...]
@@ -74,25 +74,94 @@ class ByRanks:
     percent = False
 
     def fitness(self, told_KSV: Values) -> Values:
-        ranks = ranked(np.where(np.isnan(told_KSV), -np.inf, told_KSV))
+        return self.added(ranked(np.where(np.isnan(told_KSV), -np.inf, told_KSV)))
+
+    def added(self, ranks_KSV: Values) -> Values:
+        """The fitness of K architectures, of which the ranks are known."""
         if self.rank == "log":
-            ranks = np.log(ranks / max(len(ranks), 1))
-        total: Values = ranks.sum(-1)
+            ranks_KSV = np.log(ranks_KSV / max(len(ranks_KSV), 1))
+        total: Values = ranks_KSV.cumsum(-1)[..., -1]  # the order of addition must not depend on S
         return total
 
 
 def ranked(values: Values) -> Values:
     """Ranks from 1 along the first axis, lowest first; equal values share the mean of theirs."""
     size = len(values)
-    order = np.argsort(values, axis=0, kind="stable")
-    inorder = np.take_along_axis(values, order, 0)
-    place = np.arange(size).reshape(-1, *(1,) * (values.ndim - 1))
-    fresh = np.ones(values.shape, bool)
-    fresh[1:] = inorder[1:] != inorder[:-1]
-    first = np.maximum.accumulate(np.where(fresh, place, 0), axis=0)
-    ends = np.ones(values.shape, bool)
-    ends[:-1] = fresh[1:]
-    last = np.minimum.accumulate(np.where(ends, place, size)[::-1], axis=0)[::-1]
-    ranks = np.empty(values.shape)
-    np.put_along_axis(ranks, order, (first + last) / 2 + 1, 0)
-    return ranks
+    if not values.size:
+        return np.zeros(values.shape)
+    rows = np.ascontiguousarray(np.moveaxis(values, 0, -1))
+    order = rows.argsort(-1)
+    inorder = np.take_along_axis(rows, order, -1)
+    fresh = np.ones(rows.shape, bool)
+    fresh[..., 1:] = inorder[..., 1:] != inorder[..., :-1]
+    # Runs of equal values, one row after another; where each begins and how long it is.
+    begins = np.flatnonzero(fresh)
+    lengths = np.diff(begins, append=fresh.size)
+    means = begins % size + (lengths - 1) / 2 + 1
+    ranks = np.empty(rows.shape)
+    np.put_along_axis(ranks, order, np.repeat(means, lengths).reshape(rows.shape), -1)
+    return np.moveaxis(ranks, -1, 0)
+
+
+class Standing:
+    """Architectures that are compared with each other while some come and go.
+
+    What `fitness` tells is to the bit what the judge says of all of them at once, but ranks are kept up to
+    date instead of being computed anew.
+
+    Args:
+        judge: how they compare.
+        seeds: how many searches run in lockstep.
+        most: how many there are at most; the oldest leaves for a new one.  None for any number.
+    """
+
+    def __init__(self, judge: Judge, seeds: int, most: int | None = None) -> None:
+        self._judge, self._most = judge, most
+        # A ring: once there are as many as there may be, the oldest stands at `_begin`.
+        self._told_KSV = np.zeros((most or 256, seeds, len(judge.values)))
+        self._ranks_KSV = np.zeros(self._told_KSV.shape)
+        self._size = self._begin = 0
+
+    def extend(self, told_KSV: Values) -> None:
+        """Add architectures, in the order in which they were told of."""
+        for told_SV in told_KSV if self._most is None else told_KSV[-self._most :]:
+            self._add(told_SV)
+
+    def fitness(self) -> Values:
+        """Of each architecture, the oldest first, shape (K, S)."""
+        if isinstance(self._judge, ByRanks):
+            return np.roll(self._judge.added(self._ranks_KSV[: self._size]), -self._begin, 0)
+        return self._judge.fitness(np.roll(self._told_KSV[: self._size], -self._begin, 0))
+
+    def _add(self, told_SV: Values) -> None:
+        place = self._place()
+        if isinstance(self._judge, ByRanks):
+            told_SV = np.where(np.isnan(told_SV), -np.inf, told_SV)
+            above_SV, equal_SV = self._count(told_SV, 1)
+            self._ranks_KSV[place] = self._size - above_SV - equal_SV / 2
+        self._told_KSV[place] = told_SV
+
+    def _place(self) -> int:
+        """Where the next one goes; no number there is above, below or equal to another."""
+        place = self._size
+        if place == self._most:
+            place, self._begin = self._begin, (self._begin + 1) % self._most
+            left_SV = self._told_KSV[place].copy()
+            self._told_KSV[place] = np.nan
+            self._count(left_SV, -1)
+            return place
+        if place == len(self._told_KSV):
+            self._told_KSV = np.concatenate([self._told_KSV, np.zeros_like(self._told_KSV)])
+            self._ranks_KSV = np.concatenate([self._ranks_KSV, np.zeros_like(self._ranks_KSV)])
+        self._size += 1
+        self._told_KSV[place] = np.nan
+        return place
+
+    def _count(self, told_SV: Values, sign: int) -> tuple[Numbers, Numbers]:
+        """Add a number to the ranks of the others (1), or take it out (−1): how many are above and equal."""
+        told_KSV, ranks_KSV = self._told_KSV[: self._size], self._ranks_KSV[: self._size]
+        above_KSV, equal_KSV = told_KSV > told_SV, told_KSV == told_SV
+        ranks_KSV += above_KSV if sign > 0 else -above_KSV.astype(np.float64)
+        if equal_KSV.any():
+            ranks_KSV += sign / 2 * equal_KSV
+        return above_KSV.sum(0), equal_KSV.sum(0)

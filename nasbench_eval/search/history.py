@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 Numbers = NDArray[np.int64]
 Values = NDArray[np.float64]
 
-# Seconds that a trial costs, in the order of their axis: `proxy` as measured when it was scored, `simulated` as
-# a benchmark records its training.
+# Seconds that a trial costs, in the order of their axis: `proxy` as measured when it was scored, `simulated`
+# as a benchmark records its training.
 CLOCKS = ("proxy", "simulated")
 
 

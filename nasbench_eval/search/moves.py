@@ -2,7 +2,7 @@
 
 An algorithm sees numbers alone.  In a space with an order they are the benchmark's own indices.
 
-Shape legend: … any shape, E choices that an architecture consists of (the edges of a cell), U uniform numbers.
+Shape legend: … any shape, E choices that an architecture consists of (a cell's edges), U uniform numbers.
 """
 
 from __future__ import annotations
@@ -31,8 +31,11 @@ class Moves(Protocol):
             such form.
     """
 
-    for_sample: int
-    for_mutate: int
+    @property
+    def for_sample(self) -> int: ...
+
+    @property
+    def for_mutate(self) -> int: ...
 
     @property
     def choices(self) -> tuple[int, ...]: ...
@@ -123,10 +126,12 @@ class Cells201:
         return self.decode(found)
 
     def encode(self, archs: Numbers) -> Numbers:
-        return self._operations_NE[archs]
+        choices: Numbers = self._operations_NE[archs]
+        return choices
 
     def decode(self, choices: Numbers) -> Numbers:
-        return self._places[choices @ self._powers]
+        archs: Numbers = self._places[choices @ self._powers]
+        return archs
 
 
 @dataclass(frozen=True)
@@ -188,7 +193,8 @@ class Restricted:
         return self.moves.choices
 
     def sample(self, u: Values) -> Numbers:
-        return self.members[pick(u[..., 0], len(self.members))]
+        archs: Numbers = self.members[pick(u[..., 0], len(self.members))]
+        return archs
 
     def mutate(self, archs: Numbers, u: Values) -> Numbers:
         meant = self.moves.mutate(archs, u[..., :-1])
@@ -201,7 +207,8 @@ class Restricted:
     def neighbours(self, arch: int) -> Numbers:
         differ = self._distance(arch)
         others = differ > 0
-        return self.members[others & (differ == differ[others].min(initial=len(self.choices)))]
+        near: Numbers = self.members[others & (differ == differ[others].min(initial=len(self.choices)))]
+        return near
 
     def encode(self, archs: Numbers) -> Numbers:
         return self.moves.encode(archs)
@@ -220,7 +227,8 @@ class Restricted:
 
     def _distance(self, arch: int) -> Numbers:
         """In how many choices each member differs from an architecture."""
-        return (self._choices_ME != self.moves.encode(np.array(arch))).sum(1)
+        differ: Numbers = (self._choices_ME != self.moves.encode(np.array(arch))).sum(1)
+        return differ
 
 
 def moves_of(space: SearchSpace, mutation: str = "uniform") -> Moves:

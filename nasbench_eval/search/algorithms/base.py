@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from nasbench_eval.search.guide import Judge
+from nasbench_eval.search.guide import Judge, Standing
 from nasbench_eval.search.history import Numbers, Past, Values
 from nasbench_eval.search.moves import Moves
 
@@ -69,14 +70,12 @@ class Search(ABC):
 
     Attributes:
         uniforms: how many uniform numbers a step takes.
-        stopped_S: seeds whose algorithm is done, whatever is left of the budget.
     """
 
     uniforms: int
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.stopped_S = np.zeros(problem.seeds, bool)
         self._leaders = _Leaders(problem)
 
     @abstractmethod
@@ -97,10 +96,19 @@ class Search(ABC):
         """
         return None
 
+    @property
+    def stopped_S(self) -> NDArray[np.bool_]:
+        """Which seeds have ended by the algorithm's own rule, as of the last call of `propose`.
+
+        A seed that has ended stays so.  What it proposes from then on is only there to fill its row.
+        """
+        return np.zeros(self.problem.seeds, bool)
+
     def answer(self, past: Past) -> Numbers:
         """What each seed would return now: the best that it was told of, the earliest of equals.
 
-        Called with `past.told` that never falls either, and at least one.
+        Called with `past.told` that never falls either, and is at least one.  It may be ahead of what
+        `propose` was called with, or behind.
         """
         return self._leaders.of(past)
 
@@ -110,14 +118,18 @@ class _Leaders:
 
     def __init__(self, problem: Problem) -> None:
         self._judge = problem.judge
+        self._standing = Standing(problem.judge, problem.seeds)
         self._archs_S = np.zeros(problem.seeds, np.int64)
         self._fitness_S = np.full(problem.seeds, -np.inf)
         self._told = 0
 
     def of(self, past: Past) -> Numbers:
         if not self._judge.absolute:
-            best_S = self._judge.fitness(past.values_TSV).argmax(0)
-            return past.archs_TS[best_S, np.arange(len(best_S))]
+            self._standing.extend(past.values_TSV[self._told :])
+            self._told = past.told
+            best_S = self._standing.fitness().argmax(0)
+            archs_S: Numbers = past.archs_TS[best_S, np.arange(len(best_S))]
+            return archs_S
         if not self._told and past.told:
             self._archs_S = past.archs_TS[0].copy()
         for step in range(self._told, past.told):

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from nasbench_eval.search.algorithms.base import AlgorithmInfo, Problem, Search
+from nasbench_eval.search.guide import Standing
 from nasbench_eval.search.history import Numbers, Past, Values
 
 
@@ -57,6 +58,10 @@ class _Evolution(Search):
         drawn = options.sample if options.replacement else options.population
         self.uniforms = max(moves.for_sample, drawn + moves.for_mutate)
         self._seeds_S = np.arange(problem.seeds)
+        # Where several values are ranked among all that was told, and in the population that answers.
+        self._all = Standing(problem.judge, problem.seeds)
+        self._population = Standing(problem.judge, problem.seeds, options.population)
+        self._ranked = self._answered = 0
 
     def propose(self, past: Past, u_SU: Values) -> Numbers:
         moves, size = self.problem.moves, self.options.population
@@ -81,16 +86,22 @@ class _Evolution(Search):
     def _fitness(self, past: Past, members_KS: Numbers) -> Values:
         judge = self.problem.judge
         if self.options.ranks == "all" and not judge.absolute:
-            return np.take_along_axis(judge.fitness(past.values_TSV), members_KS, 0)
+            self._all.extend(past.values_TSV[self._ranked :])
+            self._ranked = past.told
+            fitness_KS: Values = np.take_along_axis(self._all.fitness(), members_KS, 0)
+            return fitness_KS
         told_KSV = past.values_TSV[members_KS, self._seeds_S]
         return judge.fitness(told_KSV)
 
     def answer(self, past: Past) -> Numbers:
         if self.options.answer == "history":
             return super().answer(past)
+        self._population.extend(past.values_TSV[self._answered :])
+        self._answered = past.told
         oldest = max(past.told - self.options.population, 0)
-        best_S = oldest + self.problem.judge.fitness(past.values_TSV[oldest:]).argmax(0)
-        return past.archs_TS[best_S, self._seeds_S]
+        best_S = oldest + self._population.fitness().argmax(0)
+        archs_S: Numbers = past.archs_TS[best_S, self._seeds_S]
+        return archs_S
 
 
 ALGORITHM = RegularizedEvolution
