@@ -101,6 +101,7 @@ def configured(name: str) -> Algorithm:
     """An algorithm as its YAML file describes it."""
     file = paths.config_folder() / "algorithm" / f"{name}.yaml"
     options: Any = OmegaConf.to_container(OmegaConf.load(file))
+    options.pop("label", None)
     return class_of(options.pop("name"))(**options)
 
 

@@ -106,7 +106,8 @@ def test_every_algorithm_has_a_configuration_with_all_of_its_options() -> None:
     for name in yaml_names():
         given = OmegaConf.load(config_folder() / "algorithm" / f"{name}.yaml")
         fields = {field.name for field in dataclasses.fields(class_of(given.name))}
-        assert set(given) == {"name", *fields}, name
+        assert set(given) - {"label"} == {"name", *fields}, name
+        assert given.get("label", given.name) == name, "results of it are told apart by its label"
         if name == given.name:
             assert configured(name) == class_of(name)(), "the file has the defaults of the class"
 
