@@ -32,13 +32,14 @@ ACROSS = 3
 _OPERATIONS = {
     "none": ("none", GREY),
     "skip_connect": ("skip", COLOURS[3]),
-    "nor_conv_1x1": ("1×1 conv", COLOURS[0]),
-    "nor_conv_3x3": ("3×3 conv", COLOURS[1]),
-    "avg_pool_3x3": ("3×3 avg", COLOURS[2]),
+    "nor_conv_1x1": ("1×1", COLOURS[0]),
+    "nor_conv_3x3": ("3×3", COLOURS[1]),
+    "avg_pool_3x3": ("avg", COLOURS[2]),
     "conv1x1": ("1×1", COLOURS[0]),
     "conv3x3": ("3×3", COLOURS[1]),
     "maxpool3x3": ("max", COLOURS[2]),
 }
+_LEGEND = "1×1, 3×3: convolutions. avg, max: pooling over 3×3."
 _ENDS = "#444444"
 
 
@@ -103,7 +104,7 @@ def draw_cells(cells: Sequence[Drawn], dataset: str) -> Figure | None:
         return None
     down, across = -(-len(cells) // ACROSS), min(ACROSS, len(cells))
     with paper_style():
-        size = (across * PAGE / ACROSS, 1.45 * down + 0.25)
+        size = (across * PAGE / ACROSS, 1.45 * down + 0.4)
         figure = Figure(size, dpi=STYLE["savefig.dpi"], layout="constrained")
         every = list(figure.subplots(down, across, squeeze=False).flat)
         for axes, cell in zip(every, cells, strict=False):
@@ -113,6 +114,7 @@ def draw_cells(cells: Sequence[Drawn], dataset: str) -> Figure | None:
         for axes in every:
             axes.set_axis_off()
         figure.suptitle(DATASETS.get(dataset, dataset), fontsize=8)
+        figure.supxlabel(_LEGEND, fontsize=SMALL)
     return figure
 
 
@@ -123,11 +125,11 @@ def _draw201(axes: Axes, arch: str) -> None:
         faint = operation == "none"
         # Over the inner nodes, under the second, and straight to the next.
         height = {1: 0.0, 2: 0.62 if source == 0 else -0.62, 3: 1.15}[target - source]
-        _arc(axes, source, target, height, colour, faint, 0.2)
+        _arc(axes, source, target, height, colour, faint, 0.14 if height else 0.13 if target < 3 else 0.2)
         axes.text(
-            (source + target) / 2, height, name, fontsize=SMALL, ha="center", va="center",
-            color="#888888" if faint else colour,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
+            (source + target) / 2, height or 0.06, name, fontsize=SMALL, ha="center",
+            va="center" if height else "bottom", color="#888888" if faint else colour,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6} if height else None,
         )  # fmt: skip
     for node, name in enumerate(("in", "1", "2", "out")):
         _node(axes, node, name, _ENDS)
@@ -148,8 +150,7 @@ def _draw101(axes: Axes, arch: str) -> None:
     for node, (name, colour) in enumerate(names):
         _node(axes, node, name, colour)
     axes.set_xlim(-0.6, last + 0.6)
-    reach = 0.2 * max(target - source for source, target in cell.edges) + 0.2
-    axes.set_ylim(-reach, reach)
+    axes.set_ylim(-1.4, 1.4)
 
 
 def _node(axes: Axes, x: float, name: str, colour: str) -> None:

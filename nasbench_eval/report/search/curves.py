@@ -13,17 +13,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, NullFormatter
 from scipy.stats import t as student
 
-from nasbench_eval.report.figure.style import COLOURS, PAGE, SMALL, STYLE, lines, paper_style, short
+from nasbench_eval.report.figure.style import CEILING, COLOURS, PAGE, SMALL, STYLE, lines, paper_style, short
 from nasbench_eval.report.search.read import Floats
 from nasbench_eval.report.search.rows import Row
 from nasbench_eval.report.titles import DATASETS, SPLITS
 
 CONFIDENCE = 0.95
 LEAST_SEEDS = 3
-# More bands than this cover each other.
-BANDS = 8
+# More bands than this cover each other; what they would show stands at the lines' ends then.
+BANDS = 6
 GRID = 200
 DASHES = ["-", "--", "-.", ":"]
 
@@ -153,15 +154,22 @@ def _style(place: int) -> dict[str, str]:
 
 def _panel(axes: Axes, held: Sequence[Curve], style: dict[str, dict[str, str]], banded: bool) -> None:
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(labelbottom=True)
     axes.grid(axis="y")
-    for curve in held:
+    for place, curve in enumerate(held):
         look = style[curve.title]
         axes.plot(curve.at, curve.mean, linewidth=1, drawstyle="steps-post", **look)
-        if banded and np.isfinite(curve.half).any():
+        if banded:
             axes.fill_between(
-                curve.at, curve.mean - curve.half, curve.mean + curve.half, step="post", alpha=0.15,
+                curve.at, curve.mean - curve.half, curve.mean + curve.half, step="post", alpha=0.12,
                 linewidth=0, color=look["color"],
             )  # fmt: skip
+        elif np.isfinite(curve.half[-1]):
+            # A little apart, so that the whiskers can be told from each other.
+            at = curve.at[-1] * 1.03 ** (place + 1)
+            axes.errorbar(at, curve.mean[-1], curve.half[-1], color=look["color"], elinewidth=0.7, fmt="none")
     ends = np.concatenate([curve.mean[np.isfinite(curve.mean)][-1:] for curve in held] or [np.empty(0)])
     starts = np.concatenate([curve.mean[np.isfinite(curve.mean)] for curve in held] or [np.empty(0)])
     if len(ends):
@@ -171,7 +179,7 @@ def _panel(axes: Axes, held: Sequence[Curve], style: dict[str, dict[str, str]], 
         room = max(top - low, 0.5)
         axes.set_ylim(low - 0.05 * room, top + 0.05 * room)
     if held and held[0].split == "test":
-        axes.axhline(held[0].best, color="black", linewidth=0.8, linestyle=(0, (4, 2)), zorder=1)
+        axes.axhline(held[0].best, color="#777777", zorder=1, **CEILING)
 
 
 def _explain(
@@ -185,11 +193,12 @@ def _explain(
     seeds = sorted({curve.seeds for curve in found})
     count = f"{seeds[0]:,}" if len(seeds) == 1 else f"{seeds[0]:,} to {seeds[-1]:,}"
     sentences = [f"Accuracy of a search's answer so far, mean over seeds ({count})."]
-    if banded and seeds[-1] >= LEAST_SEEDS:
+    if seeds[-1] >= LEAST_SEEDS:
         fewer = " of three or more seeds" if seeds[0] < LEAST_SEEDS else ""
-        sentences.append(f"Bands{fewer}: 95 % t-interval of the mean.")
+        what = "Bands" if banded else "Whiskers at the ends"
+        sentences.append(f"{what}{fewer}: 95 % t-interval of the mean.")
     if any(curve.split == "test" for curve in found):
-        sentences.append("Black: best mean test accuracy of the space.")
+        sentences.append("Grey: best mean test accuracy of the space.")
     handles = [Line2D([], [], label=short(title, 38), linewidth=1, **style[title]) for title in titles]  # type: ignore[arg-type]
     figure.legend(
         handles=handles, title=lines(sentences, figure.get_figwidth()), title_fontsize=SMALL, fontsize=SMALL,

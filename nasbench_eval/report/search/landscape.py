@@ -30,6 +30,7 @@ from nasbench_eval.spaces.nasbench201 import OPERATIONS, NASBench201
 
 SPACE = "nasbench201"
 ORANGE = "#E69F00"
+CHILDREN = ("#000000", COLOURS[1])
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ def draw_landscapes(found: Sequence[Landscape]) -> Figure | None:
     if not across:
         return None
     with paper_style():
-        width = PAGE * min(1.0, 0.15 + 0.3 * across)
+        width = PAGE * min(1.0, 0.25 + 0.3 * across)
         figure = Figure((width, 2.35 * len(found) + 0.6), dpi=STYLE["savefig.dpi"], layout="constrained")
         every = figure.subplots(len(found), across, squeeze=False)
         for line, each in zip(every, found, strict=True):
@@ -201,13 +202,14 @@ def draw_landscapes(found: Sequence[Landscape]) -> Figure | None:
         bar = figure.colorbar(
             ScalarMappable(Normalize(0, 1), "viridis"), ax=every, location="right", shrink=0.5, aspect=30
         )
-        bar.set_label("rank of the value among the cells shown (1: best)", fontsize=SMALL)
+        bar.set_label("rank of the value (1: best)", fontsize=SMALL)
         bar.ax.tick_params(labelsize=SMALL, length=2)
         sentences = [
-            "Axes: PCA of the cells that the two searches visited, one-hot; in brackets the share of the variance.",
-            "Hexagons: scored cells, mean rank.",
-            "Star: the answer when the two parted.",
-            "Crosses: cells that each visited after that.",
+            "Axes: PCA of the one-hot cells that both visited;",
+            "in brackets the share of variance.",
+            "Hexagons: mean rank of the scored cells.",
+            "Star: answer when the two parted.",
+            "Crosses: cells visited after that.",
             "Dashed: between their last answers.",
         ]
         figure.supxlabel(lines(sentences, width), fontsize=SMALL)
@@ -222,11 +224,11 @@ def _panel(axes: Axes, each: Landscape, place: int) -> None:
         vmin=0, vmax=1, cmap="viridis", linewidths=0.1, alpha=0.75, zorder=0,
     )  # fmt: skip
     # Cells in one place lie on each other; a little apart in a fixed way they can be told from each other.
-    for child, colour, shift in zip(each.children, ("#FFFFFF", COLOURS[1]), (-0.02, 0.02), strict=True):
+    for child, colour, shift in zip(each.children, CHILDREN, (-0.02, 0.02), strict=True):
         axes.plot(child[:, 0] + shift, child[:, 1], "x", color=colour, markersize=3, markeredgewidth=0.6, alpha=0.8)
     if len(each.ends):
         axes.plot(each.ends[:, 0], each.ends[:, 1], "--", color=ORANGE, linewidth=1.2, zorder=4)
-        for end, colour in zip(each.ends, ("#FFFFFF", COLOURS[1]), strict=True):
+        for end, colour in zip(each.ends, CHILDREN, strict=True):
             axes.plot(*end, "X", color=colour, markersize=6, markeredgecolor="black", markeredgewidth=0.6, zorder=5)
     if len(each.parent):
         axes.plot(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 from scipy.stats import t as student
 
 from nasbench_eval.errors import UsageError
@@ -30,6 +31,8 @@ from nasbench_eval.wording import first_line
 
 # With fewer guides a rank correlation says next to nothing.
 LEAST_GUIDES = 3
+# Of so many pairs every order is tried.
+EXACT = 7
 MEANINGS = {
     "algorithm": "the algorithm's label",
     "dataset": "the data set",
@@ -42,7 +45,7 @@ MEANINGS = {
     "half_width": "half the width of its 95 % t-interval",
     "spearman_rho": "Spearman's ρ of `kendall_tau` and `test_accuracy` over the guides of the algorithm and data "
     "set",
-    "spearman_p": "its two-sided p",
+    "spearman_p": "its two-sided p: over all orders of up to seven guides, by a t-distribution of more",
 }
 COLUMNS = list(MEANINGS)
 # τ of a guide on a data set of a space, with the ends of its interval; None where it is unknown.
@@ -133,9 +136,21 @@ def tau_table(rows: Sequence[Row], known: Known) -> pd.DataFrame:
     frame = pd.DataFrame(records, columns=COLUMNS)
     for _, part in frame.groupby(["algorithm", "dataset"]):
         if len(part) >= LEAST_GUIDES and part["kendall_tau"].nunique() > 1 and part["test_accuracy"].nunique() > 1:
-            rho, p = spearmanr(part["kendall_tau"], part["test_accuracy"])
-            frame.loc[part.index, ["spearman_rho", "spearman_p"]] = float(rho), float(p)
+            found = spearman(part["kendall_tau"].to_numpy(), part["test_accuracy"].to_numpy())
+            frame.loc[part.index, ["spearman_rho", "spearman_p"]] = found
     return frame
+
+
+def spearman(x: Floats, y: Floats) -> tuple[float, float]:
+    """Spearman's ρ and its two-sided p: over all orders of up to seven pairs, by a t-distribution of more."""
+    rho, p = map(float, spearmanr(x, y))
+    if len(x) <= EXACT:
+        first, second = rankdata(x), rankdata(y)
+        # With the same ranks in every order the sum of products decides alone.
+        products = np.array([first @ np.array(order) for order in permutations(second - second.mean())])
+        observed = first @ (second - second.mean())
+        p = float((np.abs(products) >= abs(observed) - 1e-9).mean())
+    return rho, p
 
 
 def draw_tau(table: pd.DataFrame) -> Figure | None:
