@@ -1,7 +1,7 @@
 """Draws the architectures that searches end with, a panel a row.
 
-A cell's nodes stand in a line, in their order; an edge that passes over others is an arc, so that no edge runs
-through a node.
+A cell's nodes stand in a line, in their order; an edge that passes over others is an arc, so that no edge
+runs through a node.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from matplotlib.path import Path
 from scipy.stats import rankdata
 
 from nasbench_eval.report.figure.style import COLOURS, GREY, PAGE, SMALL, STYLE, paper_style, short
+from nasbench_eval.report.search.read import Floats
 from nasbench_eval.report.search.rows import Row
 from nasbench_eval.report.titles import DATASETS
 from nasbench_eval.spaces import nasbench201
@@ -78,14 +79,15 @@ def best_cells(rows: Sequence[Row]) -> list[Drawn]:
     return found
 
 
-def _liked(row: Row, archs: Sequence[int]) -> np.ndarray:
+def _liked(row: Row, archs: Sequence[int]) -> Floats:
     """Sums of the ranks of what a guide said of architectures when it was first asked; unasked is lowest."""
     told = np.full((len(archs), row.trials.told.shape[-1]), -np.inf)
     for place, arch in enumerate(archs):
         seeds, steps = np.nonzero(row.trials.index == arch)
         if len(seeds):
             told[place] = np.nan_to_num(row.trials.told[seeds[0], steps[0]], nan=-np.inf)
-    return rankdata(told, axis=0).sum(1)
+    total: Floats = rankdata(told, axis=0).sum(1)
+    return total
 
 
 def _text(row: Row, arch: int) -> str:

@@ -34,7 +34,14 @@ from nasbench_eval.wording import counted
 
 NONE = "none"
 # What a report of scores takes and one of searches does not, with the value that means it was not asked for.
-_OF_SCORES = {"table": None, "aggregate": [], "seeds": [], "cells": "all", "format": "files", "failures": "worst"}
+_OF_SCORES: dict[str, Any] = {
+    "table": None,
+    "aggregate": [],
+    "seeds": [],
+    "cells": "all",
+    "format": "files",
+    "failures": "worst",
+}
 _DECIMALS = 6
 
 
@@ -66,7 +73,9 @@ def report_searches(arguments: argparse.Namespace, folders: Sequence[Path]) -> i
         if taus is not None:
             taus.round(_DECIMALS).to_csv(folder / "tau.csv", index=False)
             said.append("tau.csv")
-        drawings = _drawings(every, rows, splits, taus, arguments.landscape, scores) if arguments.figures else []
+        drawings = (
+            _drawings(every, rows, splits, taus, arguments.landscape, scores) if arguments.figures else []
+        )
         if _draw(drawings, folder, arguments.figures, apart):
             said.append("figures/")
         _write_record(folder, {"runs": [_run(run) for run in runs], "notes": notes})
@@ -78,10 +87,14 @@ def report_indicators(arguments: argparse.Namespace) -> int:
     """Compare indicators of a run of scores: with accuracy, with each other, and on cells with `none`."""
     from nasbench_eval.report.search.indicators import exclusive_table, indicator_spec, indicators, none_table
 
-    _refuse(arguments, {key: _OF_SCORES[key] for key in ("table", "aggregate", "seeds", "format")}, "without it")
+    _refuse(
+        arguments, {key: _OF_SCORES[key] for key in ("table", "aggregate", "seeds", "format")}, "without it"
+    )
     scores = read_runs(arguments.run)
     if benchmark_of(arguments.truth, scores) is not None:
-        raise UsageError("--indicators compares with the official table's accuracies, not with a benchmark's own")
+        raise UsageError(
+            "--indicators compares with the official table's accuracies, not with a benchmark's own"
+        )
     names = list(dict.fromkeys(arguments.indicators.split(",")))
     spec = indicator_spec(names, scores)
     if arguments.cells == "live":
@@ -90,7 +103,9 @@ def report_indicators(arguments: argparse.Namespace) -> int:
     settings = Settings(arguments.failures, arguments.resamples, arguments.seed, arguments.cells)
     folder = arguments.out or arguments.run[0] / "tables" / "indicators"
     with Apart(cores()) as apart, _Writing(folder):
-        table = Reporter(scores, {spec.space: truth}, settings, apart=apart).table("indicators", spec, ["test"])
+        table = Reporter(scores, {spec.space: truth}, settings, apart=apart).table(
+            "indicators", spec, ["test"]
+        )
         print(table_text(table, "test"))
         found = [indicators(spec, scores, truth, dataset) for dataset in spec.datasets]
         held = [each for each in found if each is not None]
@@ -129,7 +144,7 @@ def _refuse(arguments: argparse.Namespace, options: Mapping[str, Any], whose: st
 def _folder(arguments: argparse.Namespace) -> Path:
     if arguments.out is None and len(arguments.run) > 1:
         raise UsageError("several folders of searches are reported together: say where to with --out")
-    return arguments.out or arguments.run[0] / "tables"
+    return Path(arguments.out or arguments.run[0] / "tables")
 
 
 def _taus(rows: Sequence[Row], truths: Truths, source: Path) -> pd.DataFrame:
@@ -151,20 +166,22 @@ def _notes(rows: Sequence[Row]) -> list[str]:
             notes.append(f"{row.title}: the searches stay inside {members}, for the guide knows no others")
         if forked:
             notes.append(
-                f"{row.title}: {counted(len(row.trials.seeds), 'search', 'searches')} that branch off at step "
-                f"{forked[1]} of another one are not in the table"
+                f"{row.title}: {counted(len(row.trials.seeds), 'search', 'searches')} that branch off at "
+                f"step {forked[1]} of another one are not in the table"
             )
         lacking = int(per_seed(row)["test_accuracy"].isna().sum())
         if lacking:
             notes.append(
-                f"{row.title} on {DATASETS.get(row.dataset, row.dataset)}: {counted(lacking, 'seed')} without an "
-                "architecture of known test accuracy for an answer; left out of the means"
+                f"{row.title} on {DATASETS.get(row.dataset, row.dataset)}: {counted(lacking, 'seed')} "
+                "without an architecture of known test accuracy for an answer; left out of the means"
             )
     return list(dict.fromkeys(notes))
 
 
 def _write_table(table: pd.DataFrame, notes: Sequence[str], folder: Path) -> str:
-    rounded = table.round({name: _DECIMALS for name in table.select_dtypes("float").columns if name != "p_random"})
+    rounded = table.round(
+        {name: _DECIMALS for name in table.select_dtypes("float").columns if name != "p_random"}
+    )
     rounded["p_random"] = [float(f"{p:.6g}") for p in table["p_random"].astype(float)]
     rounded.to_csv(folder / "search.csv", index=False)
     write_whole(folder / "search.md", draw_markdown(table, notes).encode())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -147,12 +148,12 @@ def draw_curves(found: Sequence[Curve], what: str) -> Figure | None:
     return figure
 
 
-def _style(place: int) -> dict[str, str]:
+def _style(place: int) -> dict[str, Any]:
     dashes = DASHES[place // len(COLOURS) % len(DASHES)]
     return {"color": COLOURS[place % len(COLOURS)], "linestyle": dashes}
 
 
-def _panel(axes: Axes, held: Sequence[Curve], style: dict[str, dict[str, str]], banded: bool) -> None:
+def _panel(axes: Axes, held: Sequence[Curve], style: dict[str, dict[str, Any]], banded: bool) -> None:
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -186,7 +187,7 @@ def _explain(
     figure: Figure,
     found: Sequence[Curve],
     titles: Sequence[str],
-    style: dict[str, dict[str, str]],
+    style: dict[str, dict[str, Any]],
     banded: bool,
     ncols: int,
 ) -> None:
@@ -199,7 +200,7 @@ def _explain(
         sentences.append(f"{what}{fewer}: 95 % t-interval of the mean.")
     if any(curve.split == "test" for curve in found):
         sentences.append("Grey: best mean test accuracy of the space.")
-    handles = [Line2D([], [], label=short(title, 38), linewidth=1, **style[title]) for title in titles]  # type: ignore[arg-type]
+    handles = [Line2D([], [], label=short(title, 38), linewidth=1, **style[title]) for title in titles]
     figure.legend(
         handles=handles, title=lines(sentences, figure.get_figwidth()), title_fontsize=SMALL, fontsize=SMALL,
         loc="outside lower center", ncols=ncols, frameon=False, columnspacing=1.2,

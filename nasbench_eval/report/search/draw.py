@@ -24,6 +24,7 @@ VALIDATION = (
     "v: published as an accuracy of CIFAR-10 without saying which. It can only be validation accuracy, since "
     "the median cell's test accuracy is higher; compare it with the column val."
 )
+_SIGNS = {"±": r"$\pm$", "<": "$<$", ">": "$>$"}
 _PAPER = (
     "Paper: TEG-NAS (Chen et al.), Tables 2 and 5, four seeds and the paper's own GPU seconds. Its rows "
     "without TEG train every architecture for one epoch, which is neither of the guides val and accuracy_12."
@@ -87,9 +88,9 @@ def draw_latex(table: pd.DataFrame, notes: Sequence[str] = ()) -> str:
 def caption(table: pd.DataFrame) -> str:
     """What the columns are, in a few sentences."""
     text = (
-        "Mean ± standard deviation over seeds of the accuracy of the architecture that a search ends with, in "
-        "percent; no search has seen test accuracy. evals: architectures evaluated. regret: to the best mean "
-        "test accuracy of the space. > random: share of seeds whose answer is better on test than that of "
+        "Mean ± standard deviation over seeds of the accuracy of the architecture that a search ends with, "
+        "in percent; no search has seen test accuracy. evals: architectures evaluated. regret: to the best "
+        "mean test accuracy of the space. > random: share of seeds whose answer is better on test than that of "
         "random search with the same seed after as many evaluations. p: Wilcoxon signed-rank test of these "
         "pairs, or why there is none."
     )
@@ -195,7 +196,10 @@ def _markdown(text: str) -> str:
 
 
 def _tex(text: str) -> str:
-    for sign in "±<>":
-        text = text.replace(sign, f"\0{'pm lt gt'.split()['±<>'.index(sign)]}\0")
+    """Text as LaTeX sets it; what `latex_escape` leaves alone is put in its place afterwards."""
+    for number, sign in enumerate(_SIGNS):
+        text = text.replace(sign, f"\0{number}")
     text = latex_escape(text.replace("…", "..."))
-    return text.replace("\0pm\0", r"$\pm$").replace("\0lt\0", "$<$").replace("\0gt\0", "$>$")
+    for number, command in enumerate(_SIGNS.values()):
+        text = text.replace(f"\0{number}", command)
+    return text

@@ -66,6 +66,13 @@ def _trials(row: Row) -> pd.DataFrame:
 
 
 def _marked(row: Row, run: SearchRun) -> pd.DataFrame:
-    marks = [row.dataset, row.algorithm, row.guide.name, row.guide.kind, run.name, run.record.get("seed") or 0]
+    marks = [
+        row.dataset,
+        row.algorithm,
+        row.guide.name,
+        row.guide.kind,
+        run.name,
+        run.record.get("seed") or 0,
+    ]
     before = pd.DataFrame([marks], columns=list(SEED_MEANINGS)[:6]).loc[np.zeros(len(run.trials), int)]
     return pd.concat([before.reset_index(drop=True), run.trials], axis="columns")

@@ -1,8 +1,8 @@
 """What single indicators prefer, from a run of scores: TEG-NAS, Figures 1, 2 and 3.
 
-Figure 1 is rank against rank, which every table of a report has.  Figure 2: the cells that one indicator alone
-would choose, their operations and their depth.  Figure 3 asks about the operation `none`; the paper does not
-say how its cases were chosen, so here every pair of cells that differ in one edge alone is one.
+Figure 1 is rank against rank, which every table of a report has.  Figure 2: the cells that one indicator
+alone would choose, their operations and their depth.  Figure 3 asks about the operation `none`; here its
+cases are all pairs of a cell and the same cell with `none` on one edge.
 
 Shape legend: N cells that all indicators have scores of, P indicators.
 """
@@ -52,7 +52,9 @@ NONE_MEANINGS = {
     "change": "mean change of rank, as a share of all ranks, when the operation gives way to `none`",
     "share_lower": "share of pairs in which the rank falls",
     "share_agreeing": "share of pairs in which the rank changes in the direction that test accuracy does",
-    **{f"rank_{count}": f"mean rank of cells with {count} edges of `none`" for count in range(len(EDGES) + 1)},
+    **{
+        f"rank_{count}": f"mean rank of cells with {count} edges of `none`" for count in range(len(EDGES) + 1)
+    },
 }
 
 
@@ -91,7 +93,9 @@ def indicator_spec(names: Sequence[str], scores: Scores) -> TableSpec:
             raise UsageError(f"--indicators: the run has no scores of '{name}'; it has {', '.join(known)}")
     if len(set(names)) < 2:
         raise UsageError("--indicators takes two or more labels of the run, such as snip,naswot")
-    rows = [RowSpec(name, proxy=name.partition(".")[0], value=name.partition(".")[2] or "score") for name in names]
+    rows = [
+        RowSpec(name, proxy=name.partition(".")[0], value=name.partition(".")[2] or "score") for name in names
+    ]
     total = RowSpec(RANK_SUM, title="rank sum", aggregate=AggregateSpec("rank_sum", list(names)))
     held = {part.dataset for part in scores.frames if part.space == SPACE and part.label in known}
     return TableSpec(
@@ -145,7 +149,8 @@ def depths(operations: Numbers) -> Numbers:
     for edge, (source, target) in enumerate(EDGES):  # sources come before their targets
         step = np.where(operations[:, edge] == NONE, -np.inf, far[:, source] + 1)
         far[:, target] = np.maximum(far[:, target], step)
-    return np.maximum(far[:, 3], 0).astype(np.int64)
+    depth: Numbers = np.maximum(far[:, 3], 0).astype(np.int64)
+    return depth
 
 
 def exclusive(found: Indicators, share: float = CHOSEN) -> list[tuple[str, Numbers]]:
@@ -213,7 +218,7 @@ def _every(found: Indicators) -> list[tuple[str, Floats]]:
 
 
 def _pairs(operations: Numbers) -> Numbers:
-    """Places of a cell and of the same cell with `none` on one edge, where both were scored; shape (pairs, 2)."""
+    """Places of a cell and of the same cell with `none` on one edge, of those scored; shape (pairs, 2)."""
     power = len(OPERATIONS) ** np.arange(operations.shape[1])
     codes = operations @ power
     order = codes.argsort()
@@ -283,7 +288,8 @@ def draw_none(table: pd.DataFrame) -> Figure | None:
                 axes.plot(
                     counts, [row[f"rank_{n}"] for n in counts], markersize=3, linewidth=1,
                     color="black" if black else COLOURS[place % (len(COLOURS) - 1)],
-                    linestyle="--" if black else "-", marker=MARKERS[place % len(MARKERS)], label=row["indicator"],
+                    linestyle="--" if black else "-", label=row["indicator"],
+                    marker=MARKERS[place % len(MARKERS)],
                 )  # fmt: skip
             pairs = f"{int(part['pairs'].iloc[0]):,} pairs"
             axes.set_title(f"{DATASETS.get(dataset, dataset)} ({pairs})")
@@ -292,7 +298,8 @@ def draw_none(table: pd.DataFrame) -> Figure | None:
         every[0].set_ylabel("mean rank (1: best)")
         handles, names = every[0].get_legend_handles_labels()
         figure.legend(
-            handles, [short(name, 30) for name in names], title="How indicators rank cells by their edges of none.",
+            handles, [short(name, 30) for name in names],
+            title="How indicators rank cells by their edges of none.",
             title_fontsize=SMALL, fontsize=SMALL, loc="outside lower center", ncols=3, frameon=False,
         )  # fmt: skip
     return figure

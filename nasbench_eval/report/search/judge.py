@@ -36,13 +36,13 @@ MEANINGS = {
     "regret": "`best_test_accuracy` less `test_accuracy`, in percentage points",
     "random_guide": "the guide of the random search that the row is compared with",
     "pairs": "seeds that both have",
-    "share_beats_random": "of these, the share in which the answer's test accuracy is higher than that of random "
-    "search with the same seed after as many evaluations",
+    "share_beats_random": "of these, the share in which the answer's test accuracy is higher than that of "
+    "random search with the same seed after as many evaluations",
     "share_ties": "the share in which both are equal",
     "p_random": "two-sided Wilcoxon signed-rank test of these pairs, equal ones left out",
-    "no_comparison": "why there is no `p_random`: `random search` is the row itself, `no random search` of the "
-    "guide's kind, `several` of them, `shorter` than the row's search, `n < 6` pairs, `ties`: fewer than 6 "
-    "pairs differ",
+    "no_comparison": "why there is no `p_random`: `random search` is the row itself, `no random search` of "
+    "the guide's kind, `several` of them, `shorter` than the row's search, `n < 6` pairs, `ties`: fewer than "
+    "6 pairs differ",
     "published_row": "the row of the paper; empty where it has none",
     "published_accuracy": "accuracy that the paper gives, in percent",
     "published_std": "its standard deviation",
@@ -95,9 +95,7 @@ def per_seed(row: Row) -> pd.DataFrame:
     trials, answers = row.trials, row.answers
     names = [run.name for run in row.runs for _ in run.trials["seed"].unique()]
     texts = [
-        part["incumbent"].iloc[-1]
-        for run in row.runs
-        for _, part in run.trials.groupby("seed", sort=True)
+        part["incumbent"].iloc[-1] for run in row.runs for _, part in run.trials.groupby("seed", sort=True)
     ]
     test = row.accuracy("test", answers)
     return pd.DataFrame(

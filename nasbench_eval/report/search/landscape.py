@@ -1,4 +1,4 @@
-"""The landscape that searches move in: cells on two axes, found by PCA of the cells that the searches visited.
+"""The landscape that searches move in: cells on two axes, found by PCA of the cells that were visited.
 
 Of the whole space PCA would find nothing: over all combinations of operations every direction explains as
 much as any other.  So the axes are fitted on the trajectories, and how much they explain is printed.
@@ -87,7 +87,9 @@ def one_hot(archs: Numbers) -> Floats:
     space = NASBench201()
     place = {name: number for number, name in enumerate(OPERATIONS)}
     rows = [[place[name] for name in space.arch(int(arch)).operations] for arch in archs]
-    found: Floats = np.eye(len(OPERATIONS))[np.array(rows, np.int64).reshape(len(rows), -1)].reshape(len(rows), -1)
+    found: Floats = np.eye(len(OPERATIONS))[np.array(rows, np.int64).reshape(len(rows), -1)].reshape(
+        len(rows), -1
+    )
     return found
 
 
@@ -134,7 +136,9 @@ def _landscape(row: Row, scores: Scores | None) -> Landscape:
     axes = principal_axes(one_hot(visited))
     cells, told = _ground(row, scores)
     finite = np.where(np.isnan(told), -np.inf, told)
-    ranks = np.where(np.isnan(told).all(1, keepdims=True), np.nan, rankdata(finite, axis=0) / max(len(finite), 1))
+    ranks = np.where(
+        np.isnan(told).all(1, keepdims=True), np.nan, rankdata(finite, axis=0) / max(len(finite), 1)
+    )
     answer = trials.incumbent[0, shared - 1] if shared else -1
     parent = axes.place(one_hot(np.array([answer]))) if answer >= 0 else np.empty((0, 2))
     ends = [trials.incumbent[child, -1] for child in (0, 1)]
@@ -225,18 +229,24 @@ def _panel(axes: Axes, each: Landscape, place: int) -> None:
     )  # fmt: skip
     # Cells in one place lie on each other; a little apart in a fixed way they can be told from each other.
     for child, colour, shift in zip(each.children, CHILDREN, (-0.02, 0.02), strict=True):
-        axes.plot(child[:, 0] + shift, child[:, 1], "x", color=colour, markersize=3, markeredgewidth=0.6, alpha=0.8)
+        axes.plot(
+            child[:, 0] + shift, child[:, 1], "x", color=colour, markersize=3, markeredgewidth=0.6, alpha=0.8
+        )
     if len(each.ends):
         axes.plot(each.ends[:, 0], each.ends[:, 1], "--", color=ORANGE, linewidth=1.2, zorder=4)
         for end, colour in zip(each.ends, CHILDREN, strict=True):
-            axes.plot(*end, "X", color=colour, markersize=6, markeredgecolor="black", markeredgewidth=0.6, zorder=5)
+            axes.plot(
+                *end, "X", color=colour, markersize=6, markeredgecolor="black", markeredgewidth=0.6, zorder=5
+            )
     if len(each.parent):
         axes.plot(
             *each.parent[0], "*", color="#F0E442", markersize=9, markeredgecolor="black", markeredgewidth=0.6,
             zorder=6,
         )  # fmt: skip
     first, second = (100 * share for share in each.axes.explained)
-    axes.set_title(each.values[place] if place else f"{each.title}\n{each.values[0]}", fontsize=SMALL, loc="left")
+    axes.set_title(
+        each.values[place] if place else f"{each.title}\n{each.values[0]}", fontsize=SMALL, loc="left"
+    )
     axes.set_xlabel(f"axis 1 ({first:.1f} %)", fontsize=SMALL, labelpad=1)
     axes.set_ylabel(f"axis 2 ({second:.1f} %)" if not place else "", fontsize=SMALL, labelpad=1)
     axes.tick_params(labelsize=SMALL, length=2)

@@ -24,8 +24,8 @@ _METHODS = {
 # The paper's three indicators, by what the names of our readings of them begin with.
 _INDICATORS = ("ntk_condition", "linear_regions", "ntk_mse")
 _DATASETS = ("cifar10", "cifar100", "imagenet16_120")
-# Rows whose figure on CIFAR-10 can only be validation accuracy: as test accuracies they would be below that of
-# the median cell, and the authors' scripts log validation accuracy.
+# Rows whose figure on CIFAR-10 can only be validation accuracy: as test accuracies they would be below that
+# of the median cell, and the authors' scripts log validation accuracy.
 _VALIDATION = ("REINFORCE", "REINFORCE + TEG", "Evolution", "Evolution + TEG")
 
 

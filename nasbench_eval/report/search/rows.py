@@ -132,8 +132,8 @@ def _refuse_repeats(runs: Sequence[SearchRun]) -> None:
             key = (int(run.record.get("seed") or 0), int(seed))
             if key in held:
                 raise UsageError(
-                    f"seed {key[1]} of {run.algorithm} with {run.guide.name} is in both {held[key].folder} and "
-                    f"{run.folder}; report these apart"
+                    f"seed {key[1]} of {run.algorithm} with {run.guide.name} is in both {held[key].folder} "
+                    f"and {run.folder}; report these apart"
                 )
             held[key] = run
 

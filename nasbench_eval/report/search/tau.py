@@ -1,4 +1,4 @@
-"""Does correlation predict search?  Kendall τ of proxies against the accuracy found with each as the guide."""
+"""Does correlation predict search?  Kendall τ of proxies against the accuracy found with each as guide."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ MEANINGS = {
     "seeds": "searches that ended with an architecture",
     "test_accuracy": "mean test accuracy found, in percent",
     "half_width": "half the width of its 95 % t-interval",
-    "spearman_rho": "Spearman's ρ of `kendall_tau` and `test_accuracy` over the guides of the algorithm and data "
-    "set",
+    "spearman_rho": "Spearman's ρ of `kendall_tau` and `test_accuracy` over the guides of the algorithm and "
+    "data set",
     "spearman_p": "its two-sided p: over all orders of up to seven guides, by a t-distribution of more",
 }
 COLUMNS = list(MEANINGS)
@@ -70,7 +70,9 @@ def known_taus(source: Path, truth_of: Callable[[str], Truth]) -> Known:
             read.setdefault(key, tau)
     scores = read_runs([source]) if (source / "scores").is_dir() else None
     if scores is None and not read:
-        raise UsageError(f"--tau {source}: neither a table of nasbench-report nor the folder of a run of scores")
+        raise UsageError(
+            f"--tau {source}: neither a table of nasbench-report nor the folder of a run of scores"
+        )
 
     def known(space: str, dataset: str, guide: str) -> tuple[float, float, float] | None:
         if (dataset, guide) in read:
@@ -88,7 +90,9 @@ def _read(file: Path, required: bool) -> dict[tuple[str, str], tuple[float, floa
     except (OSError, ValueError) as error:
         raise UsageError(f"--tau: {file} cannot be read: {first_line(error)}") from None
     if lacking and required:
-        raise UsageError(f"--tau: {file} has no column {' and '.join(lacking)}; is it a table of nasbench-report?")
+        raise UsageError(
+            f"--tau: {file} has no column {' and '.join(lacking)}; is it a table of nasbench-report?"
+        )
     if lacking:
         return {}
     held = frame[(frame["split"] == "test") & frame["kendall_tau"].notna()]
@@ -135,9 +139,13 @@ def tau_table(rows: Sequence[Row], known: Known) -> pd.DataFrame:
         )
     frame = pd.DataFrame(records, columns=COLUMNS)
     for _, part in frame.groupby(["algorithm", "dataset"]):
-        if len(part) >= LEAST_GUIDES and part["kendall_tau"].nunique() > 1 and part["test_accuracy"].nunique() > 1:
-            found = spearman(part["kendall_tau"].to_numpy(), part["test_accuracy"].to_numpy())
-            frame.loc[part.index, ["spearman_rho", "spearman_p"]] = found
+        if (
+            len(part) >= LEAST_GUIDES
+            and part["kendall_tau"].nunique() > 1
+            and part["test_accuracy"].nunique() > 1
+        ):
+            pair = spearman(part["kendall_tau"].to_numpy(), part["test_accuracy"].to_numpy())
+            frame.loc[part.index, "spearman_rho"], frame.loc[part.index, "spearman_p"] = pair
     return frame
 
 
@@ -173,7 +181,11 @@ def draw_tau(table: pd.DataFrame) -> Figure | None:
                 xerr=_sides(part), fmt="o", color=COLOURS[0], ecolor="#999999", elinewidth=0.6, markersize=3,
             )  # fmt: skip
             rho = part["spearman_rho"].iloc[0]
-            said = "" if math.isnan(rho) else f"\nSpearman ρ = {number(rho)}, p = {part['spearman_p'].iloc[0]:.2g}"
+            said = (
+                ""
+                if math.isnan(rho)
+                else f"\nSpearman ρ = {number(rho)}, p = {part['spearman_p'].iloc[0]:.2g}"
+            )
             axes.set_title(f"{DATASETS.get(dataset, dataset)}, {len(part)} guides{said}")
             axes.set_xlabel("Kendall τ of the guide with test accuracy", fontsize=SMALL)
             axes.grid(axis="y")
@@ -194,9 +206,10 @@ def draw_tau(table: pd.DataFrame) -> Figure | None:
 def _sides(part: pd.DataFrame) -> Floats:
     """How far the whiskers of τ reach to the left and to the right; shape (2, N)."""
     tau = part["kendall_tau"].to_numpy()
-    return np.nan_to_num(
+    reach: Floats = np.nan_to_num(
         np.maximum(np.stack([tau - part["kendall_low"].to_numpy(), part["kendall_high"].to_numpy() - tau]), 0)
     )
+    return reach
 
 
 def _name(figure: Figure, axes: Axes, part: pd.DataFrame) -> None:
@@ -220,6 +233,6 @@ def _name(figure: Figure, axes: Axes, part: pd.DataFrame) -> None:
         if end is not None:
             axes.annotate("", tuple(xy), tuple(end - point), textcoords="offset points", arrowprops=style)
         axes.annotate(
-            short(name, 18), tuple(xy), tuple((place[:2] + place[2:]) / 2 - point), textcoords="offset points",
-            fontsize=SMALL, ha="center", va="center", zorder=4,
+            short(name, 18), tuple(xy), tuple((place[:2] + place[2:]) / 2 - point),
+            textcoords="offset points", fontsize=SMALL, ha="center", va="center", zorder=4,
         )  # fmt: skip

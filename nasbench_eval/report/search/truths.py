@@ -1,4 +1,4 @@
-"""The accuracies by which searches are judged: those of the official tables, or of a benchmark of one's own."""
+"""The accuracies that searches are judged by: those of the official tables, or of one's own benchmark."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class Truths:
         about = benchmark.space.name, benchmark.dataset.name
         if (run.space, set(run.datasets)) != (about[0], {about[1]}):
             raise UsageError(
-                f"{run.folder} searches {run.space} on {', '.join(run.datasets)}; the benchmark {name} is about "
-                f"{about[0]} on {about[1]}"
+                f"{run.folder} searches {run.space} on {', '.join(run.datasets)}; the benchmark {name} is "
+                f"about {about[0]} on {about[1]}"
             )
         DATASETS[about[1]] = benchmark.title
         if (run.space, name) not in self._known:
