@@ -91,15 +91,12 @@ def report_indicators(arguments: argparse.Namespace) -> int:
         arguments, {key: _OF_SCORES[key] for key in ("table", "aggregate", "seeds", "format")}, "without it"
     )
     scores = read_runs(arguments.run)
-    if benchmark_of(arguments.truth, scores) is not None:
-        raise UsageError(
-            "--indicators compares with the official table's accuracies, not with a benchmark's own"
-        )
+    benchmark = benchmark_of(arguments.truth, scores)
     names = list(dict.fromkeys(arguments.indicators.split(",")))
-    spec = indicator_spec(names, scores)
+    spec = indicator_spec(names, scores, benchmark)
     if arguments.cells == "live":
         scores = scores.live()
-    truth = truth_of(spec.space, arguments.data, arguments.cells == "live", None)
+    truth = truth_of(spec.space, arguments.data, arguments.cells == "live", benchmark)
     settings = Settings(arguments.failures, arguments.resamples, arguments.seed, arguments.cells)
     folder = arguments.out or arguments.run[0] / "tables" / "indicators"
     with Apart(cores()) as apart, _Writing(folder):

@@ -90,9 +90,9 @@ def caption(table: pd.DataFrame) -> str:
     text = (
         "Mean ± standard deviation over seeds of the accuracy of the architecture that a search ends with, "
         "in percent; no search has seen test accuracy. evals: architectures evaluated. regret: to the best "
-        "mean test accuracy of the space. > random: share of seeds whose answer is better on test than that of "
-        "random search with the same seed after as many evaluations. p: Wilcoxon signed-rank test of these "
-        "pairs, or why there is none."
+        "mean test accuracy of the space. > random: share of seeds whose answer is better on test than that "
+        "of random search with the same seed after as many evaluations. p: Wilcoxon signed-rank test of "
+        "these pairs, or why there is none."
     )
     if (table["published_row"] != "").any():
         text += f" {_PAPER}"

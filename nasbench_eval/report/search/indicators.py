@@ -28,6 +28,7 @@ from nasbench_eval.report.tables import Truth, matched_accuracy
 from nasbench_eval.report.titles import DATASETS
 from nasbench_eval.report.values import row_values
 from nasbench_eval.spaces.nasbench201 import EDGES, OPERATIONS, NASBench201
+from nasbench_eval.truth.own import Benchmark
 
 SPACE = "nasbench201"
 # The share of cells that an indicator chooses.
@@ -79,8 +80,8 @@ class Indicators:
     accuracy: Floats
 
 
-def indicator_spec(names: Sequence[str], scores: Scores) -> TableSpec:
-    """The table of indicators and their rank sum.
+def indicator_spec(names: Sequence[str], scores: Scores, benchmark: Benchmark | None = None) -> TableSpec:
+    """The table of indicators and their rank sum, judged by the official accuracies or by a benchmark's own.
 
     Raises:
         UsageError: if a score is missing, or they are of another space.
@@ -97,11 +98,16 @@ def indicator_spec(names: Sequence[str], scores: Scores) -> TableSpec:
         RowSpec(name, proxy=name.partition(".")[0], value=name.partition(".")[2] or "score") for name in names
     ]
     total = RowSpec(RANK_SUM, title="rank sum", aggregate=AggregateSpec("rank_sum", list(names)))
-    held = {part.dataset for part in scores.frames if part.space == SPACE and part.label in known}
+    held = {part.dataset for part in scores.frames if part.space == SPACE}
+    if benchmark is not None:
+        held &= {benchmark.dataset.name}
+    judged = "test accuracy after 200 epochs, mean over training runs"
+    if benchmark is not None:
+        judged = f"test accuracy of {benchmark.title}, mean over training runs"
     return TableSpec(
         title="Indicators and their rank sum on NAS-Bench-201",
         space=SPACE,
-        truth="test accuracy after 200 epochs, mean over training runs",
+        truth=judged,
         datasets=[*(name for name in DATASETS if name in held), *sorted(held - set(DATASETS))],
         splits=["test"],
         rows=[*rows, total],

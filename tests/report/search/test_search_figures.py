@@ -85,10 +85,8 @@ def test_tau_is_read_from_a_report_or_computed(multirun: Path, tmp_path: Path) -
     assert table["spearman_rho"].isna().all()  # two guides do not make a correlation
     one = tau_table(found, known_taus(run / "tables" / "table1.csv", lambda space: TRUTH))
     assert set(one["guide"]) == {"snip"}
-    for wrong, said in (
-        (tmp_path / "nothing", "neither a table"),
-        (run / "run.json", "has no column|cannot be read"),
-    ):
+    nothing, other = tmp_path / "nothing", run / "run.json"
+    for wrong, said in ((nothing, "neither a table"), (other, "has no column|cannot be read")):
         with pytest.raises(UsageError, match=said):
             known_taus(wrong, lambda space: TRUTH)
 
