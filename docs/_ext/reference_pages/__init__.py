@@ -34,6 +34,7 @@ def writers() -> dict[str, Callable[[], str]]:
         "columns_scores": columns.scores,
         "columns_run": columns.run,
         "columns_tables": columns.tables,
+        "columns_search": columns.searches,
         "tables": tables.page,
         "aggregates": tables.aggregates,
     }

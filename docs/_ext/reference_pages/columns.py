@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 
+from nasbench_eval.report.search import indicators, judge, tau
 from nasbench_eval.report.statistics import between, seeds, summary
 from nasbench_eval.run import record
 from nasbench_eval.run.parquet import MARKS, schema
@@ -142,6 +143,20 @@ def tables() -> str:
         + f"\n{_columns('seeds')}"
     )
     return "\n".join(parts)
+
+
+def searches() -> str:
+    """The columns of what is written and loaded of searches; their meanings stand beside the code."""
+    parts = {
+        "search.csv": judge.MEANINGS,
+        "tau.csv": tau.MEANINGS,
+        "indicators/exclusive.csv": indicators.EXCLUSIVE_MEANINGS,
+        "indicators/none.csv": indicators.NONE_MEANINGS,
+        "load_search": judge.SEED_MEANINGS,
+    }
+    return "\n".join(
+        f"### {name}\n\n{table(['column', 'meaning'], _rows(meanings))}" for name, meanings in parts.items()
+    )
 
 
 def _returned(function: object) -> str:
