@@ -70,7 +70,7 @@ class Batches:
         )
 
     def labels(self, forward: ForwardSpec, dataset: str) -> Tensor:
-        """The images' own labels (B,), or uniform random ones where the input is synthetic."""
+        """The images' own labels (B,), or uniform random ones where the input is synthetic or crops."""
         if forward.source == "images":
             chosen = self._choice(dataset, forward.batch_size, forward.batch, forward.offset)
             labels = torch.from_numpy(self._images(dataset).y[chosen])

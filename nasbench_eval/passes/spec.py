@@ -36,8 +36,8 @@ class ForwardSpec:
 
     Attributes:
         init: how weights are drawn (see `passes.weights`).
-        source: real images of the data set; `crops` of them, each of one random channel at a random place; or,
-            every entry on its own, N(0, 1), U(0, 1), all ones, or ones perturbed by 0.01·N(0, 1).
+        source: real images of the data set; `crops` of them, each of one random channel at a random place;
+            or, every entry on its own, N(0, 1), U(0, 1), all ones, or ones perturbed by 0.01·N(0, 1).
         batch_size: samples B.
         resolution: height and width in pixels; None takes the data set's own.
         batch: which mini-batch of the source's stream.
@@ -51,8 +51,8 @@ class ForwardSpec:
         channels: width C of the network; None takes the search space's own.
         cells: depth N of the network, in cells a stage; None takes the search space's own.
         training: how the network is trained before the pass; None leaves it as drawn.
-        body: the `whole` network, or one `cell` and what follows the cells, without a stem, which takes inputs
-            of one channel.
+        body: the `whole` network, or one `cell` and what follows the cells, without a stem, which takes
+            inputs of one channel.
         offset: how many samples of the mini-batch's order are passed over: those of another pass, from which
             these are to differ.  Where fewer than a batch are left, the batch is smaller.
     """

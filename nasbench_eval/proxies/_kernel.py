@@ -32,8 +32,8 @@ Parameters = Literal["all", "cells"]
 def counts(name: str, parameters: Parameters) -> bool:
     """Whether a tensor is among the parameters that a kernel is made of.
 
-    `cells` are the weights, those of batch norm included, inside cells and reduction blocks: neither biases nor
-    the stem, the last batch norm and the classifier.
+    `cells` are the weights, those of batch norm included, inside cells and reduction blocks: neither biases
+    nor the stem, the last batch norm and the classifier.
     """
     return parameters == "all" or (name.startswith("cells.") and name.endswith(".weight"))
 

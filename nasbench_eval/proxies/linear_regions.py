@@ -36,8 +36,8 @@ class LinearRegions(Sized):
     In a `whole` network the score is the mean number over the batches.
 
     Attributes:
-        input: what the network is shown.  A cell takes `crops` of images, or inputs of one channel that need no
-            images; a whole network takes `images` or the others with three channels.
+        input: what the network is shown.  A cell takes `crops` of images, or inputs of one channel that need
+            no images; a whole network takes `images` or the others with three channels.
         resolution: height and width R of the input in pixels, of a crop too; null takes the data set's own.
         relus: whose signs count: `all`, or those of the body's `first_cell`.
         body: one `cell` and what follows the cells, without a stem, or the `whole` network.

@@ -27,22 +27,22 @@ from nasbench_eval.spaces.base import Network
 class NTKMse(Sized):
     """The negative error of ŷ = Θ(test, train) Θ(train, train)⁻¹ y on test samples, y one-hot labels.
 
-    The paper and its code differ in whose kernel it is, and in the details that follow from it:
+    The paper and its code differ in whose kernel it is, and in other details:
 
-    `cells`, the code: the kernel of all weights inside the cells and reduction blocks, batch norm's included.
-    B training images and B other test images pass the network in a batch each.  Labels are centred in each
-    batch; the error is the squared distance ‖ŷ − y‖², the mean over the test images.  The score is −∞ where
-    Θ(train, train) is singular to the precision of its gradients.  A data set with fewer than 2B images has the
-    smaller test batch.
+    `cells`, as in the code: the kernel of all weights inside the cells and reduction blocks, batch norm's
+    included.  B training images and B other test images pass through the network, each set as a batch of its
+    own.  Labels are centred in each batch.  The error is the mean over the test images of ‖ŷ − y‖².  The score
+    is −∞ where Θ(train, train) is singular to the precision of its gradients.  If the data set has fewer than
+    2B images, the test batch is smaller.
 
-    `last`, the text: the kernel of the last layer, weights and bias: Θ(x, x') = φ(x)·φ(x') + 1 with its inputs
-    φ.  The first half of one batch of B, rounded down, is the training set, the rest the test set.  Labels are
-    as they are; the error is the distance ‖ŷ − y‖₂.  The pseudo-inverse stands for the inverse, since the rank
-    of Θ is C + 1 at most.  A network that passes no signal predicts the training labels' mean, which few
-    regressions on so small a set outdo: it scores high.
+    `last`, as in the text: the kernel of the last layer, weights and bias: Θ(x, x') = φ(x)·φ(x') + 1 with its
+    inputs φ.  The first half of one batch of B, rounded down, is the training set, the rest the test set.
+    Labels are as they are.  The error is the mean of ‖ŷ − y‖₂.  The pseudo-inverse stands for the inverse,
+    since the rank of Θ is C + 1 at most.  A network that passes no signal predicts the training labels' mean,
+    which few regressions on so small a set outdo: it scores high.
 
     Where no two images are of one class, as with the 120 images of ImageNet16-120 here, there is nothing to
-    generalise from.
+    generalise from: the score then says how small the predictions are.
 
     Attributes:
         bn: batch statistics (`train`) or untouched running statistics (`eval`).
@@ -65,7 +65,9 @@ class NTKMse(Sized):
         if self.parameters == "last":
             return tuple(PassSpec(forward, "logits") for forward in self.forwards(bn=self.bn))
         parts = [self.forwards(bn=self.bn, offset=offset) for offset in (0, self.batch_size)]
-        return tuple(PassSpec(forward, "sum", "samples") for pair in zip(*parts, strict=True) for forward in pair)
+        return tuple(
+            PassSpec(forward, "sum", "samples") for pair in zip(*parts, strict=True) for forward in pair
+        )
 
     def observe(self, net: Network, spec: PassSpec) -> Observer:
         return _LastLayerObserver() if self.parameters == "last" else _JacobianObserver()
