@@ -32,8 +32,8 @@ class NTKMse(Sized):
     `cells`, as in the code: the kernel of all weights inside the cells and reduction blocks, batch norm's
     included.  B training images and B other test images pass through the network, each set as a batch of its
     own.  Labels are centred in each batch.  The error is the mean over the test images of ‖ŷ − y‖².  The
-    score is −∞ where Θ(train, train) is singular to the precision of its gradients.  If the data set has fewer
-    than 2B images, the test batch is smaller.
+    score is −∞ where Θ(train, train) is singular to the precision of its gradients.  If the data set has
+    fewer than 2B images, the test batch is smaller.
 
     `last`, as in the text: the kernel of the last layer, weights and bias: Θ(x, x') = φ(x)·φ(x') + 1 with its
     inputs φ.  The first half of one batch of B, rounded down, is the training set, the rest the test set.
