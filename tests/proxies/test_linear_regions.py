@@ -272,3 +272,11 @@ def test_inputs_and_networks_that_do_not_fit() -> None:
 def test_at_least_one_batch() -> None:
     with pytest.raises(ValueError, match="batches are at least 1; got 0"):
         LinearRegions(batches=0)
+
+
+def test_a_space_without_a_cell_by_itself(noise_images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nasbench_eval.scoring.worker.CellSpace", int)  # as if it had no build_cell
+    proxies = {"r": LinearRegions(batch_size=4)}
+    (row,) = testing.score(SPACE, 0, proxies, folder=noise_images, datasets=["cifar10"])
+    assert row["status"] == "error"
+    assert "nasbench201 builds no cell by itself" in row["error"]
