@@ -242,7 +242,7 @@ def test_what_is_wrong_is_named(overrides: list[str], said: str) -> None:
 def test_a_space_without_a_cell_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nasbench_eval.scoring.config.CellSpace", int)  # as if it had no build_cell
     with pytest.raises(
-        UsageError, match="linear_regions runs a cell by itself.*nasbench201 has no"
+        UsageError, match=r"linear_regions runs a cell by itself.*nasbench201 has no"
     ) as caught:
         run_of("proxy=[snip,linear_regions]")
     assert "\n" not in str(caught.value)
