@@ -21,6 +21,7 @@ from nasbench_eval.run.parquet import column_fault
 from nasbench_eval.run.record import LATER, fingerprint
 from nasbench_eval.scoring.classes import representatives
 from nasbench_eval.scoring.job import Job
+from nasbench_eval.spaces.base import CellSpace
 from nasbench_eval.wording import shown
 from nasbench_eval.work.execution import SampleWork, check_side, device_named, space_named, work_of
 from nasbench_eval.work.sample import drawn, stratified
@@ -70,7 +71,13 @@ def resolve(config: DictConfig) -> Run:
     _check_precision(job, device)
     for task in job.tasks():
         for spec, _ in job.passes(task):
-            check_side(job.space, spec.forward.resolution or 8, "proxy.resolution")
+            if spec.forward.body == "whole":
+                check_side(job.space, spec.forward.resolution or 8, "proxy.resolution")
+            elif not isinstance(job.space, CellSpace):
+                raise UsageError(
+                    f"{task.label} runs a cell by itself, and the search space {job.space.name} has no "
+                    "build_cell; leave it out"
+                )
     n = _number(options, subject, device)
     if options.sampling == "stratified":
         sample = stratified(options, subject, n)

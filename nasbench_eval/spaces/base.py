@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol, overload
+from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
 
 if TYPE_CHECKING:
     from nasbench_eval.spaces._network import Network as Network
@@ -68,6 +68,17 @@ class SearchSpace(Protocol):
 
     def neighbours(self, arch: Any) -> list[Any]:
         """The other architectures of the space that one edit leads to."""
+        ...
+
+
+@runtime_checkable
+class CellSpace(Protocol):
+    """What a search space offers besides if its cell can be run by itself."""
+
+    def build_cell(self, arch: Any, *, num_classes: int) -> Network:
+        """An uninitialised network without a stem: one cell of the space's width C, what follows the cells in
+        the whole network, and a classifier.  It takes feature maps (B, C, h, w) of any size.
+        """
         ...
 
 

@@ -147,8 +147,8 @@ def test_a_missing_score_is_told_with_its_cells(ask: Ask, tmp_path: Path) -> Non
     assert "no scores of naswot for cell" in line
     assert "the runs at hand have 60 of 15,625" in line
     # Other options, another seed, another data set: none of them is the same score.
-    for other in ("proxy.batch_size=8", "seed=1", "dataset=[cifar100]"):
-        assert "have 0 of 15,625" in ask(*SMALL, "run=b", "reuse=only", other).err
+    for number, other in enumerate(("proxy.batch_size=8", "seed=1", "dataset=[cifar100]")):
+        assert "have 0 of 15,625" in ask(*SMALL, f"run=b{number}", "reuse=only", other).err
 
 
 def test_a_failure_ranks_lowest_and_is_told_once(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,7 +267,7 @@ def test_a_folder_of_another_search_is_refused(ask: Ask) -> None:
 
 
 def test_a_run_of_scores_is_no_search(ask: Ask, tmp_path: Path) -> None:
-    scored(tmp_path / "results/all", "proxy=flops", "indices=[1,2]")
+    scored(tmp_path / "results/all", "proxy=naswot", "indices=[1,2]")
     answer = ask(*SMALL, "run=all", "workers=0")
     assert answer.code == 2
     assert "is no search's" in answer.err

@@ -45,6 +45,7 @@ _RECORD = {
     "precision": "`float32`, `tf32` or `bf16`",
     "n": "how many cells the command asked for",
     "sample": "the value of `n=`; `given` where `indices=` names the cells",
+    "indices": "the cells that `indices=` names, such as `7,3,10-19`; null if it names none",
     "sample_seed": "seed of the sample's draw",
     "truth": "the benchmark that `truth=` names; null for the official tables",
     "shard": "which shard of the run this is, null for a run in one piece",
@@ -107,7 +108,7 @@ def scores() -> str:
 def run() -> str:
     """The keys of run.json."""
     known = {*record.LATER, *record.OUTCOME, *record.SAMPLE, *record.MACHINERY, "command", "earlier"}
-    known |= {"space", "seed", "datasets", "proxies", "shard", "workers"}
+    known |= {"space", "seed", "datasets", "proxies", "shard", "workers", "indices"}
     _match("keys of run.json", known, _RECORD)
     for file in (ROOT / "results").glob("*/run.json"):
         if other := json.loads(file.read_text(encoding="utf-8")).keys() - _RECORD.keys():
