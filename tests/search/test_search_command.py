@@ -267,7 +267,7 @@ def test_a_folder_of_another_search_is_refused(ask: Ask) -> None:
 
 
 def test_a_run_of_scores_is_no_search(ask: Ask, tmp_path: Path) -> None:
-    scored(tmp_path / "results/all", "proxy=naswot", "indices=[1,2]")
+    scored(tmp_path / "results/all", "proxy=naswot", "proxy.input=gaussian", "indices=[1,2]")
     answer = ask(*SMALL, "run=all", "workers=0")
     assert answer.code == 2
     assert "is no search's" in answer.err
