@@ -28,7 +28,7 @@ from nasbench_eval.report.search.truths import Truths
 from nasbench_eval.report.tables import Reporter, Settings
 from nasbench_eval.report.titles import DATASETS
 from nasbench_eval.report.truths import benchmark_of, truth_of
-from nasbench_eval.report.write import RECORDED
+from nasbench_eval.report.write import FIGURES, RECORDED
 from nasbench_eval.report.write import record as record_of_tables
 from nasbench_eval.wording import counted
 
@@ -41,6 +41,7 @@ _OF_SCORES: dict[str, Any] = {
     "cells": "all",
     "format": "files",
     "failures": "worst",
+    "indicators": None,
 }
 _DECIMALS = 6
 
@@ -61,7 +62,7 @@ def report_searches(arguments: argparse.Namespace, folders: Sequence[Path]) -> i
     notes = _notes(every)
     taus = None
     if arguments.tau:
-        taus = _taus(rows, truths, arguments.tau)
+        taus = _taus(rows, arguments.tau)
     folder = _folder(arguments)
     table = table_of(rows)
     if rows:
@@ -88,7 +89,9 @@ def report_indicators(arguments: argparse.Namespace) -> int:
     from nasbench_eval.report.search.indicators import exclusive_table, indicator_spec, indicators, none_table
 
     _refuse(
-        arguments, {key: _OF_SCORES[key] for key in ("table", "aggregate", "seeds", "format")}, "without it"
+        arguments,
+        {key: _OF_SCORES[key] for key in ("table", "aggregate", "seeds", "format", "failures")},
+        "without it",
     )
     scores = read_runs(arguments.run)
     benchmark = benchmark_of(arguments.truth, scores)
@@ -144,10 +147,10 @@ def _folder(arguments: argparse.Namespace) -> Path:
     return Path(arguments.out or arguments.run[0] / "tables")
 
 
-def _taus(rows: Sequence[Row], truths: Truths, source: Path) -> pd.DataFrame:
+def _taus(rows: Sequence[Row], source: Path) -> pd.DataFrame:
     from nasbench_eval.report.search.tau import known_taus, tau_table
 
-    table = tau_table(rows, known_taus(source, truths.official))
+    table = tau_table(rows, known_taus(source))
     if not len(table):
         guides = ", ".join(dict.fromkeys(row.guide.name for row in rows))
         raise UsageError(f"--tau {source} has no τ of any guide of these searches ({guides})")
@@ -246,11 +249,13 @@ def _stem(text: str) -> str:
 
 def _draw(drawings: Sequence[Any], folder: Path, formats: Sequence[str], apart: Apart) -> bool:
     """Write figures; whether there are any."""
-    from nasbench_eval.report.figure.write import FOLDER, write_drawings
+    written = []
+    if drawings:
+        from nasbench_eval.report.figure.write import write_drawings
 
-    written = write_drawings(drawings, folder, formats, apart=apart).names
+        written = write_drawings(drawings, folder, formats, apart=apart).names
     for ending in FORMATS:
-        for path in (folder / FOLDER).glob(f"*.{ending}"):
+        for path in (folder / FIGURES).glob(f"*.{ending}"):
             if path.relative_to(folder).as_posix() not in written:
                 path.unlink()  # an earlier report's
     return bool(written)

@@ -175,7 +175,7 @@ def _panel(axes: Axes, held: Sequence[Curve], style: dict[str, dict[str, Any]], 
     starts = np.concatenate([curve.mean[np.isfinite(curve.mean)] for curve in held] or [np.empty(0)])
     if len(ends):
         # The first draws are far below all that follows: five of a hundred points may lie below the panel.
-        low = float(np.quantile(starts, 0.05))
+        low = min(float(np.quantile(starts, 0.05)), float(ends.min()))
         top = max(float(ends.max()), held[0].best if held[0].split == "test" else -math.inf)
         room = max(top - low, 0.5)
         axes.set_ylim(low - 0.05 * room, top + 0.05 * room)

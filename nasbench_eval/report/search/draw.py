@@ -11,12 +11,15 @@ import pandas as pd
 from nasbench_eval.report.draw import EMPTY, WIDTH, latex_escape
 from nasbench_eval.report.search.judge import COLUMNS
 from nasbench_eval.report.titles import DATASETS
+from nasbench_eval.wording import shortened
 
 TITLE = "What the searches found"
 _FOUND = ["algorithm", "guide", "seeds", "evals", "val", "test", "regret", "> random", "p"]
-_FOUND_WIDTHS = [18, 15, 6, 8, 13, 13, 7, 9, 11]
+_FOUND_WIDTHS = [6, 8, 13, 13, 7, 9, 10]
 _COST = ["algorithm", "guide", "proxy s", "simulated s", "wall s", "paper", "paper s"]
-_COST_WIDTHS = [18, 15, 10, 12, 10, 17, 10]
+_COST_WIDTHS = [10, 12, 10, 17, 10]
+# What is left of the terminal's width for the algorithm and the guide, and the least for the former.
+_NAMES, _LEAST = 34, 17
 _CLOCKS = ("proxy_seconds", "simulated_seconds", "wall_seconds")
 # Shorter than in the CSV.
 _WORDS = {"random search": EMPTY, "no random search": "no random"}
@@ -35,10 +38,11 @@ def draw_text(table: pd.DataFrame, notes: Sequence[str] = ()) -> str:
     """For the terminal, at most 100 columns wide."""
     lines = [TITLE]
     for dataset, part in _sections(table):
-        lines += ["", _head(dataset, part), *_grid(_FOUND, _FOUND_WIDTHS, map(_found, part))]
+        names = _name_widths(part)
+        lines += ["", _head(dataset, part), *_grid(_FOUND, [*names, *_FOUND_WIDTHS], map(_found, part))]
         head, widths, body = _dense(part)
         if len(head) > 2:
-            lines += ["", *_grid(head, widths, body)]
+            lines += ["", *_grid(head, [*names, *widths], body)]
     lines += ["", *_wrap(caption(table))]
     for note in notes:
         lines += _wrap(f"- {note}", "  ")
@@ -70,8 +74,8 @@ def draw_latex(table: pd.DataFrame, notes: Sequence[str] = ()) -> str:
         text += "".join(f" {note}." for note in notes) if number == 0 else ""
         lines += [
             "",
-            r"\begin{table}[htbp]",
-            r"\centering\footnotesize",
+            r"\begin{table*}[htbp]",
+            r"\centering\scriptsize",
             rf"\begin{{tabular}}{{ll{'r' * (len(heads) - 2)}}}",
             r"\toprule",
             " & ".join(map(_tex, heads)) + r" \\",
@@ -80,7 +84,7 @@ def draw_latex(table: pd.DataFrame, notes: Sequence[str] = ()) -> str:
             r"\bottomrule",
             r"\end{tabular}",
             rf"\caption{{{_tex(text)}}}",
-            r"\end{table}",
+            r"\end{table*}",
         ]
     return "\n".join(lines) + "\n"
 
@@ -133,7 +137,7 @@ def _dense(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[int], list[l
     kept = [place for place in range(len(_COST)) if place < 2 or any(row[place] != EMPTY for row in body)]
     return (
         [_COST[place] for place in kept],
-        [_COST_WIDTHS[place] for place in kept],
+        [_COST_WIDTHS[place - 2] for place in kept[2:]],
         [[row[place] for place in kept] for row in body],
     )
 
@@ -167,10 +171,18 @@ def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def _name_widths(rows: Sequence[dict[str, Any]]) -> tuple[int, int]:
+    """Of the columns of the algorithm and of the guide, a blank included."""
+    algorithm = max(len("algorithm"), *(len(row["algorithm"]) for row in rows)) + 1
+    guide = max(len("guide"), *(len(row["guide"]) for row in rows)) + 1
+    algorithm = min(algorithm, max(_LEAST, _NAMES - guide))
+    return algorithm, min(guide, _NAMES - algorithm)
+
+
 def _grid(head: Sequence[str], widths: Sequence[int], body: Any) -> list[str]:
     def line(cells: Sequence[str]) -> str:
         names = "".join(
-            f"{cell if len(cell) < width else cell[: width - 2] + '…':<{width}}"
+            f"{shortened(cell, width - 1):<{width}}"
             for cell, width in zip(cells[:2], widths[:2], strict=True)
         )
         figures = zip(cells[2:], widths[2:], strict=True)

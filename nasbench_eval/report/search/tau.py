@@ -48,17 +48,16 @@ MEANINGS = {
     "spearman_p": "its two-sided p: over all orders of up to seven guides, by a t-distribution of more",
 }
 COLUMNS = list(MEANINGS)
-# τ of a guide on a data set of a space, with the ends of its interval; None where it is unknown.
-Known = Callable[[str, str, str], tuple[float, float, float] | None]
+# τ of a row's guide, with the ends of its interval; None where it is unknown.
+Known = Callable[[Row], tuple[float, float, float] | None]
 
 
-def known_taus(source: Path, truth_of: Callable[[str], Truth]) -> Known:
+def known_taus(source: Path) -> Known:
     """Where the τ of proxies come from.
 
     Args:
         source: a CSV that `nasbench-report` wrote, or the folder of a run of scores: its tables are read, and
             what they lack is computed from its scores.
-        truth_of: the accuracies of a space.
 
     Raises:
         UsageError: if there is nothing of the kind.
@@ -74,10 +73,15 @@ def known_taus(source: Path, truth_of: Callable[[str], Truth]) -> Known:
             f"--tau {source}: neither a table of nasbench-report nor the folder of a run of scores"
         )
 
-    def known(space: str, dataset: str, guide: str) -> tuple[float, float, float] | None:
-        if (dataset, guide) in read:
-            return read[dataset, guide]
-        return _computed(scores, truth_of, Part(space, dataset, guide)) if scores else None
+    def known(row: Row) -> tuple[float, float, float] | None:
+        # A guide that is one proxy may have a name of its own.
+        values = row.guide.values
+        for name in dict.fromkeys([row.guide.name, *(values if len(values) == 1 else ())]):
+            if (row.dataset, name) in read:
+                return read[row.dataset, name]
+            if scores and (tau := _computed(scores, row.truth, Part(row.space, row.dataset, name))):
+                return tau
+        return None
 
     return known
 
@@ -102,16 +106,14 @@ def _read(file: Path, required: bool) -> dict[tuple[str, str], tuple[float, floa
     }
 
 
-def _computed(
-    scores: Scores, truth_of: Callable[[str], Truth], part: Part
-) -> tuple[float, float, float] | None:
+def _computed(scores: Scores, truth: Truth, part: Part) -> tuple[float, float, float] | None:
     row = RowSpec(part.label)
     if part not in scores.frames and part.label in configured("aggregate"):
         row = RowSpec(part.label, aggregate=load_aggregate(part.label)[1])
     values, _ = row_values(scores, part.space, row, part.dataset)
     if values is None:
         return None
-    accuracy = matched_accuracy(truth_of(part.space), part, values, "test")
+    accuracy = matched_accuracy(truth, part, values, "test")
     sample = judged(values["value"].to_numpy(np.float64), accuracy)
     tau = kendall_tau(sample.codes, sample.accuracy)
     return None if math.isnan(tau) else (tau, math.nan, math.nan)
@@ -121,7 +123,7 @@ def tau_table(rows: Sequence[Row], known: Known) -> pd.DataFrame:
     """A line a row whose guide's τ is known: the columns of `COLUMNS`."""
     records = []
     for row in rows:
-        tau = known(row.space, row.dataset, row.guide.name)
+        tau = known(row)
         found = per_seed(row)["test_accuracy"].dropna()
         if tau is None or not len(found):
             continue

@@ -50,7 +50,7 @@ def test_it_repeats_itself_exactly(multirun: Path, monkeypatch: pytest.MonkeyPat
     for out in ("a", "b"):
         assert call(monkeypatch, multirun, "--out", multirun.parent / out, "--figures", "none") == 0
     written = sorted(path.name for path in (multirun.parent / "a").iterdir())
-    assert written == ["report.json", "search.csv", "search.md", "search.tex"]
+    assert written == ["report.json", "search.csv", "search.md", "search.tex"]  # and no figures
     for name in written:
         assert (multirun.parent / "a" / name).read_bytes() == (multirun.parent / "b" / name).read_bytes()
 

@@ -74,7 +74,7 @@ def test_tau_is_read_from_a_report_or_computed(multirun: Path, tmp_path: Path) -
     lines = [["snip", "cifar10", "test", 0.5, 0.4, 0.6], ["snip", "cifar10", "val", 0.9, 0.9, 0.9]]
     pd.DataFrame(lines, columns=columns).to_csv(run / "tables" / "table1.csv")
     found = rows(*sorted(multirun.iterdir()))
-    table = tau_table(found, known_taus(run, lambda space: TRUTH))
+    table = tau_table(found, known_taus(run))
     tau = table.set_index(["dataset", "algorithm", "guide"])["kendall_tau"]
     assert set(tau.index.get_level_values("dataset")) == {"cifar10"}  # of the other there are no scores
     assert tau["cifar10", "random", "snip"] == 0.5
@@ -83,18 +83,18 @@ def test_tau_is_read_from_a_report_or_computed(multirun: Path, tmp_path: Path) -
         kendalltau(scores["naswot"], accuracy).statistic
     )
     assert table["spearman_rho"].isna().all()  # two guides do not make a correlation
-    one = tau_table(found, known_taus(run / "tables" / "table1.csv", lambda space: TRUTH))
+    one = tau_table(found, known_taus(run / "tables" / "table1.csv"))
     assert set(one["guide"]) == {"snip"}
     nothing, other = tmp_path / "nothing", run / "run.json"
     for wrong, said in ((nothing, "neither a table"), (other, "has no column|cannot be read")):
         with pytest.raises(UsageError, match=said):
-            known_taus(wrong, lambda space: TRUTH)
+            known_taus(wrong)
 
 
 def test_tau_against_what_was_found(multirun: Path) -> None:
     found = rows(*sorted(multirun.iterdir()))
     taus = {"snip": 0.2, "naswot": 0.5, "synflow": 0.4}
-    table = tau_table(found, lambda space, dataset, guide: (taus[guide], taus[guide] - 0.1, float("nan")))
+    table = tau_table(found, lambda row: (taus[row.guide.name], taus[row.guide.name] - 0.1, float("nan")))
     part = table[(table["algorithm"] == "random") & (table["dataset"] == "cifar10")]
     expected = spearmanr(part["kendall_tau"], part["test_accuracy"]).statistic
     assert part["spearman_rho"].tolist() == pytest.approx([expected] * 3)

@@ -36,11 +36,12 @@ def seeds(answers: list[int | None], steps: int = 2, **options: Any) -> list[pd.
 
 
 def test_means_and_deviations_over_seeds(tmp_path: Path) -> None:
-    folder = write(tmp_path / "a", seeds([100, 700, 1000], simulated=3))
+    folder = write(tmp_path / "a", seeds([100, 700, 1000], simulated=3), members="cells 0 to 999")
     table = table_of(rows(folder))
     assert list(table.columns) == COLUMNS
     line = table.iloc[0]
     answers = [100, 700, 1000]
+    assert line["members"] == "cells 0 to 999"
     assert (line["seeds"], line["answers"], line["evaluations"]) == (3, 3, 2)
     assert line["test_accuracy"] == pytest.approx(TEST[answers].mean())
     assert line["test_std"] == pytest.approx(np.std(TEST[answers], ddof=1))
@@ -182,6 +183,18 @@ def test_the_drawn_table(multirun: Path) -> None:
     assert r"$\pm$" in latex
     assert r"\$ and \_" in latex
     assert latex.count(r"\begin{tabular}") == 2
+
+
+def test_long_names_keep_both_ends(tmp_path: Path) -> None:
+    folders = [
+        write(tmp_path / f"{steps}", seeds([1, 2]), guide="linear_regions_thin", values=["snip"], steps=steps)
+        for steps in (500, 501)
+    ]
+    lines = draw_text(table_of(rows(*folders))).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert [line.split()[0].rpartition("...")[2] for line in lines if line.startswith("reg")][:2] == [
+        "s=500)", "s=501)",
+    ]  # fmt: skip
 
 
 def test_validation_accuracies_of_the_paper_are_marked(tmp_path: Path) -> None:
