@@ -17,6 +17,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.run import provenance
 from nasbench_eval.run.record import known_record
 from nasbench_eval.run.sources import sources
+from nasbench_eval.sampling import spans
 from nasbench_eval.scoring.process import Scorer
 from nasbench_eval.search import messages, reading
 from nasbench_eval.search.config import Plan, resolve
@@ -27,7 +28,6 @@ from nasbench_eval.search.scores import Known
 from nasbench_eval.search.stored import HistoryFiles, Trace
 from nasbench_eval.spaces.base import Names
 from nasbench_eval.work.pool import Pool
-from nasbench_eval.work.sample import spans
 from nasbench_eval.work.session import Session, facts, named, opened
 
 

@@ -33,7 +33,9 @@ def told(kind: Kind, subject: Subject, dataset: str, data: Path | None) -> Told:
     members = _members(found.accuracy_N)
     said = [f"accuracies after 12 epochs are measured on {found.split}"]
     if members is not None:
-        said.append(f"{Path(found.source).name} has them of {len(members):,} cells: the search keeps to these")
+        said.append(
+            f"{Path(found.source).name} has them of {len(members):,} cells: the search keeps to these"
+        )
     return Told(all_of(found.accuracy_N, found.seconds_N), members, said)
 
 

@@ -9,13 +9,13 @@ import numpy as np
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options.typed import made
 from nasbench_eval.run.record import within
+from nasbench_eval.sampling import cells_of
 from nasbench_eval.search.course import Course, course_of
 from nasbench_eval.search.replay import faults
 from nasbench_eval.search.stored import HistoryFiles, Trace
 from nasbench_eval.spaces.base import Names, SearchSpace
 from nasbench_eval.verify.held import Check, Held, verdict
 from nasbench_eval.wording import counted
-from nasbench_eval.work.sample import cells_of
 
 
 def searched(held: Held) -> Iterator[Check]:

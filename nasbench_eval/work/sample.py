@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import chain, islice
 
 from nasbench_eval import sampling
 from nasbench_eval.errors import UsageError
@@ -15,9 +14,6 @@ from nasbench_eval.run.split import split_of
 from nasbench_eval.spaces.base import SearchSpace
 from nasbench_eval.wording import first_line, some
 from nasbench_eval.work.subject import Subject, recorded
-
-# A record may claim any range.
-_MOST_CELLS = 1_000_000
 
 
 def drawn(options: Sampled, subject: Subject, n: int | str, sampling: str = "uniform") -> tuple[int, ...]:
@@ -121,34 +117,10 @@ def given(record: Record) -> list[int]:
     """The cells that were named with `indices=`, each once; none if the record does not tell."""
     listed = record.get("indices")
     if isinstance(listed, str):
-        return cells_of(listed)
+        return sampling.cells_of(listed)
     # Records of earlier versions have them in the command alone.
     found = re.search(r"indices=\[([\d, ]*)\]", str(record.get("command", "")))
     return list(dict.fromkeys(int(i) for i in re.findall(r"\d+", found[1]))) if found else []
-
-
-def cells_of(listed: str) -> list[int]:
-    """The cells of a text that `spans` made, each once."""
-    each = chain.from_iterable(map(_span, listed.split(",")))
-    return list(dict.fromkeys(islice(each, _MOST_CELLS)))
-
-
-def spans(indices: Sequence[int]) -> str:
-    """Indices in their order, as a record has them: `7,3,10-19`."""
-    runs: list[list[int]] = []
-    for index in indices:
-        if runs and index == runs[-1][1] + 1:
-            runs[-1][1] = index
-        else:
-            runs.append([index, index])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
-
-
-def _span(text: str) -> Sequence[int]:
-    found = re.fullmatch(r"(\d{1,12})(?:-(\d{1,12}))?", text)
-    if not found:
-        return ()
-    return range(int(found[1]), int(found[2] or found[1]) + 1)
 
 
 def is_uniform(record: Record) -> bool:

@@ -18,11 +18,11 @@ from nasbench_eval.options.quoting import plain
 from nasbench_eval.run import provenance
 from nasbench_eval.run.store import Store
 from nasbench_eval.run.wanted import W, Wanted
+from nasbench_eval.sampling import spans
 from nasbench_eval.work.execution import SampleWork, Work
 from nasbench_eval.work.pool import Scores
 from nasbench_eval.work.progress import Progress
 from nasbench_eval.work.runner import run_job
-from nasbench_eval.work.sample import spans
 
 WorkT = TypeVar("WorkT", bound=Work)
 

@@ -21,7 +21,7 @@ from nasbench_eval.report.draw import draw_markdown as table_markdown
 from nasbench_eval.report.draw import draw_text as table_text
 from nasbench_eval.report.scores import Scores, read_runs
 from nasbench_eval.report.search.draw import draw_latex, draw_markdown, draw_text
-from nasbench_eval.report.search.judge import per_seed, table_of
+from nasbench_eval.report.search.judge import members_of, per_seed, table_of
 from nasbench_eval.report.search.read import SearchRun, read_search
 from nasbench_eval.report.search.rows import Row, rows_of
 from nasbench_eval.report.search.truths import Truths
@@ -161,9 +161,11 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     """What a reader has to know of single rows."""
     notes = []
     for row in rows:
-        members, forked = row.runs[0].search.get("members"), row.runs[0].fork
-        if members:
-            notes.append(f"{row.title}: the searches stay inside {members}, for the guide knows no others")
+        members, forked = members_of(row), row.runs[0].fork
+        if members is not None:
+            notes.append(
+                f"{row.title}: the searches keep to {members:,} architectures, of which scores are known"
+            )
         if forked:
             notes.append(
                 f"{row.title}: {counted(len(row.trials.seeds), 'search', 'searches')} that branch off at "

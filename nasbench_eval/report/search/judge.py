@@ -13,6 +13,7 @@ from scipy.stats import wilcoxon
 from nasbench_eval.report.search.published import Published, published
 from nasbench_eval.report.search.read import CLOCKS, Floats
 from nasbench_eval.report.search.rows import RANDOM, Row
+from nasbench_eval.sampling import cells_of
 
 # With five pairs the smallest p of the test is 0.0625: fewer than six cannot tell anything.
 LEAST_PAIRS = 6
@@ -22,7 +23,7 @@ MEANINGS = {
     "algorithm": "the algorithm's label; in parentheses what tells the row from others of that label",
     "guide": "what the search was told",
     "guide_kind": "`proxy`, `aggregate`, `val` or `accuracy_12`",
-    "members": "the cells that the searches stayed inside, for the guide knows no others; empty: the space",
+    "members": "how many architectures the searches kept to; empty: the whole space",
     "seeds": "how many searches",
     "answers": "of these, how many end with one architecture whose test accuracy is known",
     "evaluations": "architectures that a search evaluated, mean over seeds",
@@ -121,6 +122,12 @@ def per_seed(row: Row) -> pd.DataFrame:
     )[list(SEED_MEANINGS)]
 
 
+def members_of(row: Row) -> int | None:
+    """How many architectures the searches of a row kept to; None for the whole space."""
+    listed = row.runs[0].search.get("members")
+    return None if listed is None else len(cells_of(str(listed)))
+
+
 def table_of(rows: Sequence[Row]) -> pd.DataFrame:
     """A line a row: the columns of `COLUMNS`."""
     return pd.DataFrame([_line(row, rows) for row in rows], columns=COLUMNS)
@@ -137,7 +144,7 @@ def _line(row: Row, rows: Sequence[Row]) -> dict[str, object]:
         "algorithm": row.algorithm,
         "guide": row.guide.name,
         "guide_kind": row.guide.kind,
-        "members": row.runs[0].search.get("members") or "",
+        "members": members_of(row),
         "seeds": len(seeds),
         "answers": len(test),
         "evaluations": seeds["evaluations"].mean(),
