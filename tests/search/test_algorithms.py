@@ -49,10 +49,10 @@ def test_regularized_evolution_is_algorithm_1_of_its_paper(replacement: bool, ra
             if step < 20:
                 child = int(MOVES.decode(np.array([int(5 * each) for each in u[:6]])))
             else:
-                order = sorted(range(20), key=lambda i, u=u: u[i])[:6]
-                sample = (
-                    [queue[int(20 * each)] for each in u[:6]] if replacement else [queue[i] for i in order]
-                )
+                places = [int(20 * each) for each in u[:6]]
+                if not replacement:
+                    places = np.argsort(u[:20])[:6].tolist()
+                sample = [queue[place] for place in places]
                 columns = [[told[0, cell, v] for cell in sample] for v in range(told.shape[2])]
                 less = [[sum(y < x for y in c) + sum(y == x for y in c) / 2 for x in c] for c in columns]
                 total = [sum(each) for each in zip(*(less if ranks else columns), strict=True)]
