@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -66,6 +66,28 @@ def pick(u: Values, of: int) -> Numbers:
     return (u * of).astype(np.int64)
 
 
+# What the choices of a cell of NAS-Bench-201 are multiplied with to be read as a number to the base 5.
+_POWERS = 5 ** np.arange(6)[::-1]
+
+
+@cache
+def _operations_NE() -> Numbers:
+    """The operation on each edge of each cell."""
+    space = NASBench201()
+    names = {name: number for number, name in enumerate(nasbench201.OPERATIONS)}
+    cells = (space.arch(index).operations for index in range(len(space)))
+    return np.array([[names[name] for name in operations] for operations in cells])
+
+
+@cache
+def _places() -> Numbers:
+    """The index of the cell whose choices, read as a number to the base 5, are the position."""
+    operations_NE = _operations_NE()
+    places = np.empty(len(operations_NE), np.int64)
+    places[operations_NE @ _POWERS] = np.arange(len(places))
+    return places
+
+
 @dataclass(frozen=True)
 class Cells201:
     """Cells of NAS-Bench-201: five operations on each of six edges.
@@ -82,24 +104,6 @@ class Cells201:
     @property
     def choices(self) -> tuple[int, ...]:
         return (len(nasbench201.OPERATIONS),) * len(nasbench201.EDGES)
-
-    @cached_property
-    def _operations_NE(self) -> Numbers:
-        space = NASBench201()
-        names = {name: number for number, name in enumerate(nasbench201.OPERATIONS)}
-        cells = (space.arch(index).operations for index in range(len(space)))
-        return np.array([[names[name] for name in operations] for operations in cells])
-
-    @cached_property
-    def _places(self) -> Numbers:
-        """The index of the cell whose choices, read as a number to the base 5, are the position."""
-        places = np.empty(len(self._operations_NE), np.int64)
-        places[self._operations_NE @ self._powers] = np.arange(len(places))
-        return places
-
-    @property
-    def _powers(self) -> Numbers:
-        return 5 ** np.arange(6)[::-1]
 
     def sample(self, u: Values) -> Numbers:
         return self.decode(pick(u, 5))
@@ -126,11 +130,11 @@ class Cells201:
         return self.decode(found)
 
     def encode(self, archs: Numbers) -> Numbers:
-        choices: Numbers = self._operations_NE[archs]
+        choices: Numbers = _operations_NE()[archs]
         return choices
 
     def decode(self, choices: Numbers) -> Numbers:
-        archs: Numbers = self._places[choices @ self._powers]
+        archs: Numbers = _places()[choices @ _POWERS]
         return archs
 
 
