@@ -251,7 +251,7 @@ def _defaults(cls: Any) -> dict[str, Any]:
 def _shared_option(argument: str, config: str) -> str:
     """`proxy.X=v` speaks to every chosen proxy that has an option X; Hydra needs a place to put it.
 
-    A search's proxies are chosen by its guide, so that what is for one of them, `proxy.NAME.X=v`, needs one too.
+    A search's proxies are chosen by its guide: what is for one of them, `proxy.NAME.X=v`, needs one as well.
     """
     if config == "search":
         return re.sub(r"^proxy\.([\w.]+)=", r"++options.\1=", argument)

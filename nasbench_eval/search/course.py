@@ -94,6 +94,7 @@ class Course:
             "seeds": list(self.seeds),
             "lag": self.lag,
             "mutation": self.mutation,
+            "schedule": self.steps if getattr(self.algorithm, "by_steps", False) else None,
             "fork": None if self.fork is None else dict(self.fork),
         }
 

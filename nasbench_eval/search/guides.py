@@ -6,12 +6,11 @@ validation images alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from omegaconf import OmegaConf
 
 from nasbench_eval.data.datasets import DataSet
@@ -24,8 +23,7 @@ from nasbench_eval.registry import UnknownName
 from nasbench_eval.scoring.config import proxies_of
 from nasbench_eval.search.course import judge_of
 from nasbench_eval.search.guide import Judge
-from nasbench_eval.search.history import CLOCKS, Numbers, Values
-from nasbench_eval.search.scores import Known
+from nasbench_eval.search.told import Kind, Told
 from nasbench_eval.work.subject import Subject
 
 # Accuracies that guide a search, and what each is.
@@ -34,7 +32,6 @@ ACCURACIES = {
     "accuracy_12": "accuracy after a training of 12 epochs",
 }
 Rank = Literal["rank", "log"]
-Kind = Literal["proxy", "aggregate", "val", "accuracy_12"]
 
 
 @dataclass(frozen=True)
@@ -129,21 +126,6 @@ def _accuracy(name: str, options: SearchOptions, shared: Mapping[str, Any]) -> G
     return Guide(name, kind, judge_of(kind, (name,), None), {})
 
 
-@dataclass(frozen=True)
-class Told:
-    """Accuracies that a guide tells, all at hand.
-
-    Attributes:
-        known: the accuracies with their simulated seconds.
-        members: the architectures that have one; None if all have.
-        said: what there is to say of them, a line each.
-    """
-
-    known: Known
-    members: Numbers | None
-    said: Sequence[str] = ()
-
-
 def accuracies(guide: Guide, subject: Subject, dataset: DataSet, data: Path | None) -> Told:
     """The accuracies of a guide of such a kind.
 
@@ -153,12 +135,3 @@ def accuracies(guide: Guide, subject: Subject, dataset: DataSet, data: Path | No
     from nasbench_eval.search import oracle  # brings pandas and SciPy, which scores do without
 
     return oracle.told(guide.kind, subject, dataset.name, data)
-
-
-def all_of(array: Values, seconds: Values) -> Known:
-    """Values of a whole space in one column, and what each costs in simulated seconds; NaN is left out."""
-    known, there = Known(1), np.flatnonzero(~np.isnan(array))
-    cost = np.zeros((len(there), len(CLOCKS)))
-    cost[:, CLOCKS.index("simulated")] = seconds[there]
-    known.add(0, there.tolist(), array[there].tolist(), cost)
-    return known

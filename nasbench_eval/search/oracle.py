@@ -8,8 +8,8 @@ import numpy as np
 
 from nasbench_eval.data.folder import data_folder
 from nasbench_eval.errors import UsageError
-from nasbench_eval.search.guides import Kind, Told, all_of
 from nasbench_eval.search.history import Numbers, Values
+from nasbench_eval.search.told import Kind, Told, all_of
 from nasbench_eval.truth import guiding, short
 from nasbench_eval.work.subject import Subject
 

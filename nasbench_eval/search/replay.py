@@ -38,4 +38,5 @@ def faults(course: Course, trace: Trace, *, first: int = 0) -> Iterator[str]:
 
 
 def _told(what: str, course: Course, step: int, place: int) -> str:
-    return f"the {what} of seed {course.seeds[place]} at step {step} is not what the algorithm makes of the history"
+    seed = course.seeds[place]
+    return f"the {what} of seed {seed} at step {step} is not what the algorithm makes of the history"

@@ -69,6 +69,16 @@ def test_a_search_leaves_a_history_and_can_go_on(ask: Ask) -> None:
     same("results/whole", "results/short")
 
 
+def test_where_the_steps_decide_the_schedule_more_of_them_are_another_search(ask: Ask) -> None:
+    options = [o for o in SMALL if not o.startswith(("guide", "algorithm", "steps"))]
+    options += ["algorithm=successive_halving", "guide=[flops,naswot]", "workers=0", "run=a"]
+    assert ask(*options, "steps=12").code == 0
+    assert history("results/a")["told_naswot"].isna().sum() == 2 * 9
+    answer = ask(*options, "steps=16")
+    assert answer.code == 2
+    assert "its schedule is 12, now 16" in answer.err
+
+
 @pytest.mark.parametrize("lag", [1, 3])
 def test_workers_and_their_number_change_nothing(ask: Ask, lag: int) -> None:
     for workers in (0, 2):

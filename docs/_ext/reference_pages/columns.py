@@ -40,8 +40,8 @@ _RECORD = {
     "seed": "seed of weights, inputs and labels",
     "datasets": "the data sets with their statistics, by name",
     "proxies": "each proxy by its label: name, version and options",
-    "search": "of `nasbench-search`: algorithm, guide, seeds, lag, mutation, fork, and under `steps`, `budget` and "
-    "`members` (the architectures it kept to) how far it went",
+    "search": "of `nasbench-search`: algorithm, guide, seeds, lag, mutation, fork; the architectures that it "
+    "kept to (`members`), and how far it went (`steps`, `budget`)",
     "sampling": "`uniform` or `stratified`",
     "dedupe": "`none` or `isomorphic`",
     "precision": "`float32`, `tf32` or `bf16`",

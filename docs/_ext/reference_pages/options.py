@@ -1,4 +1,4 @@
-"""Every option of `nasbench-score`, `nasbench-train` and `nasbench-search`: from the YAML file and the typed dataclass."""
+"""Every option of the Hydra commands: from the YAML file and the typed dataclass."""
 
 from __future__ import annotations
 

@@ -163,9 +163,8 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         members, forked = members_of(row), row.runs[0].fork
         if members is not None:
-            notes.append(
-                f"{row.title}: the searches keep to {members:,} architectures, of which scores are known"
-            )
+            known = f"the searches keep to {members:,} architectures, of which scores are known"
+            notes.append(f"{row.title}: {known}")
         if forked:
             notes.append(
                 f"{row.title}: {counted(len(row.trials.seeds), 'search', 'searches')} that branch off at "

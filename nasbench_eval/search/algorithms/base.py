@@ -52,7 +52,10 @@ class Problem:
 
 
 class Algorithm(Protocol):
-    """An algorithm with its options, which are the fields of a frozen dataclass."""
+    """An algorithm with its options, which are the fields of a frozen dataclass.
+
+    One whose proposals depend on how many steps there will be has besides a property `by_steps` that is true.
+    """
 
     info: ClassVar[AlgorithmInfo]
 

@@ -42,6 +42,11 @@ class SuccessiveHalving:
     eta: int = 3
     first: int | None = None
 
+    @property
+    def by_steps(self) -> bool:
+        """Whether what is proposed depends on how many steps there will be."""
+        return self.first is None
+
     def __post_init__(self) -> None:
         if self.eta < 2:
             raise ValueError("eta is at least 2")
