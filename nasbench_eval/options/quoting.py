@@ -18,7 +18,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.wording import shown
 
 # Options whose values are names of files and folders: taken as they stand.
-PATHS = ("data", "fork", "images", "results", "run", "truth", "within")
+PATHS = ("data", "fork", "images", "results", "run", "truth")
 # Options whose values are lists of numbers, in which ranges may stand.
 CELLS, SEEDS = "indices", "seeds"
 RANGE = re.compile(r"range\(\s*(-?\d+)\s*(?:,\s*(-?\d+)\s*)?(?:,\s*(-?\d+)\s*)?\)")

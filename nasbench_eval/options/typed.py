@@ -106,7 +106,8 @@ class SearchOptions(Execution):
     wall_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
     lag: Annotated[int, Field(ge=1)]
     mutation: Literal["uniform", "node"]
-    within: Path | None
+    n: Annotated[int, Field(ge=1)] | Literal["all"]
+    sample_seed: Annotated[int, Field(ge=0)]
     fork: Path | None
     fork_step: Annotated[int, Field(ge=1)] | None
     seed: Seed

@@ -47,7 +47,7 @@ def execute(config: DictConfig) -> int:
     _require_same_course(plan)
     told = None if plan.job else accuracies(plan.guide, plan.subject, plan.dataset, plan.options.data)
     if told is not None and told.members is not None:
-        plan = replace(plan, course=plan.course.within(told.members.tolist()))
+        plan = replace(plan, course=plan.course.keeping_to(told.members.tolist()))
     with opened(plan, messages.headline(plan), _record(plan)) as session:
         known = _found(plan, session) if told is None else told.known
         session.say(() if told is None else told.said)

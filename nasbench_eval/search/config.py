@@ -15,12 +15,12 @@ from nasbench_eval.options.typed import SearchOptions, plain, search_options_of,
 from nasbench_eval.run.record import fingerprint
 from nasbench_eval.scoring.config import images_of, items_of, shared_of
 from nasbench_eval.scoring.job import Job
-from nasbench_eval.search import reading
 from nasbench_eval.search.course import Course, algorithm_of
 from nasbench_eval.search.guides import Guide, guide_of
 from nasbench_eval.search.history import CLOCKS
 from nasbench_eval.search.loop import Budget
 from nasbench_eval.work.execution import Work, device_named, folder_of, space_named, workers_of
+from nasbench_eval.work.sample import uniform
 from nasbench_eval.work.subject import Subject, chosen
 
 
@@ -117,17 +117,17 @@ def _course(node: Any, subject: Subject, guide: Guide, options: SearchOptions) -
         lag=options.lag,
         mutation=options.mutation,
         fork=None if options.fork is None else {"parent": options.fork.name, "step": options.fork_step},
-        members=_members(subject, options.within),
+        members=_members(subject, options),
     )
 
 
-def _members(subject: Subject, within: Path | None) -> tuple[int, ...] | None:
+def _members(subject: Subject, options: SearchOptions) -> tuple[int, ...] | None:
     """The architectures that a search keeps to; None for the whole space."""
-    members = set(subject.architectures)
-    if within is not None:
-        members &= reading.scored(within, subject.space.name, next(iter(subject.datasets)))
-    if not members:
-        raise UsageError(f"within={within}: it has no scores of architectures that can be searched")
+    members = subject.architectures
+    if isinstance(options.n, int):
+        if options.n > len(members):
+            raise UsageError(f"n={options.n}: {subject.name} has {len(members)} architectures")
+        members = uniform(members, options.n, options.sample_seed)
     return None if len(members) == len(subject.space) else tuple(sorted(members))
 
 

@@ -62,7 +62,7 @@ class Course:
             moves = Restricted(moves, self.members)
         return self.algorithm.begin(Problem(moves, self.judge, len(self.seeds), self.steps))
 
-    def within(self, members: Sequence[int]) -> Course:
+    def keeping_to(self, members: Sequence[int]) -> Course:
         """The search that keeps to these architectures besides.
 
         Raises:

@@ -52,18 +52,6 @@ def take(
     return taken
 
 
-def scored(folder: Path, space: str, dataset: str) -> set[int]:
-    """The architectures that all proxies of a run have rows of on a data set.
-
-    Raises:
-        UsageError: if there are none.
-    """
-    partitions = sorted((folder / "scores" / f"space={space}" / f"dataset={dataset}").glob("proxy=*"))
-    if not partitions:
-        raise UsageError(f"within={folder}: that is no run with scores of {space} on {dataset}")
-    return set.intersection(*(parquet.indices(partition) for partition in partitions))
-
-
 def _matches(folder: Path, identity: Mapping[str, Any], dataset: str) -> Iterator[tuple[int, Path]]:
     """The columns that a run holds scores for, each with the folder of them."""
     try:

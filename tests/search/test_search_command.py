@@ -17,6 +17,7 @@ from commands import Ask, Asked
 from commands import scored as score_into
 
 from nasbench_eval.cli import search
+from nasbench_eval.sampling import cells_of
 from nasbench_eval.search import oracle
 from nasbench_eval.search.stored import column_of
 from nasbench_eval.truth import guiding, short
@@ -134,18 +135,19 @@ def test_seeds_do_not_see_each_other(ask: Ask) -> None:
 
 def test_stored_scores_cost_nothing_and_change_nothing(ask: Ask, tmp_path: Path) -> None:
     options = ["proxy=naswot", "proxy.batch_size=4", "proxy.resolution=8", "proxy.input=gaussian"]
-    scored(tmp_path / "results/all", *options, "indices=range(0,60)")
-    narrow = [*SMALL, "within=results/all"]
+    scored(tmp_path / "results/all", *options, "n=60")
+    narrow = [*SMALL, "n=60"]
     live = ask(*narrow, "run=live", "reuse=none", "workers=0")
     assert live.code == 0, live.err
     stored = ask(*narrow, "run=stored", "reuse=only")
     assert stored.code == 0, stored.err
     assert "60 scores known from all (60)" in stored.err
     same("results/live", "results/stored")
-    assert history("results/stored")["index"].max() < 60
+    drawn = set(pd.read_parquet("results/all/scores")["index"])
+    assert set(history("results/stored")["index"]) <= drawn
     assert not list(Path("results/stored/scores").rglob("*.parquet"))
     record = json.loads(Path("results/stored/run.json").read_text())
-    assert record["search"]["members"] == "0-59"
+    assert set(cells_of(record["search"]["members"])) == drawn
 
 
 def test_a_missing_score_is_told_with_its_cells(ask: Ask, tmp_path: Path) -> None:
@@ -261,7 +263,8 @@ def test_verify_replays_the_history(ask: Ask, asked: Asked) -> None:
         (["space=nasbench101", "mutation=node"], "mutation=node is for nasbench201"),
         (["fork=results/x"], "fork= and fork_step= go together"),
         (["fork=results/x", "fork_step=3"], "fork=results/x: there is no history of a search"),
-        (["within=results/x"], "within=results/x: that is no run with scores of nasbench201 on cifar10"),
+        (["n=20000"], "n=20000: the space has 15625 architectures"),
+        (["n=0"], "n=0 will not do"),
         (["algorithm.sample=0"], "population and sample are at least 1"),
         (["truth=digits", "guide=accuracy_12"], "truth=digits has val"),
     ],
