@@ -17,7 +17,7 @@ RUN ?= results/table1
 FILE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report docs clean
+.PHONY: help demo reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-teg reproduce-guides data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -62,6 +62,27 @@ reproduce-figure3: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## Figure 
 reproduce-lga: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## kernel scores after 0 to 10 epochs of training (20 minutes)
 	$(BIN)/nasbench-score experiment=lga n=$(if $(filter auto,$(SAMPLE)),100,$(SAMPLE)) run=$(NAME) $(OPTIONS)
 	$(BIN)/nasbench-report results/$(NAME) --table lga
+
+# Scores that searches take, and the architectures that they keep to: a sample, or all.
+SCORES ?= results/table1
+CELLS ?= 1000
+SEEDS ?= 4
+SETS := [cifar10],[cifar100],[imagenet16_120]
+K := ntk_condition_thin
+R := linear_regions
+M := ntk_mse
+TEG := n=$(CELLS) reuse=only mutation=node seeds=$(SEEDS) $(OPTIONS)
+reproduce-teg: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## TEG-NAS's Tables 2 and 5, on stored scores (SEEDS=100 CELLS=all)
+	$(BIN)/nasbench-search -m algorithm=random,reinforce,reinforce_nats,fp_nas guide=teg,val 'dataset=$(SETS)' steps=500 run=$(NAME)/table2 $(TEG)
+	$(BIN)/nasbench-search -m algorithm=evolution_teg guide=teg,val 'dataset=$(SETS)' steps=1256 run=$(NAME)/table2 $(TEG)
+	$(BIN)/nasbench-search -m algorithm=reinforce 'guide=[$(K)],[$(R)],[$(M)],[$(K),$(R)],[$(K),$(M)],[$(R),$(M)],teg' 'dataset=[cifar100]' steps=500 run=$(NAME)/table5 $(TEG)
+	$(BIN)/nasbench-report results/$(NAME)/table2
+	$(BIN)/nasbench-report results/$(NAME)/table5
+	$(BIN)/nasbench-report $(SCORES) --indicators $(K),$(R),$(M) --out results/$(NAME)/indicators
+
+reproduce-guides: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## every proxy of Table 1 as the guide of one evolution: does correlation predict search?
+	$(BIN)/nasbench-search -m algorithm=regularized_evolution,random 'guide=$(GUIDES)' 'dataset=$(SETS)' steps=200 run=$(NAME) n=$(CELLS) reuse=only seeds=$(if $(filter 4,$(SEEDS)),100,$(SEEDS)) $(OPTIONS)
+	$(BIN)/nasbench-report results/$(NAME) --tau $(SCORES)
 
 data: $(READY) ## fetch the ground-truth tables and images into $NASBENCH_EVAL_DATA
 	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA)

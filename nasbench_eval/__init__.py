@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nasbench_eval.report.frames import load_scores, load_truth
+    from nasbench_eval.report.search.frames import load_search
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load_scores", "load_truth"]
+__all__ = ["__version__", "load_scores", "load_search", "load_truth"]
 
 
 def __getattr__(name: str) -> Any:
@@ -17,4 +18,8 @@ def __getattr__(name: str) -> Any:
         from nasbench_eval.report import frames
 
         return getattr(frames, name)
+    if name == "load_search":
+        from nasbench_eval.report.search.frames import load_search
+
+        return load_search
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

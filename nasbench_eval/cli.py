@@ -1,4 +1,4 @@
-"""`nasbench-score` and `nasbench-train`: Hydra applications with one-line errors, whose runs continue.
+"""`nasbench-score`, `-train` and `-search`: Hydra applications with one-line errors, whose runs continue.
 
 Nothing is imported before it is needed.  Hydra reads and checks a command in a fraction of the time that
 PyTorch takes to be imported, so help, the version and most mistakes are told without it; and every worker
@@ -62,6 +62,15 @@ TRAIN = App(
 )
 
 
+SEARCH = App(
+    "nasbench-search",
+    config="search",
+    options="search_options_of",
+    body="nasbench_eval.search.command",
+    worker="nasbench_eval.scoring.process",
+)
+
+
 def score() -> int:
     """Entry point of `nasbench-score`.  Returns its exit code (see `errors.guard`)."""
     return guard(lambda: _main(SCORE))
@@ -70,6 +79,11 @@ def score() -> int:
 def train() -> int:
     """Entry point of `nasbench-train`.  Returns its exit code (see `errors.guard`)."""
     return guard(lambda: _main(TRAIN))
+
+
+def search() -> int:
+    """Entry point of `nasbench-search`.  Returns its exit code (see `errors.guard`)."""
+    return guard(lambda: _main(SEARCH))
 
 
 def _main(app: App) -> int:
@@ -83,8 +97,8 @@ def _main(app: App) -> int:
 
     from nasbench_eval.options import overrides
 
-    OmegaConf.register_new_resolver("choices", overrides.listed, replace=True)
-    line = overrides.read(sys.argv[1:])
+    OmegaConf.register_new_resolver("choices", lambda g: overrides.listed(g, app.config), replace=True)
+    line = overrides.read(sys.argv[1:], app.config)
     if line.overrides or not line.shows:  # else our own defaults are shown: there is nothing to check
         _check(app, overrides.jobs(line, app.config), images=not line.shows)
     sys.argv[1:] = line.for_hydra()

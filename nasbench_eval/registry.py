@@ -1,4 +1,4 @@
-"""Finds proxies and search spaces by name: one module an item, or an entry point of another package.
+"""Finds proxies, search spaces and algorithms by name: one module an item, or another package's entry point.
 
 Nothing registers itself by being imported: the folder is the registry, so a new module is found at once.
 """
@@ -20,10 +20,12 @@ from nasbench_eval.paths import configured
 from nasbench_eval.wording import shown
 
 # The name under which a module of this package offers its class, and the word for such a class in errors.
-_ATTRIBUTES = {"proxies": "PROXY", "spaces": "SPACE"}
-_WORDS = {"proxies": "proxy", "spaces": "search space"}
+_ATTRIBUTES = {"proxies": "PROXY", "spaces": "SPACE", "algorithms": "ALGORITHM"}
+_WORDS = {"proxies": "proxy", "spaces": "search space", "algorithms": "algorithm"}
 # Their groups of choices on the command line.
-_GROUPS = {"proxies": "proxy", "spaces": "space"}
+_GROUPS = {"proxies": "proxy", "spaces": "space", "algorithms": "algorithm"}
+# Where their modules lie below this package, if not in a folder of their name.
+_FOLDERS = {"algorithms": "search.algorithms"}
 
 
 class UnknownName(UsageError):
@@ -47,14 +49,14 @@ def nearest(name: object, known: Iterable[str]) -> list[str]:
 
 
 def names(kind: str) -> tuple[str, ...]:
-    """All names of a kind (`proxies` or `spaces`): this package's modules, then entry points."""
+    """All names of `proxies`, `spaces` or `algorithms`: this package's modules, then entry points."""
     return tuple(dict.fromkeys([*own(kind), *plugins(kind)]))
 
 
 @cache
 def own(kind: str) -> tuple[str, ...]:
     """Names of this package's modules; `base` and names with a leading underscore are none."""
-    package = import_module(f"nasbench_eval.{kind}")
+    package = import_module(f"nasbench_eval.{_FOLDERS.get(kind, kind)}")
     modules = (module.name for module in pkgutil.iter_modules(package.__path__))
     return tuple(name for name in modules if name != "base" and not name.startswith("_"))
 
@@ -65,7 +67,7 @@ def plugins(kind: str) -> tuple[str, ...]:
 
 
 def find(kind: str, name: str) -> Any:
-    """The class behind a name: `PROXY` or `SPACE` of its module, or what the entry point loads.
+    """The class behind a name: `PROXY`, `SPACE` or `ALGORITHM` of its module, or what the entry point loads.
 
     Raises:
         UnknownName: if there is none.
@@ -91,7 +93,7 @@ def find(kind: str, name: str) -> Any:
             "already; give it another"
         )
     if ours:
-        return getattr(import_module(f"nasbench_eval.{kind}.{name}"), _ATTRIBUTES[kind])
+        return getattr(import_module(f"nasbench_eval.{_FOLDERS.get(kind, kind)}.{name}"), _ATTRIBUTES[kind])
     loaded = _load(entries[0], f"{_WORDS[kind]} '{name}' of another package ({entries[0].value})")
     if (own_name := _own_name(loaded, kind)) not in (name, None):
         raise UsageError(
@@ -102,7 +104,7 @@ def find(kind: str, name: str) -> Any:
 
 
 def distributions(package: str) -> list[Distribution]:
-    """The installed distributions that offer proxies or search spaces of a top-level package."""
+    """The installed distributions that offer proxies, search spaces or algorithms of a top-level package."""
     entries = [entry for kind in _ATTRIBUTES for entry in _entries(kind)]
     found = [entry.dist for entry in entries if entry.module.partition(".")[0] == package]
     return list({dist.name: dist for dist in found if dist is not None}.values())
@@ -114,9 +116,9 @@ def _entries(kind: str) -> tuple[EntryPoint, ...]:
 
 
 def _own_name(loaded: Any, kind: str) -> str | None:
-    """What a proxy or a search space calls itself; None if it does not say."""
+    """What a proxy, a search space or an algorithm calls itself; None if it does not say."""
     try:
-        return str(loaded.info.name if kind == "proxies" else loaded().name)
+        return str(loaded().name if kind == "spaces" else loaded.info.name)
     except Exception:  # told by the checks of `testing`, and where it is used
         return None
 

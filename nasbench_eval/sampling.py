@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from itertools import chain, islice
+
 import numpy as np
 from numpy.typing import NDArray
 
 BANDS = 10
+# A record may claim any range.
+_MOST_CELLS = 1_000_000
 
 
 def uniform(size: int, n: int, seed: int) -> tuple[int, ...]:
@@ -34,3 +40,27 @@ def stratified(accuracy: NDArray[np.float64], n: int, seed: int) -> tuple[int, .
     turn = np.arange(len(shuffled)) - first  # how many of its band come before it
     order: list[int] = shuffled[by_band[np.argsort(turn, kind="stable")]][:n].tolist()
     return tuple(order)
+
+
+def spans(indices: Sequence[int]) -> str:
+    """Indices in their order, as a record has them: `7,3,10-19`; `cells_of` is the inverse."""
+    runs: list[list[int]] = []
+    for index in indices:
+        if runs and index == runs[-1][1] + 1:
+            runs[-1][1] = index
+        else:
+            runs.append([index, index])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+
+
+def cells_of(listed: str) -> list[int]:
+    """The cells of a text that `spans` made, each once."""
+    each = chain.from_iterable(map(_span, listed.split(",")))
+    return list(dict.fromkeys(islice(each, _MOST_CELLS)))
+
+
+def _span(text: str) -> Sequence[int]:
+    found = re.fullmatch(r"(\d{1,12})(?:-(\d{1,12}))?", text)
+    if not found:
+        return ()
+    return range(int(found[1]), int(found[2] or found[1]) + 1)

@@ -52,6 +52,8 @@ def test_the_contracts_are_kept(package: Path) -> None:
         ("run/store.py", "nasbench_eval.scoring.job", "What a run leaves knows no proxy"),
         ("run/rows.py", "nasbench_eval.truth.ceiling", "What scores sees no accuracies"),
         ("report/spec.py", "nasbench_eval.report.command", "No circles"),
+        ("search/guides.py", "nasbench_eval.truth.tables", "Searches ask a guide"),
+        ("search/algorithms/random.py", "nasbench_eval.work.pool", "Search algorithms read histories"),
         ("wording.py", "nasbench_eval.errors", "The house"),
     ],
 )

@@ -24,7 +24,7 @@ from nasbench_eval.truth.ceiling import WEAK, Ceiling
 from nasbench_eval.wording import counted
 from nasbench_eval.work.execution import space_named
 from nasbench_eval.work.progress import Progress
-from nasbench_eval.work.session import facts, named, opened
+from nasbench_eval.work.session import facts, named, opened, sample_facts
 
 
 def check(configs: Sequence[DictConfig], *, images: bool) -> None:
@@ -137,6 +137,7 @@ def _record(course: Course) -> dict[str, Any]:
     """What run.json says beside the configuration."""
     return {
         **facts(course, "nasbench-train"),
+        **sample_facts(course),
         "sources": sources(type(course.plan.space), {TRAINED: Trainer}),
         "images": {},
     }

@@ -22,7 +22,7 @@ from nasbench_eval.options.typed import TrainOptions, plain, train_options_of
 from nasbench_eval.run.record import LATER, TRAINED, fingerprint
 from nasbench_eval.training import Training
 from nasbench_eval.wording import shown
-from nasbench_eval.work.execution import Work, check_side, device_named, space_named, work_of
+from nasbench_eval.work.execution import SampleWork, check_side, device_named, space_named, work_of
 from nasbench_eval.work.sample import drawn
 from nasbench_eval.work.subject import Subject
 
@@ -31,7 +31,7 @@ Parts = Mapping[str, tuple[NDArray[np.uint8], NDArray[np.int64]]]
 
 
 @dataclass(frozen=True)
-class Course(Work):
+class Course(SampleWork):
     """A configuration of trainings ready to run.
 
     Attributes:

@@ -52,8 +52,10 @@ class Batches:
     def input(self, forward: ForwardSpec, dataset: str | None) -> Tensor:
         """Images (B, 3, R, R) in float32, normalised by the data set's statistics, or a synthetic source's.
 
+        A pass through a cell without a stem gets one channel (B, 1, R, R).
+
         Raises:
-            UsageError: if real images are asked for and absent, or fewer than a batch.
+            UsageError: if real images are asked for and absent, fewer than a batch, or smaller than a crop.
         """
         # Fields that concern the weights or the mode do not change the batch: leave them out of the key.
         return self._cached_input(
@@ -62,18 +64,21 @@ class Batches:
             forward.resolution,
             forward.batch,
             forward.noise,
-            dataset if forward.source == "images" else None,
+            forward.offset,
+            1 if forward.body == "cell" else 3,
+            dataset if forward.imaged else None,
         )
 
     def labels(self, forward: ForwardSpec, dataset: str) -> Tensor:
-        """The images' own labels (B,), or uniform random ones where the input is synthetic."""
+        """The images' own labels (B,), or uniform random ones where the input is synthetic or crops."""
         if forward.source == "images":
-            chosen = self._choice(dataset, forward.batch_size, forward.batch)
+            chosen = self._choice(dataset, forward.batch_size, forward.batch, forward.offset)
             labels = torch.from_numpy(self._images(dataset).y[chosen])
         else:
             classes = self.datasets[dataset].num_classes
             g = generator(self.seed, "labels", classes, forward.batch)
-            labels = torch.randint(classes, (forward.batch_size,), generator=g)
+            labels = torch.randint(classes, (forward.offset + forward.batch_size,), generator=g)
+            labels = labels[forward.offset :]
         return labels.to(self.device)
 
     def training_set(self, dataset: str, images: int, resolution: int) -> tuple[Tensor, Tensor]:
@@ -91,16 +96,27 @@ class Batches:
         return x.to(self.device, memory_format=torch.channels_last), labels.to(self.device)
 
     def _input(
-        self, source: str, batch_size: int, resolution: int, batch: int, noise: float, dataset: str | None
+        self,
+        source: str,
+        batch_size: int,
+        resolution: int,
+        batch: int,
+        noise: float,
+        offset: int,
+        channels: int,
+        dataset: str | None,
     ) -> Tensor:
-        shape = (batch_size, 3, resolution, resolution)
+        shape = (offset + batch_size, channels, resolution, resolution)
         if source in SYNTHETIC:
-            x = SYNTHETIC[source](shape, generator(self.seed, source, batch))
+            x = SYNTHETIC[source](shape, generator(self.seed, source, batch))[offset:]
+        elif source == "crops":
+            assert dataset is not None
+            x = self._crops(dataset, batch_size, batch, resolution)
         else:
             assert dataset is not None
-            x = self._normalised(dataset, self._choice(dataset, batch_size, batch), resolution)
+            x = self._normalised(dataset, self._choice(dataset, batch_size, batch, offset), resolution)
         if noise:
-            x = x + noise * torch.randn(shape, generator=generator(self.seed, "noise", batch))
+            x = x + noise * torch.randn(shape, generator=generator(self.seed, "noise", batch))[offset:]
         return x.to(self.device, memory_format=torch.channels_last)
 
     def _load(self, dataset: str) -> Images:
@@ -108,13 +124,34 @@ class Batches:
             raise UsageError(f"real images of {dataset} are asked for, but no data folder is named")
         return load_images(self.folder, dataset)
 
-    def _choice(self, dataset: str, batch_size: int, batch: int | str) -> npt.NDArray[np.int64]:
+    def _choice(
+        self, dataset: str, batch_size: int, batch: int | str, offset: int = 0
+    ) -> npt.NDArray[np.int64]:
         """Positions of a mini-batch: each is drawn on its own, without replacement within it."""
         count = len(self._images(dataset).y)
-        if count < batch_size:
-            raise UsageError(f"{dataset} has {count} images, fewer than the {batch_size} asked for")
+        if count < batch_size or count <= offset:
+            least = max(batch_size, offset + 1)
+            raise UsageError(f"{dataset} has {count} images, fewer than the {least} asked for")
         rng = np.random.default_rng(seed_of(self.seed, "images", dataset, batch))
-        return rng.permutation(count)[:batch_size]
+        return rng.permutation(count)[offset : offset + batch_size]
+
+    def _crops(self, dataset: str, number: int, batch: int, side: int) -> Tensor:
+        """Squares of the images, (N, 1, side, side): image, channel and place of each drawn on their own."""
+        images = self._images(dataset)
+        count, height, width, colours = images.x.shape
+        if side > min(height, width):
+            raise UsageError(
+                f"{dataset} has images of {height} x {width} pixels, too small for crops of {side} x {side}"
+            )
+        rng = np.random.default_rng(seed_of(self.seed, "crops", dataset, batch))
+        image, colour = rng.integers(count, size=number), rng.integers(colours, size=number)
+        top, left = rng.integers(height - side + 1, size=number), rng.integers(width - side + 1, size=number)
+        row, column = np.arange(side)[:, None], np.arange(side)
+        each = (slice(None), None, None)
+        taken = images.x[image[each], top[each] + row, left[each] + column, colour[each]]
+        info = self.datasets[dataset]
+        mean, std = (np.array(values, dtype=np.float32)[colour[each]] for values in (info.mean, info.std))
+        return torch.from_numpy((taken.astype(np.float32) - mean) / std)[:, None]
 
     def _normalised(self, dataset: str, chosen: npt.NDArray[np.int64], resolution: int) -> Tensor:
         x = normalised(torch.from_numpy(self._images(dataset).x[chosen]), self.datasets[dataset])

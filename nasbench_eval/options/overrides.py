@@ -1,4 +1,4 @@
-"""The command line of `nasbench-score`, read and checked before Hydra gets it: every mistake is one line.
+"""The command line of the Hydra commands, read and checked before Hydra gets it: every mistake is one line.
 
 Nothing here needs PyTorch, so that a wrong name is told before it is imported.
 """
@@ -12,6 +12,7 @@ import shutil
 import textwrap
 from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import MISSING, dataclass, fields
 from importlib import metadata
 from itertools import pairwise
@@ -32,16 +33,30 @@ from nasbench_eval import registry
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options.hydra_compat import accept_late_help
 from nasbench_eval.options.quoting import CELLS, SEEDS, quoted, several
-from nasbench_eval.options.typed import RunOptions, TrainOptions, fields_of
+from nasbench_eval.options.typed import RunOptions, SearchOptions, TrainOptions, fields_of
 from nasbench_eval.paths import config_folder, configured
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.wording import first_line, shown
 
 # The groups of choices, with the word for one of them in errors; those of which a run takes several; and
 # those to which other packages add, with the registry's name for them.
-GROUPS = {"space": "search space", "dataset": "data set", "proxy": "proxy", "experiment": "experiment"}
+GROUPS = {
+    "space": "search space",
+    "dataset": "data set",
+    "proxy": "proxy",
+    "algorithm": "algorithm",
+    "experiment": "experiment",
+}
 _SEVERAL = {"dataset", "proxy"}
-_PLUGGED = {"space": "spaces", "proxy": "proxies"}
+_PLUGGED = {"space": "spaces", "proxy": "proxies", "algorithm": "algorithms"}
+# The groups that each configuration has.
+_HAS = {
+    "config": ("space", "dataset", "proxy", "experiment"),
+    "train": ("space",),
+    "search": ("space", "dataset", "algorithm", "experiment"),
+}
+# The commands that have experiments, by their configuration.
+_COMMANDS = {"config": "nasbench-score", "search": "nasbench-search"}
 # Runs that a command may name: each is composed before the first begins.
 _MOST_RUNS = 10_000
 # Launchers of configs/hydra/launcher: the extra that each needs, and the package this brings.
@@ -63,20 +78,26 @@ class CommandLine:
         overrides: `option=value`, with quotes where Hydra's grammar would misread a value.
         multirun: whether the overrides name several runs.
         shows: whether the flags ask for something to be shown in place of a run, such as `--help`.
+        config: name of the command's configuration.
     """
 
     flags: tuple[str, ...]
     overrides: tuple[str, ...]
     multirun: bool
     shows: bool
+    config: str = "config"
 
     def for_hydra(self) -> list[str]:
         """Arguments as Hydra takes them: flags first, since it knows none between overrides."""
-        return [*self.flags, *map(_shared_option, self.overrides)]
+        return [*self.flags, *(_shared_option(o, self.config) for o in self.overrides)]
 
 
-def read(arguments: Sequence[str]) -> CommandLine:
+def read(arguments: Sequence[str], config: str = "config") -> CommandLine:
     """Tell flags from overrides.
+
+    Args:
+        arguments: of the process.
+        config: name of the command's configuration.
 
     Raises:
         UsageError: on an unknown flag or a flag's wrong value.
@@ -101,13 +122,20 @@ def read(arguments: Sequence[str]) -> CommandLine:
     flags = tuple(argument for argument in arguments if argument not in overrides)
     shows = bool(parsed.help or parsed.hydra_help or parsed.cfg or parsed.info)
     multirun = bool(parsed.multirun)
-    return CommandLine(flags, tuple(quoted(o, multirun=multirun) for o in overrides), multirun, shows)
+    counted = config == "search"
+    told = tuple(quoted(o, multirun=multirun, seeds_counted=counted) for o in overrides)
+    return CommandLine(flags, told, multirun, shows, config)
 
 
 def _refuse_flagged_option(flag: str, arguments: Sequence[str]) -> None:
     """Say how an option is written that was given as a flag, such as `--proxy snip`."""
     name, equals, value = flag.lstrip("-").partition("=")
-    if name.partition(".")[0] not in {*GROUPS, *fields_of(RunOptions), *fields_of(TrainOptions)}:
+    if name.partition(".")[0] not in {
+        *GROUPS,
+        *fields_of(RunOptions),
+        *fields_of(TrainOptions),
+        *fields_of(SearchOptions),
+    }:
         return
     following = arguments[arguments.index(flag) + 1 :][:1] if flag in arguments else []
     value = value if equals else next((word for word in following if word[0:1] != "-"), "VALUE")
@@ -147,10 +175,10 @@ def jobs(line: CommandLine, name: str = "config") -> list[DictConfig]:
             _check_number(overrides)
             _check_launcher(overrides, line.multirun)
             _check_subject(overrides)
-            chosen = _chosen(overrides)
+            chosen = _chosen(overrides, name)
             _offer_plugins()  # only now: it imports other packages, of which a misspelt name needs none
             _check_options(overrides, chosen, name)
-            translated = parser.parse_overrides([_shared_option(a) for a in line.overrides])
+            translated = parser.parse_overrides([_shared_option(a, name) for a in line.overrides])
             return [
                 compose(name, overrides=list(job))
                 for job in BasicSweeper.split_arguments(translated, None)[0]
@@ -159,6 +187,28 @@ def jobs(line: CommandLine, name: str = "config") -> list[DictConfig]:
         raise
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # Hydra raises bare ones as well
         raise UsageError(" ".join(str(error).split()) or type(error).__name__) from error
+
+
+def nodes_of(proxies: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The options of proxies by label, as `proxy=[...]` composes them for `nasbench-score`.
+
+    Raises:
+        UsageError: on what Hydra cannot compose.
+    """
+    hydra = GlobalHydra.instance()
+    here = (
+        nullcontext()
+        if hydra.is_initialized()
+        else initialize_config_dir(str(config_folder()), version_base="1.3")
+    )
+    try:
+        with here:
+            _offer_plugins()
+            composed = compose("config", overrides=[f"proxy=[{','.join(proxies)}]"])
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UsageError(f"guide=[{','.join(proxies)}]: {first_line(error)}") from error
+    nodes: dict[str, dict[str, Any]] = OmegaConf.to_container(composed.proxy)  # type: ignore[assignment]
+    return nodes
 
 
 def _offer_plugins() -> None:
@@ -175,14 +225,22 @@ def _offer_plugins() -> None:
             )
 
 
-def choices(group: str) -> list[str]:
-    """The names that a group of `GROUPS` offers, sorted."""
+def choices(group: str, name: str = "config") -> list[str]:
+    """The names that a group of `GROUPS` offers to the command of a configuration, sorted."""
+    if group == "experiment":
+        return [each for each in configured(group) if _command_of(each) == name]
     return sorted({*configured(group), *(registry.plugins(_PLUGGED[group]) if group in _PLUGGED else ())})
 
 
-def listed(group: str) -> str:
+def _command_of(experiment: str) -> str:
+    """The configuration that an experiment is for, by what it chooses."""
+    text = (config_folder() / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8")
+    return "search" if "override /algorithm:" in text else "config"
+
+
+def listed(group: str, name: str = "config") -> str:
     """The choices of a group, wrapped for the help text."""
-    return textwrap.fill(", ".join(choices(group)), 80).replace("\n", "\n" + " " * 15)
+    return textwrap.fill(", ".join(choices(group, name)), 80).replace("\n", "\n" + " " * 15)
 
 
 def _defaults(cls: Any) -> dict[str, Any]:
@@ -190,8 +248,13 @@ def _defaults(cls: Any) -> dict[str, Any]:
     return {**{f.name: f.default for f in fields(cls) if f.default is not MISSING}, **made}
 
 
-def _shared_option(argument: str) -> str:
-    """`proxy.X=v` speaks to every chosen proxy that has an option X; Hydra needs a place to put it."""
+def _shared_option(argument: str, config: str) -> str:
+    """`proxy.X=v` speaks to every chosen proxy that has an option X; Hydra needs a place to put it.
+
+    A search's proxies are chosen by its guide: what is for one of them, `proxy.NAME.X=v`, needs one as well.
+    """
+    if config == "search":
+        return re.sub(r"^proxy\.([\w.]+)=", r"++options.\1=", argument)
     return re.sub(r"^proxy\.(\w+)=", r"++options.\1=", argument)
 
 
@@ -260,7 +323,7 @@ def _check_launcher(overrides: Sequence[Override], multirun: bool) -> None:
             )
 
 
-def _chosen(overrides: Sequence[Override]) -> list[str]:
+def _chosen(overrides: Sequence[Override], config: str) -> list[str]:
     """What a command chooses from the groups; of a sweep the first choice, which shows the options there are.
 
     Raises:
@@ -274,7 +337,7 @@ def _chosen(overrides: Sequence[Override]) -> list[str]:
             if group != "experiment" and not all(named):
                 raise UsageError(f"no {GROUPS[group]} is chosen; choose one with {group}=NAME")
             for name in {name for several in named for name in several}:
-                _check_choice(group, name)
+                _check_choice(group, name, config)
             first = ",".join(named[0])
             if first:  # an experiment may be left out
                 chosen.append(f"{group}={f'[{first}]' if group in _SEVERAL else first}")
@@ -282,18 +345,22 @@ def _chosen(overrides: Sequence[Override]) -> list[str]:
 
 
 def _check_options(overrides: Sequence[Override], chosen: Sequence[str], name: str) -> None:
-    # Only scoring has groups beside that of search spaces.
-    groups = GROUPS if name == "config" else {"space"}
+    groups = _HAS[name]
     known = set(_options(compose(name, overrides=[c for c in chosen if c.partition("=")[0] in groups])))
     for override in overrides:
         key = override.key_or_group
+        if name == "search" and key.startswith("proxy."):
+            continue  # the guide's proxies, which are asked when they are made
         if not (key in known or key in groups or key.startswith("hydra") or override.is_add()):
             raise UnknownName("option", key, known | set(groups))
 
 
-def _check_choice(group: str, name: str) -> None:
-    if name not in choices(group):
-        raise UnknownName(GROUPS[group], name, choices(group))
+def _check_choice(group: str, name: str, config: str) -> None:
+    if name not in choices(group, config):
+        for other, command in _COMMANDS.items():
+            if other != config and name in choices(group, other):
+                raise UsageError(f"{group}={name} is one of {command}")
+        raise UnknownName(GROUPS[group], name, choices(group, config))
     if group in _PLUGGED and name in registry.plugins(_PLUGGED[group]):
         registry.find(_PLUGGED[group], name)  # tells why it cannot be loaded
 

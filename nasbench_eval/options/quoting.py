@@ -18,7 +18,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.wording import shown
 
 # Options whose values are names of files and folders: taken as they stand.
-PATHS = ("data", "images", "results", "run", "truth")
+PATHS = ("data", "fork", "images", "results", "run", "truth")
 # Options whose values are lists of numbers, in which ranges may stand.
 CELLS, SEEDS = "indices", "seeds"
 RANGE = re.compile(r"range\(\s*(-?\d+)\s*(?:,\s*(-?\d+)\s*)?(?:,\s*(-?\d+)\s*)?\)")
@@ -29,10 +29,15 @@ _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 _MOST_SEEDS = 10_000
 
 
-def quoted(argument: str, *, multirun: bool) -> str:
+def quoted(argument: str, *, multirun: bool, seeds_counted: bool = False) -> str:
     """An `option=value` as Hydra reads it rightly; what it reads rightly anyway stays as it is.
 
     In a sweep a comma still stands between values, unless it is quoted.
+
+    Args:
+        argument: as typed.
+        multirun: whether it may name several runs.
+        seeds_counted: whether `seeds=4` means four of them, not the one of that number.
 
     Raises:
         UsageError: if there are several values, or more than can be, and no sweep to take them.
@@ -40,6 +45,8 @@ def quoted(argument: str, *, multirun: bool) -> str:
     if not (found := _OPTION.fullmatch(argument)):
         return argument
     plus, key, value = found.groups()
+    if seeds_counted and key == SEEDS and re.fullmatch(r"[\s\d,]*", value):
+        return argument
     if key in PATHS:
         values = list(split(value))
         if len(values) > 1 and not multirun:

@@ -25,23 +25,17 @@ from nasbench_eval.wording import first_line, shown
 T = TypeVar("T")
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 # The parts of a configuration that are no options of the run.
-_PARTS = {"space", "dataset", "proxy", "options"}
+_PARTS = {"space", "dataset", "proxy", "algorithm", "options"}
 
 
 @dataclass(frozen=True)
 class Execution:
-    """What scoring and training have in common: which architectures, where, and how (see configs/)."""
+    """What all commands that compute have in common: where, and how (see configs/)."""
 
-    n: int | str
-    sample_seed: Annotated[int, Field(ge=0)]
-    indices: tuple[int | str, ...] | None
-    shard: int | str | None
-    shards: Annotated[int, Field(ge=1)] | None
     device: Literal["auto", "cpu", "cuda"]
     workers: Annotated[int, Field(ge=0)] | None
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
     save_every: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    retry_failed: bool
     allow_changed_code: bool
     data: Path | None
     results: Path
@@ -49,7 +43,19 @@ class Execution:
 
 
 @dataclass(frozen=True)
-class RunOptions(Execution):
+class Sampled(Execution):
+    """What scoring and training have in common besides: which architectures."""
+
+    n: int | str
+    sample_seed: Annotated[int, Field(ge=0)]
+    indices: tuple[int | str, ...] | None
+    shard: int | str | None
+    shards: Annotated[int, Field(ge=1)] | None
+    retry_failed: bool
+
+
+@dataclass(frozen=True)
+class RunOptions(Sampled):
     """Options of a run beside those of its space, data sets and proxies (see configs/config.yaml)."""
 
     truth: str | None
@@ -64,7 +70,7 @@ class RunOptions(Execution):
 
 
 @dataclass(frozen=True)
-class TrainOptions(Execution):
+class TrainOptions(Sampled):
     """Options of trainings beside those of the space (see configs/train.yaml)."""
 
     images: str
@@ -84,6 +90,28 @@ class TrainOptions(Execution):
     momentum: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     flips: bool | None
+
+
+@dataclass(frozen=True)
+class SearchOptions(Execution):
+    """Options of a search beside those of its space, data set and algorithm (see configs/search.yaml)."""
+
+    guide: str | tuple[str, ...]
+    ranks: Literal["rank", "log"] | None
+    truth: str | None
+    seeds: Annotated[int, Field(ge=1)] | tuple[Seed, ...]
+    steps: Annotated[int, Field(ge=1)]
+    proxy_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
+    simulated_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
+    wall_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
+    lag: Annotated[int, Field(ge=1)]
+    mutation: Literal["uniform", "node"]
+    n: Annotated[int, Field(ge=1)] | Literal["all"]
+    sample_seed: Annotated[int, Field(ge=0)]
+    fork: Path | None
+    fork_step: Annotated[int, Field(ge=1)] | None
+    seed: Seed
+    reuse: Literal["none", "results", "only"]
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -115,6 +143,15 @@ def train_options_of(config: DictConfig) -> TrainOptions:
         UsageError: on an option that is unknown or of the wrong kind.
     """
     return typed(TrainOptions, _own(config))
+
+
+def search_options_of(config: DictConfig) -> SearchOptions:
+    """The options of the search that a composed configuration names.
+
+    Raises:
+        UsageError: on an option that is unknown or of the wrong kind.
+    """
+    return typed(SearchOptions, _own(config))
 
 
 def _own(config: DictConfig) -> dict[str, Any]:

@@ -13,10 +13,11 @@ from nasbench_eval.passes.observer import (
     stack,
 )
 from nasbench_eval.passes.request import Inputs, Outcome, Request
-from nasbench_eval.passes.spec import BatchNorm, ForwardSpec, Init, Objective, PassSpec, Source, Wrt
+from nasbench_eval.passes.spec import BatchNorm, Body, ForwardSpec, Init, Objective, PassSpec, Source, Wrt
 
 __all__ = [
     "BatchNorm",
+    "Body",
     "Engine",
     "ForwardSpec",
     "GradientObserver",

@@ -83,7 +83,7 @@ class Engine:
         """One outcome a request, in the order asked; an exception fails only the requests that meet it."""
         groups: dict[tuple[ForwardSpec, str | None], list[int]] = {}
         for i, (spec, dataset, _) in enumerate(requests):
-            key = (spec.forward, dataset if spec.forward.source == "images" else None)
+            key = (spec.forward, dataset if spec.forward.imaged else None)
             groups.setdefault(key, []).append(i)
         by_draw: dict[object, list[list[int]]] = {}  # one after the other, so that weights are drawn once
         for members in groups.values():

@@ -9,6 +9,8 @@ from nasbench_eval.training import Training
 
 Init = Literal["kaiming", "torch_default", "gaussian"]
 Source = Literal["images", "gaussian", "uniform", "ones", "perturbed_ones"]
+CellSource = Literal["crops", "gaussian", "uniform", "ones", "perturbed_ones"]
+Body = Literal["whole", "cell"]
 BatchNorm = Literal["train", "eval", "alone", "skip"]
 Objective = Literal["features", "logits", "sum", "cross_entropy"]
 Wrt = Literal["nothing", "parameters", "input", "curvature", "samples", "outputs", "blocks"]
@@ -34,8 +36,8 @@ class ForwardSpec:
 
     Attributes:
         init: how weights are drawn (see `passes.weights`).
-        source: real images of the data set; or, every entry on its own, N(0, 1), U(0, 1), all ones, or ones
-            perturbed by 0.01·N(0, 1).
+        source: real images of the data set; `crops` of them, each of one random channel at a random place;
+            or, every entry on its own, N(0, 1), U(0, 1), all ones, or ones perturbed by 0.01·N(0, 1).
         batch_size: samples B.
         resolution: height and width in pixels; None takes the data set's own.
         batch: which mini-batch of the source's stream.
@@ -49,10 +51,14 @@ class ForwardSpec:
         channels: width C of the network; None takes the search space's own.
         cells: depth N of the network, in cells a stage; None takes the search space's own.
         training: how the network is trained before the pass; None leaves it as drawn.
+        body: the `whole` network, or one `cell` and what follows the cells, without a stem, which takes
+            inputs of one channel.
+        offset: how many samples of the mini-batch's order are passed over: those of another pass, from which
+            these are to differ.  Where fewer than a batch are left, the batch is smaller.
     """
 
     init: Init
-    source: Source
+    source: Source | Literal["crops"]
     batch_size: int = 64
     resolution: int | None = None
     batch: int = 0
@@ -64,6 +70,24 @@ class ForwardSpec:
     channels: int | None = None
     cells: int | None = None
     training: Training | None = None
+    body: Body = "whole"
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        if self.body == "whole" and self.source == "crops":
+            raise ValueError("crops have one channel, and a whole network takes three")
+        if self.body == "cell" and (self.source == "images" or self.training is not None):
+            raise ValueError("a cell without a stem takes one channel, and images have three: crops will do")
+        if self.body == "cell" and (self.channels, self.cells) != (1, 1):
+            raise ValueError(
+                f"a cell without a stem is one cell of one channel; got cells={self.cells}, "
+                f"channels={self.channels}"
+            )
+
+    @property
+    def imaged(self) -> bool:
+        """Whether the input is made of a data set's images."""
+        return self.source in ("images", "crops")
 
 
 @dataclass(frozen=True)

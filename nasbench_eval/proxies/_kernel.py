@@ -1,6 +1,6 @@
 """The empirical neural tangent kernel of a mini-batch, which several proxies reduce to a number.
 
-    Θ = J Jᵀ,  J_n = ∂(Σ_k f_k(x_n)) / ∂θ, θ all parameters
+    Θ = J Jᵀ,  J_n = ∂(Σ_k f_k(x_n)) / ∂θ, θ all parameters, or the weights inside the cells
 
 Jacot et al., "Neural Tangent Kernel: Convergence and Generalization in Neural Networks", NeurIPS 2018; summed
 over the logits as in Chen et al. 2021 and Mok et al. 2022.
@@ -26,6 +26,17 @@ from nasbench_eval.training import Training
 # What single-precision gradients leave of a kernel's exact zeros, as a share of its largest eigenvalue.
 ROUNDING = 4 * torch.finfo(torch.float32).eps
 
+Parameters = Literal["all", "cells"]
+
+
+def counts(name: str, parameters: Parameters) -> bool:
+    """Whether a tensor is among the parameters that a kernel is made of.
+
+    `cells` are the weights, those of batch norm included, inside cells and reduction blocks: neither biases
+    nor the stem, the last batch norm and the classifier.
+    """
+    return parameters == "all" or (name.startswith("cells.") and name.endswith(".weight"))
+
 
 @dataclass(frozen=True)
 class Kernel(Sized):
@@ -34,6 +45,7 @@ class Kernel(Sized):
     Attributes:
         bn: batch statistics (`train`), which let every sample act on all others, so that B backward passes
             are needed; or running statistics (`eval`) or each sample's own (`alone`), where one will do.
+        parameters: `all`, or the weights inside the `cells` and reduction blocks, batch norm's included.
         epochs: how long the network is trained before; 0 scores it as drawn.
         training_images: size of the training set.
         learning_rate: of the training at its start.
@@ -43,6 +55,7 @@ class Kernel(Sized):
     init: Init = "torch_default"
     input: Source = "images"
     bn: Literal["train", "eval", "alone"] = "train"
+    parameters: Parameters = "all"
     epochs: int = 0
     training_images: int = 2560
     learning_rate: float = 0.1
@@ -68,7 +81,7 @@ class Kernel(Sized):
         return tuple(PassSpec(forward, "sum", "samples") for forward in forwards)
 
     def observe(self, net: Network, spec: PassSpec) -> Observer:
-        return _KernelObserver()
+        return _KernelObserver(self.parameters)
 
     def measure(self, kernel_BB: Tensor, labels_B: Tensor) -> float:
         """The score of one mini-batch, from its kernel in float64 and its labels."""
@@ -83,16 +96,21 @@ class Kernel(Sized):
 class _KernelObserver(Observer):
     """Θ as a sum over parameter tensors, so that only one tensor's Jacobian is needed at a time."""
 
-    options = ()
     kernel_BB: Tensor | float = 0.0
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters, self.options = parameters, (parameters,)
 
     def on_labels(self, labels_B: Tensor) -> None:
         self.labels_B = labels_B
 
     def on_sample_gradient(self, name: str, parameter: Tensor, gradient_B: Tensor) -> None:
+        if not counts(name, self.parameters):
+            return
         j_BP = gradient_B.flatten(1)
         self.kernel_BB = self.kernel_BB + (j_BP @ j_BP.T).double()
 
     def record(self) -> Record:
-        assert isinstance(self.kernel_BB, Tensor), "a network has parameters"
+        if not isinstance(self.kernel_BB, Tensor):  # no such parameter
+            self.kernel_BB = torch.zeros(2 * (len(self.labels_B),), dtype=torch.float64)
         return {"kernel": self.kernel_BB.cpu(), "labels": self.labels_B.cpu()}

@@ -35,11 +35,12 @@ def _report(arguments: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="nasbench-report",
-        description="Correlate a run's scores with the benchmark's accuracies; write tables and figures.",
+        description="Correlate a run's scores with the benchmark's accuracies, or say what searches found; "
+        "write tables and figures.",
     )
     add = parser.add_argument
     add("--version", action="version", version=f"%(prog)s {__version__}")
-    add("run", nargs="+", type=Path, help="a run's folder; several are read as one")
+    add("run", nargs="+", type=Path, help="a run's folder; several are read as one; or searches")
     add(
         "--format",
         choices=["files", "html"],
@@ -105,6 +106,25 @@ def _parser() -> argparse.ArgumentParser:
         "made (those that the run was scored on)",
     )
     add("--all-rows", action="store_true", help="draw the rows that nobody scored as well (no)")
+    add(
+        "--tau",
+        type=Path,
+        metavar="RUN",
+        help="of searches: a run of scores with a report, or one CSV of it; does the τ of a guide predict "
+        "what is found with it?",
+    )
+    add(
+        "--landscape",
+        metavar="RUN",
+        help="of searches on nasbench201: draw two seeds, or two forks of one search, on their principal "
+        "axes, above the cells of a run of scores; none for the cells they visited alone",
+    )
+    add(
+        "--indicators",
+        metavar="LABEL,LABEL",
+        help="of a run of scores on nasbench201: compare these scores with each other, with their rank sum "
+        "and with accuracy",
+    )
     add("--data", type=Path, help="folder of the ground-truth tables (NASBENCH_EVAL_DATA)")
     add("--out", type=Path, help="folder to write to (tables/ in the first run)")
     return parser

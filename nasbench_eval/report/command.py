@@ -16,6 +16,8 @@ from nasbench_eval.report.answer import with_answers
 from nasbench_eval.report.apart import Apart, cores
 from nasbench_eval.report.draw import draw_seeds, draw_text
 from nasbench_eval.report.scores import Scores, read_runs
+from nasbench_eval.report.search.command import refuse_options, report_indicators, report_searches
+from nasbench_eval.report.search.read import search_folders
 from nasbench_eval.report.spec import RowSpec, TableSpec, load_aggregate, load_table_spec
 from nasbench_eval.report.tables import Reporter, Settings
 from nasbench_eval.report.truths import benchmark_of, table_of, truth_of
@@ -30,6 +32,11 @@ def report(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--resamples must be 0 or more; got {arguments.resamples}")
     if arguments.seed < 0:
         raise UsageError(f"--seed must be 0 or more; got {arguments.seed}")
+    if searches := search_folders(arguments.run):
+        return report_searches(arguments, searches)
+    refuse_options(arguments)
+    if arguments.indicators:
+        return report_indicators(arguments)
     scores = read_runs(arguments.run)
     splits = ("test", "val") if arguments.split == "both" else (arguments.split,)
     benchmark = benchmark_of(arguments.truth, scores)

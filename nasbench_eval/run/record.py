@@ -23,6 +23,8 @@ OUTCOME = ("finished", "seconds_last_session", "scores_sha256", "cells", "rows",
 TRAINED = "trained"
 # What a record says of the sample, which the shards of a run have to agree about.
 SAMPLE = ("n", "sample", "sample_seed", "truth")
+# What a record says of a search that decides how long it goes on, and not how.
+BUDGET = ("steps", "budget", "members")
 # What a record says of the machinery of its last session.
 MACHINERY = ("versions", "commit", "device", "device_name", "processor", "sources", "images")
 # What has to be known of a run before anything can be said of its scores.
@@ -92,6 +94,8 @@ def fingerprint(run: Record) -> str:
     identity = {key: run[key] for key in ("space", "seed", "datasets", "proxies")}
     later = "".join(str(run.get(key, default)).removeprefix(default) for key, default in LATER.items())
     later += str(run.get("division", ""))  # the images of trainings
+    if course := {key: value for key, value in within(run, "search").items() if key not in BUDGET}:
+        later += json.dumps(course, sort_keys=True)
     return hashlib.sha256((json.dumps(identity, sort_keys=True) + later).encode()).hexdigest()[:8]
 
 

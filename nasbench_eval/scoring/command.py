@@ -17,7 +17,7 @@ from nasbench_eval.scoring import messages
 from nasbench_eval.scoring.config import Run, located, resolve
 from nasbench_eval.scoring.process import Scorer
 from nasbench_eval.scoring.reuse import take_over
-from nasbench_eval.work.session import facts, named, opened
+from nasbench_eval.work.session import facts, named, opened, sample_facts
 
 
 def check(configs: Sequence[DictConfig], *, images: bool) -> None:
@@ -77,6 +77,7 @@ def record(run: Run) -> dict[str, Any]:
     proxies = {proxy.info.name: type(proxy) for proxy in run.job.proxies.values()}
     return {
         **facts(run, "nasbench-score"),
+        **sample_facts(run),
         "truth": run.options.truth,
         "sources": sources(type(run.job.space), proxies),
         "images": {name: provenance.file_digest(file) for name, file in files.items()},

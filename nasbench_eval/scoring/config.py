@@ -21,14 +21,15 @@ from nasbench_eval.run.parquet import column_fault
 from nasbench_eval.run.record import LATER, fingerprint
 from nasbench_eval.scoring.classes import representatives
 from nasbench_eval.scoring.job import Job
+from nasbench_eval.spaces.base import CellSpace
 from nasbench_eval.wording import shown
-from nasbench_eval.work.execution import Work, check_side, device_named, space_named, work_of
+from nasbench_eval.work.execution import SampleWork, check_side, device_named, space_named, work_of
 from nasbench_eval.work.sample import drawn, stratified
 from nasbench_eval.work.subject import Subject, chosen
 
 
 @dataclass(frozen=True)
-class Run(Work):
+class Run(SampleWork):
     """A configuration ready to run: all that a command reads once it has begun.
 
     Attributes:
@@ -61,16 +62,22 @@ def resolve(config: DictConfig) -> Run:
     options, parts = options_of(config), plain(config)
     datasets = {
         name: typed(DataSet, {"name": name, **values}, name)
-        for name, values in _items("dataset", parts.get("dataset")).items()
+        for name, values in items_of("dataset", parts.get("dataset")).items()
     }
     subject = chosen(options.truth, space_named(parts.get("space")), datasets)
-    proxies = _proxies(_items("proxy", parts.get("proxy")), _shared(parts.get("options")))
+    proxies = proxies_of(items_of("proxy", parts.get("proxy")), shared_of(parts.get("options")))
     job = Job(subject.space, subject.datasets, proxies, options.seed, precision=options.precision)
     device = device_named(options.device)
     _check_precision(job, device)
     for task in job.tasks():
         for spec, _ in job.passes(task):
-            check_side(job.space, spec.forward.resolution or 8, "proxy.resolution")
+            if spec.forward.body == "whole":
+                check_side(job.space, spec.forward.resolution or 8, "proxy.resolution")
+            elif not isinstance(job.space, CellSpace):
+                raise UsageError(
+                    f"{task.label} runs a cell by itself, and the search space {job.space.name} has no "
+                    "build_cell; leave it out"
+                )
     n = _number(options, subject, device)
     if options.sampling == "stratified":
         sample = stratified(options, subject, n)
@@ -87,10 +94,10 @@ def located(run: Run) -> Run:
         UsageError: naming the proxy that reads images which are not there.
     """
     job = _without_absent_images(run.job, run.subject, run.options)
-    return replace(run, job=job, images=_images(job, run.subject, run.options))
+    return replace(run, job=job, images=images_of(job, run.subject, run.options.data))
 
 
-def _items(group: str, node: Any) -> dict[str, dict[str, Any]]:
+def items_of(group: str, node: Any) -> dict[str, dict[str, Any]]:
     """The chosen items of a group: their options by name."""
     if not node:
         raise UsageError(f"no {group} is chosen; choose one with {group}=NAME")
@@ -104,13 +111,13 @@ def _items(group: str, node: Any) -> dict[str, dict[str, Any]]:
     return items
 
 
-def _shared(node: Any) -> dict[str, Any]:
+def shared_of(node: Any) -> dict[str, Any]:
     if node and not isinstance(node, dict):
         raise UsageError(f"options={shown(node)} will not do; options of proxies are set with proxy.X=VALUE")
     return node or {}
 
 
-def _proxies(given: Mapping[str, dict[str, Any]], shared: Mapping[str, Any]) -> dict[str, Proxy]:
+def proxies_of(given: Mapping[str, dict[str, Any]], shared: Mapping[str, Any]) -> dict[str, Proxy]:
     """Proxies by label; an option in `shared` goes to each that has it.
 
     A label without a name holds options that an experiment sets for a proxy which was not chosen.
@@ -189,13 +196,17 @@ def _without_absent_images(job: Job, subject: Subject, options: RunOptions) -> J
     return job
 
 
-def _images(job: Job, subject: Subject, options: RunOptions) -> Path | None:
-    """The folder of the images that are read."""
+def images_of(job: Job, subject: Subject, data: Path | None) -> Path | None:
+    """The folder of the images that are read; None if none are.
+
+    Raises:
+        UsageError: naming the proxy that reads images which are not there.
+    """
     imaged = job.imaged()
     if not imaged and subject.benchmark is None:
         return None
     try:
-        return subject.images(options.data)
+        return subject.images(data)
     except UsageError as error:
         raise UsageError(
             f"{imaged[0].label} reads images of {imaged[0].dataset}: {error}; "

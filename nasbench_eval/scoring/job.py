@@ -61,7 +61,7 @@ class Job:
     def reads_images(self, label: str) -> bool:
         """Whether a proxy is shown real images, or its networks are trained on them."""
         forwards = [spec.forward for spec in self.proxies[label].passes()]
-        return any(f.source == "images" or f.training is not None for f in forwards)
+        return any(f.imaged or f.training is not None for f in forwards)
 
     def imaged(self) -> list[Task]:
         """The tasks that read real images."""
@@ -74,7 +74,7 @@ class Job:
             forward = spec.forward
             if forward.resolution is None:
                 forward = replace(forward, resolution=self.datasets[task.dataset].resolution)
-            shared = spec.objective == "features" and forward.source != "images"
+            shared = spec.objective == "features" and not forward.imaged
             resolved.append((replace(spec, forward=forward), None if shared else task.dataset))
         return resolved
 

@@ -54,8 +54,8 @@ def take_over(wanted: Wanted[Job], results: Path) -> Taken:
     readings: Readings = {}
     for task in wanted.job.tasks():
         if wanted.cells(task):
-            readings.setdefault(_reading(ours, task.dataset, ours["proxies"][task.label]), []).append(task)
-    for folder in _runs(results) if readings else ():
+            readings.setdefault(reading(ours, task.dataset, ours["proxies"][task.label]), []).append(task)
+    for folder in runs_in(results) if readings else ():
         if folder.resolve() == wanted.store.folder.resolve():
             continue
         try:
@@ -78,12 +78,12 @@ def take_over(wanted: Wanted[Job], results: Path) -> Taken:
     return taken
 
 
-def _runs(results: Path) -> list[Path]:
+def runs_in(results: Path) -> list[Path]:
     """The folders of runs, those of named sweeps among them."""
     return sorted(file.parent for pattern in ("*/run.json", "*/*/run.json") for file in results.glob(pattern))
 
 
-def _reading(run: Record, dataset: str, proxy: Record) -> str:
+def reading(run: Record, dataset: str, proxy: Record) -> str:
     """The text of all that decides the scores of a proxy on a data set but the architecture."""
     decides = {
         "space": run.get("space"),
@@ -107,7 +107,7 @@ def _matches(theirs: Any, ours: Record, job: Job, readings: Readings) -> Iterato
             continue
         proxy = completed(proxy, known[proxy["name"]])
         for dataset in within(theirs, "datasets"):
-            for task in readings.get(_reading(theirs, dataset, proxy), ()):
+            for task in readings.get(reading(theirs, dataset, proxy), ()):
                 if not job.reads_images(task.label) or _agree(sessions, ours, "images", dataset):
                     yield task, Path(f"space={job.space.name}", f"dataset={dataset}", f"proxy={label}")
 

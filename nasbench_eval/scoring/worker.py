@@ -12,16 +12,16 @@ import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 
 from nasbench_eval.data.batches import Batches
-from nasbench_eval.passes import Engine, Outcome, PassSpec, Request
+from nasbench_eval.passes import Body, Engine, ForwardSpec, Outcome, PassSpec, Request
 from nasbench_eval.proxies.base import Proxy
 from nasbench_eval.run.rows import Row, Task, status_of
 from nasbench_eval.scoring.job import Job
-from nasbench_eval.spaces.base import SearchSpace, Sizes
+from nasbench_eval.spaces.base import CellSpace, Network, SearchSpace, Sizes
 
 Key = tuple[str, PassSpec, str | None]  # label, pass, data set
 
@@ -106,25 +106,38 @@ def _run_passes(
         for task in tasks
         for spec, dataset in job.passes(task)
     }
-    sizes: dict[tuple[int | None, int | None], list[Key]] = {}
+    sizes: dict[tuple[int | None, int | None, Body], list[Key]] = {}
     for key, request in requests.items():
-        sizes.setdefault((request.spec.forward.channels, request.spec.forward.cells), []).append(key)
+        forward = request.spec.forward
+        sizes.setdefault((forward.channels, forward.cells, forward.body), []).append(key)
     outcomes: dict[Key, Outcome] = {}
     engines: list[Engine] = []
-    for (channels, cells), keys in sizes.items():
-        own = channels is None and cells is None
-        space = job.space if own else job.space.resized(channels=channels, cells=cells)
+    for keys in sizes.values():
         mine = [requests[key] for key in keys]
-        found = _run_network(job, space, index, mine, batches, device, checkpoints, engines)
+        found = _run_network(job, index, mine, batches, device, checkpoints, engines)
         outcomes.update(zip(keys, found, strict=True))
     for engine in engines:  # only now: an interrupt before this costs no training
         engine.forget()
     return outcomes
 
 
+def built(space: SearchSpace, arch: Any, forward: ForwardSpec, num_classes: int) -> Network:
+    """The network that a pass runs through: of its size, and the whole of it or the cell by itself.
+
+    Raises:
+        TypeError: if the space builds no cell by itself.
+    """
+    if forward.channels is not None or forward.cells is not None:
+        space = space.resized(channels=forward.channels, cells=forward.cells)
+    if forward.body == "whole":
+        return space.build(arch, num_classes=num_classes)
+    if not isinstance(space, CellSpace):
+        raise TypeError(f"{space.name} builds no cell by itself")
+    return space.build_cell(arch, num_classes=num_classes)
+
+
 def _run_network(
     job: Job,
-    space: SearchSpace,
     index: int,
     requests: Sequence[Request],
     batches: Batches,
@@ -133,13 +146,13 @@ def _run_network(
     engines: list[Engine],
 ) -> Sequence[Outcome]:
     """What came of the passes through one network of the architecture."""
-    arch = space.arch(index)
+    arch = job.space.arch(index)
     classes = {name: info.num_classes for name, info in job.datasets.items()}
     started = time.perf_counter()
     try:
-        network = space.build(arch, num_classes=next(iter(classes.values())))
+        network = built(job.space, arch, requests[0].spec.forward, next(iter(classes.values())))
         # No size in it: a thin network's weights begin like the wide one's, each draw being a tensor's own.
-        key = (job.seed, space.format(arch))
+        key = (job.seed, job.space.format(arch))
         engine = Engine(network, classes, batches, key, device, checkpoints, job.precision)
     except (Exception, SystemExit) as error:  # no network, hence no pass
         return [Outcome(None, time.perf_counter() - started, error)] * len(requests)

@@ -77,7 +77,43 @@ def _total(terms: Sequence[Tensor]) -> Tensor:
     return sum(terms[1:], start=terms[0])
 
 
-class MacroNetwork(Network):
+class _Headed(Network):
+    """A stem, cells in a row, and a classifier of the channels' means."""
+
+    def __init__(self, stem: nn.Module, blocks: Sequence[nn.Module], width: int, num_classes: int) -> None:
+        super().__init__()
+        self.stem = stem
+        self.cells = nn.ModuleList(blocks)
+        self.classifier = nn.Linear(width, num_classes)
+
+    def features(self, x_BCHW: Tensor) -> Tensor:
+        x_BCHW = self.stem(x_BCHW)
+        for block in self.cells:
+            x_BCHW = block(x_BCHW)
+        return x_BCHW
+
+    def head(self, features_BChw: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(features_BChw.mean(dim=(2, 3)))
+        return logits
+
+
+def _least_width(vertices: int, edges: Sequence[Edge]) -> int:
+    """How many vertices are concatenated: below that a cell has too few channels for them."""
+    return sum(s > 0 and t == vertices - 1 for s, t in edges)
+
+
+class CellNetwork(_Headed):
+    """One cell without a stem, of C channels and as many to each concatenated vertex as in `MacroNetwork`."""
+
+    def __init__(
+        self, operations: Sequence[str], edges: Sequence[Edge], channels: int, num_classes: int
+    ) -> None:
+        width = max(channels, _least_width(len(operations) + 2, edges))
+        block = CellBlock(operations, edges, channels, width, halve=False)
+        super().__init__(nn.Identity(), [block], width, num_classes)
+
+
+class MacroNetwork(_Headed):
     """Stem, three stacks of N cells of C, 2C and 4C channels, classifier.
 
     Below C = 5 a cell may have more concatenated vertices than channels; it then gets one for each of them.
@@ -91,25 +127,12 @@ class MacroNetwork(Network):
         cells_per_stack: int,
         num_classes: int,
     ) -> None:
-        super().__init__()
-        concatenated = sum(s > 0 and t == len(operations) + 1 for s, t in edges)
-        width = max(channels, concatenated)
-        self.stem = _ConvBnRelu(3, width, 3)
-        blocks, channels_in = [], width
+        width = max(channels, _least_width(len(operations) + 2, edges))
+        blocks: list[nn.Module] = []
+        channels_in = width
         for stack in range(3):
             for position in range(cells_per_stack):
                 halve = stack > 0 and position == 0
                 blocks.append(CellBlock(operations, edges, channels_in, width << stack, halve=halve))
                 channels_in = width << stack
-        self.cells = nn.ModuleList(blocks)
-        self.classifier = nn.Linear(channels_in, num_classes)
-
-    def features(self, x_BCHW: Tensor) -> Tensor:
-        x_BCHW = self.stem(x_BCHW)
-        for block in self.cells:
-            x_BCHW = block(x_BCHW)
-        return x_BCHW
-
-    def head(self, features_BChw: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(features_BChw.mean(dim=(2, 3)))
-        return logits
+        super().__init__(_ConvBnRelu(3, width, 3), blocks, channels_in, num_classes)

@@ -132,26 +132,12 @@ class _Reduction(nn.Module):
         return shortcut + residual
 
 
-class MacroNetwork(Network):
-    """Stem, three stages of N cells of C, 2C and 4C channels with reductions between them, classifier."""
+class _Headed(Network):
+    """A stem, blocks in a row, batch norm and ReLU, and a classifier of the channels' means."""
 
-    def __init__(
-        self,
-        operations: Sequence[str],
-        edges: Sequence[Edge],
-        channels: int,
-        cells_per_stage: int,
-        num_classes: int,
-    ) -> None:
+    def __init__(self, stem: nn.Module, blocks: Sequence[nn.Module], width: int, num_classes: int) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
-        blocks: list[nn.Module] = []
-        width = channels
-        for stage in range(3):
-            if stage:
-                blocks.append(_Reduction(width, 2 * width))
-                width *= 2
-            blocks += [_CellBlock(operations, edges, width) for _ in range(cells_per_stage)]
+        self.stem = stem
         self.cells = nn.ModuleList(blocks)
         self.last_activation = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU())
         self.classifier = nn.Linear(width, num_classes)
@@ -166,3 +152,34 @@ class MacroNetwork(Network):
     def head(self, features_BChw: Tensor) -> Tensor:
         logits: Tensor = self.classifier(features_BChw.mean(dim=(2, 3)))
         return logits
+
+
+class CellNetwork(_Headed):
+    """One cell without a stem."""
+
+    def __init__(
+        self, operations: Sequence[str], edges: Sequence[Edge], channels: int, num_classes: int
+    ) -> None:
+        super().__init__(nn.Identity(), [_CellBlock(operations, edges, channels)], channels, num_classes)
+
+
+class MacroNetwork(_Headed):
+    """Stem, three stages of N cells of C, 2C and 4C channels with reductions between them, classifier."""
+
+    def __init__(
+        self,
+        operations: Sequence[str],
+        edges: Sequence[Edge],
+        channels: int,
+        cells_per_stage: int,
+        num_classes: int,
+    ) -> None:
+        stem = nn.Sequential(nn.Conv2d(3, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
+        blocks: list[nn.Module] = []
+        width = channels
+        for stage in range(3):
+            if stage:
+                blocks.append(_Reduction(width, 2 * width))
+                width *= 2
+            blocks += [_CellBlock(operations, edges, width) for _ in range(cells_per_stage)]
+        super().__init__(stem, blocks, width, num_classes)

@@ -88,6 +88,17 @@ class Sizes(Protocol):
         ...
 
 
+@runtime_checkable
+class CellSpace(Protocol):
+    """What a search space offers besides if its cell can be run by itself."""
+
+    def build_cell(self, arch: Any, *, num_classes: int) -> Network:
+        """An uninitialised network without a stem: one cell of the space's width C, what follows the cells in
+        the whole network, and a classifier.  It takes feature maps (B, C, h, w) of any size.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Names(Sequence[str]):
     """The texts of a space's architectures by index, each made when it is first asked for."""

@@ -398,6 +398,13 @@ class NASBench101:
             )
         )
 
+    def build_cell(self, arch: Cell, *, num_classes: int) -> Network:
+        """The cell by itself and a classifier; nothing else follows the last cell."""
+        from nasbench_eval.spaces._nasbench101_network import CellNetwork
+        from nasbench_eval.spaces._network import uninitialised
+
+        return uninitialised(lambda: CellNetwork(arch.operations, arch.edges, self.channels, num_classes))
+
     def _position(self, text: str) -> int:
         """How many hashes are smaller than a text; found by halving, without a table of them."""
         low, high = 0, len(self)

@@ -246,5 +246,12 @@ class NASBench201:
             lambda: MacroNetwork(arch.operations, EDGES, self.channels, self.cells_per_stage, num_classes)
         )
 
+    def build_cell(self, arch: Cell, *, num_classes: int) -> Network:
+        """The cell by itself, with the batch norm and ReLU that follow the last cell, and a classifier."""
+        from nasbench_eval.spaces._nasbench201_network import CellNetwork
+        from nasbench_eval.spaces._network import uninitialised
+
+        return uninitialised(lambda: CellNetwork(arch.operations, EDGES, self.channels, num_classes))
+
 
 SPACE = NASBench201

@@ -20,13 +20,14 @@ from nasbench_eval.data.images import (
     load_images,
 )
 from nasbench_eval.errors import UsageError
-from nasbench_eval.truth import convert, convert101, nasbench101, nasbench201
+from nasbench_eval.truth import convert, convert101, nasbench101, nasbench201, short_tables
 from nasbench_eval.truth.download import download, sha256_of
 from nasbench_eval.truth.errors import MissingTruth
 from nasbench_eval.truth.sources import (
     IMAGE_SOURCES,
     NASBENCH101_FULL_SOURCE,
     NASBENCH101_SOURCE,
+    SAMPLE_SOURCE,
     TABLE_SOURCES,
     fetch,
 )
@@ -56,6 +57,27 @@ def describe_nasbench101(folder: Path) -> str:
     )
 
 
+def describe_short(folder: Path) -> str:
+    """Load and check the table of all cells after 12 epochs; one line on it.  Raises TruthError."""
+    table = short_tables.load_full(folder)
+    best = " / ".join(f"{table[f'{dataset}_val_12'].max():.2f}" for dataset in short_tables.IMAGES)
+    return (
+        f"{short_tables.FULL_FILE}: {len(table)} architectures, {short_tables.EPOCHS} epochs, "
+        f"best validation accuracies {best}"
+    )
+
+
+def describe_sample(folder: Path) -> str:
+    """Load and check the table of cells 0 to 999 after 12 epochs; one line on it.  Raises TruthError."""
+    table = short_tables.load_sample(folder)
+    best = table.groupby("dataset")["test_acc"].max()
+    parts = " / ".join(f"{best[name]:.2f}" for name in short_tables.SAMPLE_NAMES.values())
+    return (
+        f"{short_tables.SAMPLE_FILE}: {table['index'].nunique()} architectures, {short_tables.EPOCHS} epochs,"
+        f" best accuracies on test images {parts}"
+    )
+
+
 def describe_images(folder: Path, dataset: str) -> str:
     """Load and check a data set's images; one line on them.  Raises MissingImages, DamagedImages."""
     images = load_images(folder, dataset)
@@ -63,20 +85,52 @@ def describe_images(folder: Path, dataset: str) -> str:
 
 
 def build_table(folder: Path, nats: Path | None, say: Say) -> None:
-    """Make sure of the table: keep it, or build it from NATS-tss files or the CSVs.  Raises UsageError."""
-    try:
-        say(f"kept {describe_table(folder)}")
+    """Make sure of the table: keep it, or build it from NATS-tss files or the CSVs.  Raises UsageError.
+
+    NATS-tss files give the table of 12 epochs as well, if they hold such trainings of all cells.
+    """
+    kept = _kept(describe_table, folder, say)
+    if nats is None:
+        if not kept:
+            _build_from_public(folder, say)
+            say(f"built {describe_table(folder)}")
         return
+    kept_short = _kept(describe_short, folder, say)
+    if kept and kept_short:
+        return
+    say(f"reading {nats}")
+    table, short = convert.both_from_nats(nats)
+    if not kept:
+        nasbench201.save(table, folder)
+        say(f"built {describe_table(folder)}")
+    if short is None:
+        say(f"{nats} lacks trainings of 12 epochs with their seconds: no {short_tables.FULL_FILE}")
+    elif not kept_short:
+        short_tables.save_full(short, folder)
+        say(f"built {describe_short(folder)}")
+
+
+def _kept(describe: Callable[[Path], str], folder: Path, say: Say) -> bool:
+    """Whether a table is there and right; says so, or what is wrong with it."""
+    try:
+        say(f"kept {describe(folder)}")
+        return True
     except MissingTruth:
-        pass
+        return False
     except UsageError as error:
         say(f"replacing a wrong table: {error}")
-    if nats is not None:
-        say(f"reading {nats}")
-        nasbench201.save(convert.from_nats(nats), folder)
-    else:
-        _build_from_public(folder, say)
-    say(f"built {describe_table(folder)}")
+        return False
+
+
+def build_sample(folder: Path, say: Say) -> None:
+    """Make sure of the table of cells 0 to 999 after 12 epochs.  Raises UsageError."""
+    if _kept(describe_sample, folder, say):
+        return
+    say(f"fetching {SAMPLE_SOURCE.url}")
+    file = fetch(SAMPLE_SOURCE, _downloads(folder))
+    short_tables.save_sample(convert.sample_from_json(file), folder)
+    _discard([file])
+    say(f"built {describe_sample(folder)}")
 
 
 def _build_from_public(folder: Path, say: Say) -> None:
@@ -169,13 +223,24 @@ def save_images(arrays: Arrays, folder: Path, dataset: str) -> Path:
 
 
 def check_folder(folder: Path, say: Say) -> int:
-    """Check everything in a data folder.  NAS-Bench-101's table and images may be missing, which is said.
+    """Check everything in a data folder.
+
+    NAS-Bench-101's table and images may be missing, which is said, and so may the tables of 12 epochs.
 
     Returns:
         0 if all that is there is right, 2 if something is wrong or NAS-Bench-201's table is missing.
     """
     code = 0
-    for describe in (describe_table, describe_nasbench101, *(_describer(dataset) for dataset in FORMATS)):
+    tables = [describe_table, describe_nasbench101]
+    tables += [
+        describe
+        for describe, file in (
+            (describe_short, short_tables.FULL_FILE),
+            (describe_sample, short_tables.SAMPLE_FILE),
+        )
+        if (folder / file).exists()
+    ]
+    for describe in (*tables, *(_describer(dataset) for dataset in FORMATS)):
         try:
             say(f"ok {describe(folder)}")
         except (MissingImages, MissingTruth) as error:

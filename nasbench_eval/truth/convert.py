@@ -1,7 +1,8 @@
-"""NAS-Bench-201's table from its sources: the official NATS-Bench files, or the public CSVs."""
+"""NAS-Bench-201's tables from their sources: the official NATS-Bench files, or public ones."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +22,8 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.spaces.nasbench201 import EDGES, OPERATIONS, Cell, NASBench201
 from nasbench_eval.truth.errors import TruthError
 from nasbench_eval.truth.nasbench201 import COLUMNS, RUNS, archs
-from nasbench_eval.truth.sources import TABLE_SOURCES, Source, digest
+from nasbench_eval.truth.short_tables import EPOCHS, FULL_COLUMNS, SAMPLE_COLUMNS
+from nasbench_eval.truth.sources import SAMPLE_SOURCE, TABLE_SOURCES, Source, digest
 from nasbench_eval.wording import first_line, shown
 
 _EPOCHS = "200"
@@ -39,15 +41,31 @@ _NATS_COLUMNS = {
 }
 
 
+# Column prefix: NATS-Bench's name of the data set whose training a validation accuracy is of.
+_NATS_VALIDATED = {
+    "cifar10": "cifar10-valid",
+    "cifar100": "cifar100",
+    "imagenet16_120": "ImageNet16-120",
+}
+# What a list of numbers in the public file of cells 0 to 999 holds; the fourth repeats the third.
+_SAMPLE_NUMBERS = ("train_loss", "train_acc", "train_time_s", "", "test_acc", "test_time_s")
+
+
 def from_nats(path: Path) -> pd.DataFrame:
-    """The table of 200 epochs out of the official NATS-tss file or folder, read through `nats_bench`.
+    """The table of 200 epochs out of the official NATS-tss file or folder (see `both_from_nats`)."""
+    return both_from_nats(path)[0]
+
+
+def both_from_nats(path: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Two tables out of the official NATS-tss file or folder, read once through `nats_bench`.
 
     Args:
         path: the unpacked folder `NATS-tss-v1_0-3ffb9-simple` (read cell by cell), or the file
             `NATS-tss-v1_0-3ffb9.pickle.pbz2` (read at once, which takes many GB of memory).
 
     Returns:
-        As many rows as the files list cells, not checked yet.
+        The table of 200 epochs, and that of 12 epochs (`short_tables.load_full`); None if a cell has no such
+        training, or one whose seconds are not recorded.  As many rows as the files list cells, not checked.
 
     Raises:
         UsageError: if the files are missing, damaged, lack the 200 epochs or ask for more than plain data.
@@ -59,8 +77,9 @@ def from_nats(path: Path) -> pd.DataFrame:
             if len(api) and ":" in api.arch(0):  # five widths in place of operations
                 raise _size_space(path)
             indices = tqdm(range(len(api)), "NATS-tss", disable=not sys.stderr.isatty())
-            rows = [_nats_row(api, index) for index in indices]
-        return _frame(rows)
+            rows, short_rows = zip(*(_nats_rows(api, index) for index in indices), strict=True)
+        short = None if None in short_rows else pd.DataFrame(list(short_rows), columns=list(FULL_COLUMNS))
+        return _frame(list(rows)), short
     except UsageError:
         raise
     except Exception as error:  # the API checks next to nothing of what it is given
@@ -124,11 +143,37 @@ def _restricted_nats(name: str) -> Iterator[None]:
         api_utils.pickle = original
 
 
-def _nats_row(api: Any, index: int) -> dict[str, Any]:
+def _nats_rows(api: Any, index: int) -> tuple[dict[str, Any], dict[str, Any] | None]:
     info = api.query_meta_info_by_index(index, _EPOCHS)
     # The API keeps every cell it has read; all of them would fill the memory.
-    api.arch2infos_dict.pop(index, None)
-    row: dict[str, Any] = {"index": index, "arch": api.arch(index)}
+    short = api.arch2infos_dict.pop(index).get(str(EPOCHS))
+    cell = {"index": index, "arch": api.arch(index)}
+    try:
+        return cell | _long_row(info), cell | _short_row(short)
+    except _NoShort:
+        return cell | _long_row(info), None
+
+
+class _NoShort(Exception):
+    """A cell has no training of 12 epochs, or one that lacks something."""
+
+
+def _short_row(info: Any) -> dict[str, Any]:
+    """What `simulate_train_eval` of `nats_bench` tells, its seconds in two parts; means over the runs."""
+    row: dict[str, Any] = {}
+    try:
+        for dataset, name in _NATS_VALIDATED.items():
+            train, validation = info.get_metrics(name, "train"), info.get_metrics(name, "x-valid")
+            row[f"{dataset}_val_12"] = float(validation["accuracy"])
+            row[f"{dataset}_train_seconds_12"] = float(train["all_time"])
+            row[f"{dataset}_val_seconds"] = float(validation["all_time"]) / EPOCHS
+    except Exception as error:  # the API checks next to nothing of what it is given
+        raise _NoShort from error
+    return row
+
+
+def _long_row(info: Any) -> dict[str, Any]:
+    row: dict[str, Any] = {}
     for column, (dataset, part) in _NATS_COLUMNS.items():
         row[column] = float(info.get_metrics(dataset, part)["accuracy"])
     row |= dict.fromkeys(RUNS, np.nan)
@@ -162,6 +207,30 @@ def from_csvs(cifar10: Path, cifar100: Path, imagenet16_120: Path, cifar10_runs:
     for dataset, path in (("cifar100", cifar100), ("imagenet16_120", imagenet16_120)):
         columns[f"{dataset}_val"], columns[f"{dataset}_test"] = _csv(path, TABLE_SOURCES[dataset], *both)
     return _frame(columns)
+
+
+def sample_from_json(path: Path) -> pd.DataFrame:
+    """The trainings of 12 epochs of cells 0 to 999 out of the public file `sources.SAMPLE_SOURCE`.
+
+    Its trainings of 200 epochs, and their test accuracies with them, are left out.
+
+    Raises:
+        TruthError: if the file is not what it should be.
+    """
+    place = {arch: index for index, arch in enumerate(archs())}
+    rows: list[dict[str, Any]] = []
+    try:
+        for arch, datasets in json.loads(path.read_text(encoding="utf-8")).items():
+            for dataset, trainings in datasets.items():
+                numbers = zip(_SAMPLE_NUMBERS, map(float, trainings[str(EPOCHS)]), strict=True)
+                rows.append({"index": place[arch], "arch": arch, "dataset": dataset, "epochs": EPOCHS})
+                rows[-1] |= dict(numbers)
+        if not rows:
+            raise ValueError("it names no cells")
+        table = pd.DataFrame(rows, columns=list(SAMPLE_COLUMNS))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _wrong(path, SAMPLE_SOURCE, f"is not the JSON it should be ({first_line(error)})") from error
+    return table.sort_values(["dataset", "index"], ignore_index=True)
 
 
 def _csv(path: Path, source: Source, *names: str) -> list[NDArray[np.float64]]:

@@ -94,6 +94,11 @@ def archs() -> list[str]:
     return list(_facts().archs)
 
 
+def connected() -> NDArray[np.bool_]:
+    """Whether a cell has a path from input to output, in the benchmark's order."""
+    return _facts().connected.copy()
+
+
 def load(folder: Path) -> pd.DataFrame:
     """The checked table of a data folder.
 

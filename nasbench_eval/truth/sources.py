@@ -1,9 +1,9 @@
 """Public sources of tables and images, what pins each, and how one is fetched.
 
-The archives of images and NAS-Bench-101's files are pinned by the sha256 of their bytes.  The public CSVs of
-accuracies are pinned by the sha256 of the numbers read from them (`digest`): every number that is used is
-covered, and columns that are not used, such as training accuracy, are not.  Those pins were computed from a
-table that was converted from these files before, not from the files' bytes.
+The archives of images, NAS-Bench-101's files and the file of 12-epoch trainings are pinned by the sha256 of
+their bytes.  The public CSVs of accuracies are pinned by the sha256 of the numbers read from them (`digest`):
+every number that is used is covered, and columns that are not used, such as training accuracy, are not.
+Those pins were computed from a table that was converted from these files before, not from the files' bytes.
 """
 
 from __future__ import annotations
@@ -68,6 +68,15 @@ TABLE_SOURCES: Mapping[str, Source] = {
         content="bc2fde9c58f7a1bc8dacab7ff8307984bb19383606b2639218213c60b1d42130",
     ),
 }
+
+# Trainings of 12 and of 200 epochs of NAS-Bench-201's cells 0 to 999, from the official NATS-Bench files; no
+# licence is stated.
+SAMPLE_SOURCE = Source(
+    f"{_GITHUB}/alanoe/NATS-Bench-extractor/f381dbb39bdaea988caa5bd86c856a90a58f8e64"
+    "/architectures/topology_ss_architectures.json",
+    sha256="500e72af7b87502b7a9daaa09070098aa082bcdef6d353610d7d1d4e725cf22e",
+    size=1_225_213,
+)
 
 IMAGE_SOURCES: Mapping[str, Source] = {
     "cifar10": Source(

@@ -15,6 +15,7 @@ from nasbench_eval.run.split import shard_folders
 from nasbench_eval.verify.checks import structure
 from nasbench_eval.verify.held import Check, read
 from nasbench_eval.verify.rescoring import Settings, rescore
+from nasbench_eval.verify.searches import searched
 from nasbench_eval.wording import counted, printable
 
 
@@ -61,6 +62,8 @@ def checks(folder: Path, settings: Settings | None) -> Iterator[Check]:
         return
     held = read(folder, record)
     yield from structure(held)
+    if "search" in record:
+        yield from searched(held)
     if settings is not None:
         yield from rescore(held, settings)
 

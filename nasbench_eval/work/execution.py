@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.options.typed import Execution, made
+from nasbench_eval.options.typed import Execution, Sampled, made
 from nasbench_eval.run.split import Split, split_of
 from nasbench_eval.spaces.base import SearchSpace
 
@@ -26,26 +26,20 @@ class Work:
 
     Attributes:
         options: how it is to be done.
-        indices: which architectures, by the benchmark's index; of a shard, its own.
-        sample: all that were drawn or named, for all shards together, in the order of the draw.
-        split: which shard this is; None for a run in one piece.
         device: where networks are.
         workers: processes, no more than find work; 0 to do the work in this one.
         whole: folder of the run; a shard's results go to a folder inside it.
     """
 
     options: Execution
-    indices: tuple[int, ...]
-    sample: tuple[int, ...]
-    split: Split | None
     device: torch.device
     workers: int
     whole: Path
 
     @property
-    def sampled(self) -> int:
-        """How many were drawn, for all shards together."""
-        return len(self.sample)
+    def split(self) -> Split | None:
+        """Which shard this is; None for a run in one piece."""
+        return None
 
     @property
     def folder(self) -> Path:
@@ -61,9 +55,34 @@ class Work:
         raise NotImplementedError
 
 
+@dataclass(frozen=True)
+class SampleWork(Work):
+    """Work on a sample of architectures.
+
+    Attributes:
+        indices: which architectures, by the benchmark's index; of a shard, its own.
+        sample: all that were drawn or named, for all shards together, in the order of the draw.
+        shard: which shard this is; None for a run in one piece.
+    """
+
+    options: Sampled
+    indices: tuple[int, ...]
+    sample: tuple[int, ...]
+    shard: Split | None
+
+    @property
+    def split(self) -> Split | None:
+        return self.shard
+
+    @property
+    def sampled(self) -> int:
+        """How many were drawn, for all shards together."""
+        return len(self.sample)
+
+
 def work_of(
-    options: Execution, sample: Sequence[int], device: torch.device, name: str, portions: int = 1
-) -> Work:
+    options: Sampled, sample: Sequence[int], device: torch.device, name: str, portions: int = 1
+) -> SampleWork:
     """The work that options ask for, on a sample.
 
     Args:
@@ -78,11 +97,23 @@ def work_of(
     """
     split = split_of(options.shard, options.shards)
     indices = tuple(sample) if split is None else split.take(sample)
-    wished = _workers(device) if options.workers is None else options.workers
-    folder = name if options.run in (None, "") else _safe(str(options.run))
     # More workers than there are portions of work would start for nothing.
-    workers = min(wished, portions * len(indices))
-    return Work(options, indices, tuple(sample), split, device, workers, options.results / folder)
+    workers = min(workers_of(options, device), portions * len(indices))
+    return SampleWork(options, device, workers, folder_of(options, name), indices, tuple(sample), split)
+
+
+def workers_of(options: Execution, device: torch.device) -> int:
+    """How many worker processes options ask for, or the machine has room for."""
+    return _workers(device) if options.workers is None else options.workers
+
+
+def folder_of(options: Execution, name: str) -> Path:
+    """The folder of a run; `name` is what it is called if the options do not say.
+
+    Raises:
+        UsageError: if the run's name leads out of the results.
+    """
+    return options.results / (name if options.run in (None, "") else _safe(str(options.run)))
 
 
 def space_named(node: Any) -> SearchSpace:

@@ -121,18 +121,30 @@ class Pool:
         """
         todo = deque(work)
         try:
-            while todo or self.at() or self._short:
-                if not todo and not self.at():  # nothing is left but what memory was short for
-                    self._alone, self.limit = True, 1
-                    todo.extend(self._short)
-                self._give(todo)
-                ready = self._ready()
-                for worker in ready:
-                    yield from self._taken(worker, todo)
-                if not ready:
-                    yield []
+            while self.busy(todo):
+                yield from self.round(todo)
         finally:
-            self._end(list(self._workers))
+            self.close()
+
+    def busy(self, todo: deque[Item]) -> bool:
+        """Whether anything is left to do or under way."""
+        return bool(todo or self.at() or self._short)
+
+    def round(self, todo: deque[Item]) -> Generator[list[Row], None, None]:
+        """Hand out work, which may grow between rounds, and wait a while for the first rows."""
+        if not todo and not self.at():  # nothing is left but what memory was short for
+            self._alone, self.limit = True, 1
+            todo.extend(self._short)
+        self._give(todo)
+        ready = self._ready()
+        for worker in ready:
+            yield from self._taken(worker, todo)
+        if not ready:
+            yield []
+
+    def close(self) -> None:
+        """End the processes."""
+        self._end(list(self._workers))
 
     def at(self) -> list[At]:
         """What the workers are at."""

@@ -55,6 +55,7 @@ class Progress:
         self._settled: set[str] = set()
         self._pool: Pool | None = None
         self._total = self._before = 0
+        self._unit = "cell"
         self._filled: set[int] = set()
         self._began = self._written = self._logged = time.monotonic()
         self._started = _now()
@@ -96,14 +97,14 @@ class Progress:
         self._log.warning(line)
         self._print(f"warning: {line}")
 
-    def begin(self, total: int, lacking: int, pool: Pool | None) -> None:
-        """Start to count: of `total` architectures `lacking` are to be done, by the workers of a pool."""
-        self._total, self._before, self._pool = total, total - lacking, pool
+    def begin(self, total: int, lacking: int, pool: Pool | None, unit: str = "cell") -> None:
+        """Start to count: of `total` architectures, or other units, `lacking` are to be done by a pool."""
+        self._total, self._before, self._pool, self._unit = total, total - lacking, pool, unit
         self._began = time.monotonic()
         self._bar = tqdm(
             total=total,
             initial=total - lacking,
-            unit="cell",
+            unit=unit,
             smoothing=0.05,
             file=sys.stderr,
             disable=not lacking or not sys.stderr.isatty(),
@@ -177,7 +178,7 @@ class Progress:
         done = self._before + len(self._filled)
         eta = "" if left is None else f", about {left / 3600:.1f} h left"
         failed = f"{counted(self.failed, 'score')} failed"
-        return f"{done} of {self._total} cells, {self._rate():.0f} an hour{eta}; {failed}"
+        return f"{done} of {self._total} {self._unit}s, {self._rate():.0f} an hour{eta}; {failed}"
 
     def _rate(self) -> float:
         """Architectures an hour, since scoring began."""
@@ -199,13 +200,13 @@ class Progress:
             "host": platform.node(),
             "started": self._started,
             "updated": _now(),
-            "cells": {
+            f"{self._unit}s": {
                 "asked": self._total,
                 "before": self._before,
                 "now": len(self._filled),
             },
             "scores": {status: self.rows[status] for status in ("ok", "nan", "inf", "oom", "error")},
-            "cells_per_hour": round(self._rate(), 1),
+            f"{self._unit}s_per_hour": round(self._rate(), 1),
             "seconds_left": None if left is None else round(left),
             "workers": self._workers() if state == "running" else None,
         }

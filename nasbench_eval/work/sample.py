@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import chain, islice
 
 from nasbench_eval import sampling
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options.quoting import CELLS, RANGE, numbers_of
-from nasbench_eval.options.typed import Execution, RunOptions
+from nasbench_eval.options.typed import RunOptions, Sampled
 from nasbench_eval.run.record import LATER, Record
 from nasbench_eval.run.split import split_of
 from nasbench_eval.spaces.base import SearchSpace
 from nasbench_eval.wording import first_line, some
 from nasbench_eval.work.subject import Subject, recorded
 
-# A record may claim any range.
-_MOST_CELLS = 1_000_000
 
-
-def drawn(options: Execution, subject: Subject, n: int | str, sampling: str = "uniform") -> tuple[int, ...]:
+def drawn(options: Sampled, subject: Subject, n: int | str, sampling: str = "uniform") -> tuple[int, ...]:
     """The architectures that `indices=` names, or n drawn at random, by index.
 
     Args:
@@ -121,29 +117,10 @@ def given(record: Record) -> list[int]:
     """The cells that were named with `indices=`, each once; none if the record does not tell."""
     listed = record.get("indices")
     if isinstance(listed, str):
-        spans = chain.from_iterable(map(_span, listed.split(",")))
-        return list(dict.fromkeys(islice(spans, _MOST_CELLS)))
+        return sampling.cells_of(listed)
     # Records of earlier versions have them in the command alone.
     found = re.search(r"indices=\[([\d, ]*)\]", str(record.get("command", "")))
     return list(dict.fromkeys(int(i) for i in re.findall(r"\d+", found[1]))) if found else []
-
-
-def spans(indices: Sequence[int]) -> str:
-    """Indices in their order, as a record has them: `7,3,10-19`."""
-    runs: list[list[int]] = []
-    for index in indices:
-        if runs and index == runs[-1][1] + 1:
-            runs[-1][1] = index
-        else:
-            runs.append([index, index])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
-
-
-def _span(text: str) -> Sequence[int]:
-    found = re.fullmatch(r"(\d{1,12})(?:-(\d{1,12}))?", text)
-    if not found:
-        return ()
-    return range(int(found[1]), int(found[2] or found[1]) + 1)
 
 
 def is_uniform(record: Record) -> bool:

@@ -18,11 +18,11 @@ from nasbench_eval.options.quoting import plain
 from nasbench_eval.run import provenance
 from nasbench_eval.run.store import Store
 from nasbench_eval.run.wanted import W, Wanted
-from nasbench_eval.work.execution import Work
+from nasbench_eval.sampling import spans
+from nasbench_eval.work.execution import SampleWork, Work
 from nasbench_eval.work.pool import Scores
 from nasbench_eval.work.progress import Progress
 from nasbench_eval.work.runner import run_job
-from nasbench_eval.work.sample import spans
 
 WorkT = TypeVar("WorkT", bound=Work)
 
@@ -36,6 +36,17 @@ def named(config: DictConfig, resolve: Callable[[DictConfig], WorkT]) -> WorkT:
     return work
 
 
+def sample_facts(work: SampleWork) -> dict[str, Any]:
+    """What run.json says of the sample that a command works on."""
+    return {
+        "n": work.sampled,
+        "shard": None if work.split is None else str(work.split),
+        "sample": "given" if work.options.indices else work.options.n,
+        "indices": spans(work.sample) if work.options.indices else None,
+        "sample_seed": work.options.sample_seed,
+    }
+
+
 def facts(work: Work, command: str) -> dict[str, Any]:
     """What run.json says of any command beside its configuration."""
     places = ("data=", "results=")  # folders of this machine, which say nothing to anyone else
@@ -43,11 +54,6 @@ def facts(work: Work, command: str) -> dict[str, Any]:
     given = [plain(o.replace("++options.", "proxy.", 1)) for o in overrides]
     return {
         "command": shlex.join([command, *given]),
-        "n": work.sampled,
-        "shard": None if work.split is None else str(work.split),
-        "sample": "given" if work.options.indices else work.options.n,
-        "indices": spans(work.sample) if work.options.indices else None,
-        "sample_seed": work.options.sample_seed,
         "workers": work.workers,
         "versions": provenance.versions(),
         "commit": provenance.commit(),

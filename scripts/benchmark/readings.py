@@ -80,7 +80,8 @@ def compose(*options: str) -> Run:
 
 
 def _on_gaussian_input(proxy: Proxy) -> Proxy:
-    reads_images = any(f.name == "input" and getattr(proxy, f.name) == "images" for f in fields(proxy))  # type: ignore[arg-type]
+    inputs = [getattr(proxy, f.name) for f in fields(proxy) if f.name == "input"]  # type: ignore[arg-type]
+    reads_images = inputs in (["images"], ["crops"])
     return replace(proxy, input="gaussian") if reads_images else proxy  # type: ignore[type-var]
 
 

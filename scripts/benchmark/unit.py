@@ -54,8 +54,14 @@ REFERENCE = Size()
 
 
 def own_size(job: Job) -> Size:
-    """The size of a job's largest pass: that of the whole network if any runs it, then the most pixels."""
-    forwards = [spec.forward for task in job.tasks() for spec, _ in job.passes(task)]
+    """The size of a job's largest pass: that of the whole network if any runs it, then the most pixels.
+
+    A job whose passes run nothing but a cell by itself is measured by the reference alone.
+    """
+    every = [spec.forward for task in job.tasks() for spec, _ in job.passes(task)]
+    forwards = [forward for forward in every if forward.body == "whole"]
+    if not forwards:
+        return REFERENCE
     largest = max(forwards, key=lambda f: (f.channels is None, f.batch_size * (f.resolution or 0) ** 2))
     assert largest.resolution is not None, "a job fills it in"
     return Size(largest.batch_size, largest.resolution, largest.channels, largest.cells)

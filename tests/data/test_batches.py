@@ -178,3 +178,73 @@ def test_no_folder(datasets: dict[str, DataSet], tmp_path: Path) -> None:
     without.input(NOISE, None)
     with pytest.raises(MissingImages, match="no images of cifar10"):
         Batches(0, datasets, tmp_path, CPU).input(IMAGES, "cifar10")
+
+
+# What differs from a mini-batch of whole images
+
+
+def test_an_offset_passes_over_the_first_samples(batches: Batches) -> None:
+    for forward in (IMAGES, NOISE, replace(NOISE, noise=0.01)):
+        all_x = batches.input(replace(forward, batch_size=24), "cifar10")
+        all_t = batches.labels(replace(forward, batch_size=24), "cifar10")
+        later = replace(forward, offset=16)
+        assert torch.equal(batches.input(later, "cifar10"), all_x[16:])
+        assert torch.equal(batches.labels(later, "cifar10"), all_t[16:])
+
+
+def test_what_an_offset_leaves(batches: Batches) -> None:
+    forward = replace(IMAGES, batch_size=40, offset=40)
+    assert len(batches.input(forward, "cifar10")) == len(batches.labels(forward, "cifar10")) == 24
+    with pytest.raises(UsageError, match="cifar10 has 64 images, fewer than the 65 asked for"):
+        batches.input(replace(IMAGES, offset=64), "cifar10")
+
+
+CROPS = ForwardSpec("kaiming", "crops", 500, 3, channels=1, cells=1, body="cell")
+
+
+@pytest.mark.parametrize(("name", "side"), [("cifar10", 32), ("imagenet16_120", 16)])
+def test_crops_are_squares_of_one_channel(
+    batches: Batches, datasets: dict[str, DataSet], noise_images: Path, name: str, side: int
+) -> None:
+    x = batches.input(CROPS, name)
+    assert (x.shape, x.dtype) == ((500, 1, 3, 3), torch.float32)
+    info, images = datasets[name], load_images(noise_images, name).x.astype(np.float32)
+    # Every square of a file that has the crop's first pixel, compared one by one.
+    found = []
+    for crop in x[:40, 0].numpy():
+        for colour in range(3):
+            values = crop * info.std[colour] + info.mean[colour]
+            starts = np.abs(images[:, : side - 2, : side - 2, colour] - values[0, 0]) < 1e-2
+            for image, row, column in np.argwhere(starts):
+                square = images[image, row : row + 3, column : column + 3, colour]
+                if np.abs(square - values).max() < 1e-2:
+                    found.append((image, row, column, colour))
+    assert len(found) == 40
+    for drawn, most in zip(zip(*found, strict=True), (64, side - 2, side - 2, 3), strict=True):
+        assert len(set(drawn)) > min(3, most) - 1
+        assert max(drawn) < most
+
+
+def test_crops_reach_every_border(batches: Batches) -> None:
+    """Of 3×3 images there is one square a channel; of 4×4 ones there are four."""
+    images = batches._images("cifar10")
+    small = replace(images, x=images.x[:1, :4, :4])
+    batches._images = lambda name: small  # type: ignore[assignment, misc]
+    crops = {tuple(crop.flatten().tolist()) for crop in batches.input(CROPS, "cifar10")}
+    assert len(crops) == 4 * 3
+
+
+def test_the_draw_of_crops(batches: Batches, datasets: dict[str, DataSet], noise_images: Path) -> None:
+    x = batches.input(CROPS, "cifar10")
+    assert torch.equal(Batches(0, datasets, noise_images, CPU).input(CROPS, "cifar10"), x)
+    assert not torch.equal(batches.input(replace(CROPS, batch=1), "cifar10"), x)
+    assert not torch.equal(Batches(1, datasets, noise_images, CPU).input(CROPS, "cifar10"), x)
+    assert batches.input(replace(CROPS, init="gaussian"), "cifar10") is x
+    with pytest.raises(UsageError, match="32 x 32 pixels, too small for crops of 33 x 33"):
+        batches.input(replace(CROPS, resolution=33), "cifar10")
+
+
+def test_noise_for_a_cell_has_one_channel(batches: Batches) -> None:
+    x = batches.input(replace(CROPS, source="gaussian"), None)
+    assert x.shape == (500, 1, 3, 3)
+    assert float(x.std()) == pytest.approx(1, abs=0.05)

@@ -103,22 +103,27 @@ class Fixed:
 
     def input(self, forward: ForwardSpec, dataset: str | None = None) -> Tensor:
         assert forward.resolution is not None
-        shape = (forward.batch_size, 3, forward.resolution, forward.resolution)
+        channels = 1 if forward.body == "cell" else 3
+        shape = (forward.batch_size, channels, forward.resolution, forward.resolution)
         if forward.source == "ones":
             return torch.ones(shape)
-        x = torch.randn(shape, generator=torch.Generator().manual_seed(100 + forward.batch))
+        seed = 100 + forward.batch + 1000 * forward.offset
+        x = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
         if forward.noise:
             x = x + forward.noise * torch.randn(shape, generator=torch.Generator().manual_seed(200))
         return x
 
     def labels(self, forward: ForwardSpec, dataset: str = "d") -> Tensor:
-        generator = torch.Generator().manual_seed(300 + forward.batch)
+        generator = torch.Generator().manual_seed(300 + forward.batch + 1000 * forward.offset)
         return torch.randint(CLASSES, (forward.batch_size,), generator=generator)
 
 
-def batch(number: int = 0, *, noise: float = 0.0, ones: bool = False, b: int = B) -> tuple[Tensor, Tensor]:
+def batch(
+    number: int = 0, *, noise: float = 0.0, ones: bool = False, b: int = B, offset: int = 0
+) -> tuple[Tensor, Tensor]:
     """What a pass is shown, in float64, and its labels."""
-    forward = ForwardSpec("kaiming", "ones" if ones else "gaussian", b, R, batch=number, noise=noise)
+    source: Any = "ones" if ones else "gaussian"
+    forward = ForwardSpec("kaiming", source, b, R, batch=number, noise=noise, offset=offset)
     return Fixed().input(forward).double(), Fixed().labels(forward)
 
 

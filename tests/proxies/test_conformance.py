@@ -106,6 +106,8 @@ def test_the_options_of_a_batch_reach_its_passes(name: str) -> None:
         if field.name not in OPTIONS:
             continue
         target, values = OPTIONS[field.name]
+        if name == "linear_regions" and field.name == "input":  # a cell takes one channel
+            values = ["crops", "gaussian", "ones"]
         for value in values:
             passes = replace(class_of(name)(), **{field.name: value}).passes()
             assert [getattr(spec.forward, target) for spec in passes] == [value] * len(passes)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, ClassVar
 
@@ -32,7 +32,7 @@ from oracle import (
     score,
     twin,
 )
-from torch import Tensor
+from torch import Tensor, nn
 
 from nasbench_eval.data.batches import Batches
 from nasbench_eval.data.datasets import DataSet
@@ -66,23 +66,41 @@ KERNELS = [NTKCondition, NTKFrobenius, NTKMean, LGA]
 LABELS = torch.tensor([0, 1, 1, 2, 0, 1])
 
 
-def expected_kernel(build: Build, bn: str, number: int = 0) -> Matrix:
-    """Θ of the float64 twin: the gradient of each sample's summed logits by all parameters."""
+def expected_jacobian(
+    build: Build, bn: str, number: int = 0, offset: int = 0, parameters: str = "all"
+) -> Matrix:
+    """J of the float64 twin: the gradient of each sample's summed logits by the parameters."""
     network = twin(build, "torch_default").train(bn != "eval")
-    x, _ = batch(number)
+    x, _ = batch(number, offset=offset)
+    chosen = list(network.parameters() if parameters == "all" else weights_of(network.cells))
+    if not chosen:
+        return np.zeros((B, 0))
     rows = []
     for n in range(B):
         logits = network(x)[n] if bn == "train" else network(x[n : n + 1])[0]
-        parameters = list(network.parameters())
-        gradients = torch.autograd.grad(sum(logits), parameters, allow_unused=True)
-        row = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, gradients, strict=True)]
+        gradients = torch.autograd.grad(sum(logits), chosen, allow_unused=True)
+        row = [torch.zeros_like(p) if g is None else g for p, g in zip(chosen, gradients, strict=True)]
         rows.append(torch.cat([g.flatten() for g in row]).numpy())
+    return np.array(rows)
+
+
+def weights_of(blocks: Iterable[nn.Module]) -> Iterator[Tensor]:
+    """Weights of convolutions and batch norms inside the blocks, without biases."""
+    for block in blocks:
+        for layer in block.modules():
+            if isinstance(layer, nn.Conv2d | nn.BatchNorm2d):
+                yield layer.weight
+
+
+def expected_kernel(build: Build, bn: str, number: int = 0, parameters: str = "all") -> Matrix:
+    """Θ of the float64 twin."""
+    rows = expected_jacobian(build, bn, number, parameters=parameters)
     return np.array([[float(a @ b) for b in rows] for a in rows])
 
 
-def kernel(build: Build, bn: Any) -> Tensor:
+def kernel(build: Build, bn: Any, parameters: Any = "all") -> Tensor:
     """Θ as the package has it."""
-    proxy = NTKMean(batch_size=B, resolution=R, bn=bn)
+    proxy = NTKMean(batch_size=B, resolution=R, bn=bn, parameters=parameters)
     engine = Engine(build(), {"d": CLASSES}, Fixed(), KEY, torch.device("cpu"))
     (outcome,) = engine.run([Request(proxy.passes()[0], "d", proxy.observe)])
     assert outcome.error is None, repr(outcome.error)
@@ -93,8 +111,9 @@ def kernel(build: Build, bn: Any) -> Tensor:
     return found
 
 
-def assert_close(found: Tensor, expected: Matrix) -> None:
-    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
+def assert_close(found: Tensor, expected: Matrix, largest: Matrix | None = None) -> None:
+    largest = expected if largest is None else largest
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-3, atol=1e-5 * np.abs(largest).max())
 
 
 # The kernel
@@ -102,8 +121,18 @@ def assert_close(found: Tensor, expected: Matrix) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("bn", MODES)
-def test_kernel(name: str, bn: str) -> None:
-    assert_close(kernel(NETWORKS[name], bn), expected_kernel(NETWORKS[name], bn))
+@pytest.mark.parametrize("parameters", ["all", "cells"])
+def test_kernel(name: str, bn: str, parameters: str) -> None:
+    found, every = kernel(NETWORKS[name], bn, parameters), expected_kernel(NETWORKS[name], bn)
+    assert_close(found, expected_kernel(NETWORKS[name], bn, parameters=parameters), every)
+
+
+def test_whose_kernel_it_is_matters() -> None:
+    every, cells = (kernel(cell(), "train", parameters) for parameters in ("all", "cells"))
+    assert float((every - cells).norm() / every.norm()) > 0.05
+    found = score(NTKCondition(batch_size=B, parameters="cells"), cell())
+    eigenvalues = np.linalg.eigvalsh(expected_kernel(cell(), "train", parameters="cells"))
+    assert found == pytest.approx(-eigenvalues[-1] / eigenvalues[0], rel=1e-3)
 
 
 def test_the_modes_of_batch_norm_differ() -> None:
@@ -353,7 +382,7 @@ def joined(train: Record, test: Record) -> Record:
 
 
 def mse(train: Record, test: Record) -> float:
-    return -NTKMse().score([joined(train, test)])["score"]
+    return -NTKMse(parameters="last").score([joined(train, test)])["score"]
 
 
 @given(st.integers(0, 999), st.integers(2, 9), st.integers(1, 9))
@@ -422,8 +451,9 @@ def test_regression_on_a_networks_features(name: str, bn: Any) -> None:
         return least_squares(train, test)
 
     errors = [error(0), error(1)]
-    assert score(NTKMse(batch_size=B, bn=bn), NETWORKS[name]) == pytest.approx(-errors[0], rel=5e-3)
-    found = score(NTKMse(batch_size=B, bn=bn, batches=2), NETWORKS[name])
+    last = NTKMse(batch_size=B, bn=bn, parameters="last")
+    assert score(last, NETWORKS[name]) == pytest.approx(-errors[0], rel=5e-3)
+    found = score(replace(last, batches=2), NETWORKS[name])
     assert found == pytest.approx(-sum(errors) / 2, rel=5e-3)
 
 
@@ -435,6 +465,80 @@ def test_of_an_odd_batch_the_larger_half_is_tested_on() -> None:
 def test_a_batch_has_a_sample_for_each_half() -> None:
     with pytest.raises(ValueError, match=r"got 1$"):
         NTKMse(batch_size=1)
+
+
+# Regression with the kernel of the cells
+
+
+def centred(labels: Tensor) -> Matrix:
+    """One-hot labels less their mean over the batch, written out."""
+    t = labels.tolist()
+    return np.array([[float(k == c) - t.count(c) / len(t) for c in range(CLASSES)] for k in t])
+
+
+def expected_error(build: Build, bn: str, number: int = 0) -> float:
+    """‖ŷ − y‖² of other samples than those of the kernel that is inverted, the mean over them."""
+    train = expected_jacobian(build, bn, number, parameters="cells")
+    test = expected_jacobian(build, bn, number, offset=B, parameters="cells")
+    kernel_of_train = np.array([[float(a @ b) for b in train] for a in train])
+    between = np.array([[float(a @ b) for b in train] for a in test])
+    y, other = (centred(batch(number, offset=offset)[1]) for offset in (0, B))
+    errors = between @ np.linalg.inv(kernel_of_train) @ y - other
+    return math.fsum(float(e) ** 2 for e in errors.flat) / B
+
+
+@pytest.mark.parametrize("bn", ["train", "eval"])
+@pytest.mark.parametrize("name", ["cell", "smooth"])
+def test_regression_with_the_kernel_of_the_cells(name: str, bn: Any) -> None:
+    errors = [expected_error(NETWORKS[name], bn, number) for number in (0, 1)]
+    proxy = NTKMse(batch_size=B, bn=bn)
+    assert score(proxy, NETWORKS[name]) == pytest.approx(-errors[0], rel=5e-3)
+    found = score(replace(proxy, batches=2), NETWORKS[name])
+    assert found == pytest.approx(-sum(errors) / 2, rel=5e-3)
+
+
+def jacobian_record(seed: int, samples: int, weights: int, labels: Sequence[int]) -> Record:
+    generator = torch.Generator().manual_seed(seed)
+    j = torch.randn(samples, weights, generator=generator)
+    return {"jacobian": j, "labels": torch.tensor(labels)}
+
+
+def test_what_was_trained_on_is_predicted() -> None:
+    train = jacobian_record(0, 4, 9, [0, 2, 1, 0])
+    assert NTKMse().score([train, train])["score"] == pytest.approx(0, abs=1e-9)
+
+
+def test_another_scale_of_the_kernel_changes_nothing() -> None:
+    train, test = jacobian_record(0, 4, 9, [0, 2, 1, 0]), jacobian_record(1, 3, 9, [1, 2, 2])
+    larger = [{**record, "jacobian": 64 * record["jacobian"]} for record in (train, test)]
+    expected = NTKMse().score([train, test])["score"]
+    assert NTKMse().score(larger)["score"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_kernel_that_cannot_be_inverted_is_the_worst() -> None:
+    test = jacobian_record(1, 3, 9, [1, 2, 2])
+    for weights in (0, 2):  # fewer than samples
+        few = [jacobian_record(seed, 4, weights, [0, 2, 1, 0]) for seed in (0, 1)]
+        assert NTKMse().score(few)["score"] == -math.inf
+    same = jacobian_record(0, 4, 9, [0, 2, 1, 0])
+    same["jacobian"][3] = same["jacobian"][0]
+    assert NTKMse().score([same, test])["score"] == -math.inf
+    assert score(NTKMse(batch_size=B), cell(NOTHING)) == -math.inf
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_no_regression_on_a_jacobian_that_is_not_finite(value: float) -> None:
+    for broken in (0, 1):
+        pair = [jacobian_record(0, 4, 9, [0, 2, 1, 0]), jacobian_record(1, 4, 9, [1, 2, 2, 0])]
+        pair[broken]["jacobian"][1, 2] = value
+        assert math.isnan(NTKMse().score(pair)["score"])
+
+
+def test_the_passes_of_the_regression() -> None:
+    """The first is ntk_condition's: both scores cost no more passes than one of them."""
+    passes = NTKMse(batches=2).passes()
+    assert [(s.forward.batch, s.forward.offset) for s in passes] == [(0, 0), (0, 64), (1, 0), (1, 64)]
+    assert passes[::2] == NTKCondition(batches=2, channels=3, cells=1).passes()
 
 
 # The size of the network

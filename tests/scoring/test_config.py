@@ -223,6 +223,10 @@ def test_a_proxy_goes_under_a_second_label_with_other_options() -> None:
         (["proxy.intrain.name=5"], "unknown proxy '5'"),
         (["space.name=[5]"], "unknown search space"),
         (["++options.resolution=18"], "images of 18 x 18 pixels; proxy.resolution=16 fits, as do other"),
+        (["proxy=linear_regions", "proxy.linear_regions.input=images"], "takes one channel, and images have"),
+        (["proxy=linear_regions", "proxy.linear_regions.body=whole"], "crops have one channel"),
+        (["proxy=linear_regions", "proxy.linear_regions.channels=2"], "got cells=1, channels=2"),
+        (["proxy=snip", "proxy.snip.input=crops"], "input=crops will not do; it should be images, gaussian"),
         (["run=../elsewhere"], "run=../elsewhere: must lie inside the results folder"),
         (["run=/elsewhere"], "run=/elsewhere: must lie inside"),
         (["run=."], "run=.: must lie inside"),
@@ -233,6 +237,17 @@ def test_what_is_wrong_is_named(overrides: list[str], said: str) -> None:
     with pytest.raises(UsageError, match=said) as caught:
         run_of(*overrides)
     assert "\n" not in str(caught.value)
+
+
+def test_a_space_without_a_cell_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nasbench_eval.scoring.config.CellSpace", int)  # as if it had no build_cell
+    with pytest.raises(
+        UsageError, match=r"linear_regions runs a cell by itself.*nasbench201 has no"
+    ) as caught:
+        run_of("proxy=[snip,linear_regions]")
+    assert "\n" not in str(caught.value)
+    whole = ["proxy.linear_regions.body=whole", "proxy.linear_regions.input=gaussian"]
+    run_of("proxy=[snip,linear_regions]", *whole, "proxy.linear_regions.resolution=4")
 
 
 def test_cuda_without_a_device_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,3 +132,26 @@ def test_every_cell_is_live() -> None:
     with pytest.raises(MalformedCell):  # what would not be live is no cell
         Cell(("conv3x3",), ((0, 1), (0, 2)))
     assert prune(("conv3x3",), ((0, 1), (0, 2))) == Cell((), ((0, 1),))
+
+
+# The cell by itself
+
+
+def test_a_cell_by_itself() -> None:
+    """The first cell of the network, on feature maps of as many channels as it has."""
+    space = NASBench101(channels=8, cells_per_stack=1)
+    arch = space.parse("|conv3x3~0|maxpool3x3~0~1|conv1x1~1|conv3x3~2~3|output~0~3~4|")
+    alone, whole = space.build_cell(arch, num_classes=5), space.build(arch, num_classes=5)
+    for network in (alone, whole):
+        for parameter in network.parameters():
+            torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(parameter.numel()))
+    x = torch.randn(4, 8, 3, 3)
+    assert torch.equal(alone.features(x), whole.cells[0](x))
+    assert alone(x).shape == (4, 5)
+    assert len(alone.cells) == 1
+
+
+def test_a_cell_of_one_channel_has_one_for_each_concatenated_vertex() -> None:
+    arch = NASBench101().parse("|conv3x3~0|maxpool3x3~0~1|conv1x1~1|conv3x3~2~3|output~0~3~4|")
+    network = NASBench101(channels=1).build_cell(arch, num_classes=5)
+    assert network.features(torch.ones(2, 1, 3, 3)).shape == (2, 2, 3, 3)

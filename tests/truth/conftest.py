@@ -61,6 +61,12 @@ def lawful() -> pd.DataFrame:
     return make_table()
 
 
+@pytest.fixture(scope="session")
+def other_lawful() -> pd.DataFrame:
+    """Another table that obeys the laws."""
+    return make_table(seed=1)
+
+
 @pytest.fixture
 def table(lawful: pd.DataFrame) -> pd.DataFrame:
     """A lawful table to spoil."""

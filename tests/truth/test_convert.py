@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nats_bench
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,9 +18,10 @@ from nats_bench import api_utils
 from nasbench_eval.data.pickles import PickleRefused
 from nasbench_eval.errors import UsageError
 from nasbench_eval.spaces.nasbench201 import NASBench201
-from nasbench_eval.truth.convert import from_csvs, from_nats
+from nasbench_eval.truth.convert import both_from_nats, from_csvs, from_nats
 from nasbench_eval.truth.errors import TruthError
 from nasbench_eval.truth.nasbench201 import COLUMNS, RUNS, check
+from nasbench_eval.truth.short_tables import FULL_COLUMNS
 from nasbench_eval.truth.sources import Source
 
 Publish = Callable[[Path, str], dict[str, Source]]
@@ -44,18 +46,23 @@ def results(index: int, epochs: int) -> dict[str, Any]:
     """The state of the official API's ArchResults for one cell."""
     arch = NASBench201().format(NASBench201().arch(index))
     seeds = {dataset: SEEDS[index] if dataset == "cifar10" else [777, 888] for dataset in PARTS}
+    if epochs == 12:  # one run of each, as in the benchmark
+        seeds = {dataset: [777] for dataset in PARTS}
     trials = {}
     for dataset, parts in PARTS.items():
         for seed in seeds[dataset]:
+            every = dict.fromkeys(range(epochs), 0.5)
             trial = api_utils.ResultsCount(
-                dataset, None, {}, {}, 0.1, 1.0, {"arch_str": arch}, seed, epochs, [0.01]
+                dataset, None, every, every, 0.1, 1.0, {"arch_str": arch}, seed, epochs, [0.01]
             )
             trial.eval_names = list(parts)
+            trial.reset_pseudo_train_times(3.0 + index + len(dataset) / 100)
             for part in parts:
                 for epoch in (0, epochs - 1):
                     value = final_accuracy(index, dataset, part, seed, epochs) if epoch else 1.0
                     trial.eval_acc1es[f"{part}@{epoch}"] = np.float64(value)
                     trial.eval_losses[f"{part}@{epoch}"] = 0.5
+                trial.reset_pseudo_eval_times(part, 0.5 + index + len(part) / 100)
             trials[(dataset, seed)] = trial.state_dict()
     return {
         "arch_index": index,
@@ -126,6 +133,38 @@ def test_nats_folder(nats_folder: Path) -> None:
 def test_nats_file(nats_file: Path) -> None:
     expect_nats(from_nats(nats_file))
     assert api_utils.pickle is pickle
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_nats_trainings_of_12_epochs(nats_folder: Path, nats_file: Path, kind: str) -> None:
+    """What is told of a cell is what the benchmark's own simulated training tells."""
+    table, short = both_from_nats(nats_folder if kind == "folder" else nats_file)
+    expect_nats(table)
+    assert short is not None
+    assert tuple(short.columns) == FULL_COLUMNS
+    assert not [name for name in short.columns if "test" in name]
+    api = nats_bench.create(str(nats_folder), "tss", fast_mode=True, verbose=False)
+    for index, row in enumerate(short.to_dict("records")):
+        assert row["arch"] == api.arch(index)
+        for dataset in ("cifar10", "cifar100", "ImageNet16-120"):
+            name = dataset.lower().replace("-", "_")
+            accuracy, _, seconds, _ = api.simulate_train_eval(index, dataset, hp="12")
+            assert row[f"{name}_val_12"] == pytest.approx(accuracy, abs=1e-9)
+            parts = row[f"{name}_train_seconds_12"] + row[f"{name}_val_seconds"]
+            assert parts == pytest.approx(seconds, rel=1e-12)
+
+
+def test_nats_files_without_12_epochs_give_the_table_of_200(nats_folder: Path) -> None:
+    path = nats_folder / "000004.pickle.pbz2"
+    dump({"200": results(4, 200)}, path)
+    table, short = both_from_nats(nats_folder)
+    expect_nats(table)
+    assert short is None
+    without = results(4, 12)
+    for trial in without["all_results"].values():
+        trial["train_times"] = None
+    dump({"12": without, "200": results(4, 200)}, path)
+    assert both_from_nats(nats_folder)[1] is None
 
 
 def test_a_part_of_the_benchmark_is_converted_but_refused_as_a_table(nats_folder: Path) -> None:

@@ -25,6 +25,7 @@ def writers() -> dict[str, Callable[[], str]]:
         "commands": commands.page,
         "options_score": options.score,
         "options_train": options.train,
+        "options_search": options.search,
         "proxies_overview": proxies.overview,
         "proxies": proxies.page,
         "passes": passes.page,
@@ -34,6 +35,7 @@ def writers() -> dict[str, Callable[[], str]]:
         "columns_scores": columns.scores,
         "columns_run": columns.run,
         "columns_tables": columns.tables,
+        "columns_search": columns.searches,
         "tables": tables.page,
         "aggregates": tables.aggregates,
     }

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 
+from nasbench_eval.report.search import indicators, judge, tau
 from nasbench_eval.report.statistics import between, seeds, summary
 from nasbench_eval.run import record
 from nasbench_eval.run.parquet import MARKS, schema
@@ -39,11 +40,14 @@ _RECORD = {
     "seed": "seed of weights, inputs and labels",
     "datasets": "the data sets with their statistics, by name",
     "proxies": "each proxy by its label: name, version and options",
+    "search": "of `nasbench-search`: algorithm, guide, seeds, lag, mutation, fork; the architectures that it "
+    "kept to (`members`), and how far it went (`steps`, `budget`)",
     "sampling": "`uniform` or `stratified`",
     "dedupe": "`none` or `isomorphic`",
     "precision": "`float32`, `tf32` or `bf16`",
     "n": "how many cells the command asked for",
     "sample": "the value of `n=`; `given` where `indices=` names the cells",
+    "indices": "the cells that `indices=` names, such as `7,3,10-19`; null if it names none",
     "sample_seed": "seed of the sample's draw",
     "truth": "the benchmark that `truth=` names; null for the official tables",
     "shard": "which shard of the run this is, null for a run in one piece",
@@ -107,7 +111,7 @@ def scores() -> str:
 def run() -> str:
     """The keys of run.json."""
     known = {*record.LATER, *record.OUTCOME, *record.SAMPLE, *record.MACHINERY, "command", "earlier"}
-    known |= {"space", "seed", "datasets", "proxies", "shard", "workers"}
+    known |= {"space", "seed", "datasets", "proxies", "shard", "workers", "indices"}
     _match("keys of run.json", known, _RECORD)
     for file in (ROOT / "results").glob("*/run.json"):
         if other := json.loads(file.read_text(encoding="utf-8")).keys() - _RECORD.keys():
@@ -145,6 +149,20 @@ def tables() -> str:
         + f"\n{_columns('seeds')}"
     )
     return "\n".join(parts)
+
+
+def searches() -> str:
+    """The columns of what is written and loaded of searches; their meanings stand beside the code."""
+    parts = {
+        "search.csv": judge.MEANINGS,
+        "tau.csv": tau.MEANINGS,
+        "indicators/exclusive.csv": indicators.EXCLUSIVE_MEANINGS,
+        "indicators/none.csv": indicators.NONE_MEANINGS,
+        "load_search": judge.SEED_MEANINGS,
+    }
+    return "\n".join(
+        f"### {name}\n\n{table(['column', 'meaning'], _rows(meanings))}" for name, meanings in parts.items()
+    )
 
 
 def _returned(function: object) -> str:

@@ -13,6 +13,7 @@ GROUPS = {
     "dataset": "Data sets. Choose with `dataset=NAME` or `dataset=[NAME,NAME]`.",
     "proxy": "Proxies, and groups of them. Choose with `proxy=NAME` or `proxy=[NAME,NAME]`; the options "
     "of each proxy stand in [Proxies](proxies.md).",
+    "algorithm": "Search algorithms. Choose one with `algorithm=NAME`; set its options with `algorithm.X=v`.",
     "experiment": "Sets of options that reproduce a table or figure. Choose one with `experiment=NAME`; "
     "what the command adds wins.",
     "table": "Definitions of the report's tables: `nasbench-report RUN --table NAME`, or the path of "

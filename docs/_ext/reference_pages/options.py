@@ -1,4 +1,4 @@
-"""Every option of `nasbench-score` and `nasbench-train`: from the YAML file and the typed dataclass."""
+"""Every option of the Hydra commands: from the YAML file and the typed dataclass."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import typing
 from dataclasses import fields
 from typing import Any
 
-from nasbench_eval.options.typed import RunOptions, TrainOptions
+from nasbench_eval.options.typed import RunOptions, SearchOptions, TrainOptions
 from nasbench_eval.paths import config_folder
 from reference_pages.text import code, kind, prose, table
 
@@ -52,3 +52,8 @@ def score() -> str:
 def train() -> str:
     """Of `nasbench-train`."""
     return _page("train", TrainOptions)
+
+
+def search() -> str:
+    """Of `nasbench-search`."""
+    return _page("search", SearchOptions)

@@ -29,6 +29,7 @@ _CHOICES = {
     "Init": "ForwardSpec.init",
     "Source": "ForwardSpec.source",
     "BatchNorm": "ForwardSpec.bn",
+    "Body": "ForwardSpec.body",
     "Objective": "PassSpec.objective",
     "Wrt": "PassSpec.wrt",
 }

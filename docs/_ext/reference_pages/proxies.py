@@ -81,7 +81,7 @@ def _cost(name: str) -> str:
 
 def _reads_images(name: str) -> bool:
     forwards = [spec.forward for spec in registry.find("proxies", name)().passes()]
-    return any(f.source == "images" or f.training is not None for f in forwards)
+    return any(f.imaged or f.training is not None for f in forwards)
 
 
 def overview() -> str:

@@ -19,6 +19,7 @@ from nasbench_eval.data.batches import Batches
 from nasbench_eval.passes import Engine, GradientObserver, LayerObserver, Request, layers, parameter_names
 from nasbench_eval.passes.spec import PassSpec
 from nasbench_eval.proxies.base import Proxy
+from nasbench_eval.scoring.worker import built
 from nasbench_eval.spaces.base import Network, SearchSpace
 
 DATASET = "cifar10"
@@ -67,8 +68,7 @@ def records(name: str) -> list[Seen]:
         forward = spec.forward
         if forward.resolution is None:
             spec = replace(spec, forward=replace(forward, resolution=SIDE))
-        own = space.resized(channels=forward.channels, cells=forward.cells)
-        network = own.build(arch, num_classes=10)
+        network = built(space, arch, forward, num_classes=10)
         engine = Engine(network, {DATASET: 10}, batches, (0, space.format(arch)), torch.device("cpu"))
         [outcome] = engine.run([Request(spec, DATASET, proxy.observe)])
         if outcome.record is None:

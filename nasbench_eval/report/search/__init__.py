@@ -1,0 +1,1 @@
+"""Judges searches: their trials are read, joined with accuracies that no search has seen, and drawn."""

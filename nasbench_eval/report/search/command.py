@@ -1,0 +1,295 @@
+"""What `nasbench-report` does with searches, and with the indicators of a run of scores."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nasbench_eval import __version__
+from nasbench_eval.errors import UsageError
+from nasbench_eval.files import write_whole
+from nasbench_eval.report import FORMATS
+from nasbench_eval.report.apart import Apart, cores
+from nasbench_eval.report.draw import draw_latex as table_latex
+from nasbench_eval.report.draw import draw_markdown as table_markdown
+from nasbench_eval.report.draw import draw_text as table_text
+from nasbench_eval.report.scores import Scores, read_runs
+from nasbench_eval.report.search.draw import draw_latex, draw_markdown, draw_text
+from nasbench_eval.report.search.judge import members_of, per_seed, table_of
+from nasbench_eval.report.search.read import SearchRun, read_search
+from nasbench_eval.report.search.rows import Row, rows_of
+from nasbench_eval.report.search.truths import Truths
+from nasbench_eval.report.tables import Reporter, Settings
+from nasbench_eval.report.titles import DATASETS
+from nasbench_eval.report.truths import benchmark_of, truth_of
+from nasbench_eval.report.write import FIGURES, RECORDED
+from nasbench_eval.report.write import record as record_of_tables
+from nasbench_eval.wording import counted
+
+NONE = "none"
+# What a report of scores takes and one of searches does not, with the value that means it was not asked for.
+_OF_SCORES: dict[str, Any] = {
+    "table": None,
+    "aggregate": [],
+    "seeds": [],
+    "cells": "all",
+    "format": "files",
+    "failures": "worst",
+    "indicators": None,
+}
+_DECIMALS = 6
+
+
+def report_searches(arguments: argparse.Namespace, folders: Sequence[Path]) -> int:
+    """Compute, print and write what searches found."""
+    _refuse(arguments, _OF_SCORES, "of scores")
+    runs = [read_search(folder) for folder in folders]
+    truths = Truths(arguments.data, arguments.truth)
+    scores = None
+    if arguments.landscape and arguments.landscape != NONE:
+        scores = read_runs([Path(arguments.landscape)])
+    every = rows_of(runs, [truths.of(run) for run in runs])
+    rows = [row for row in every if not row.forked]
+    if not rows and not arguments.landscape:
+        raise UsageError("these searches all branch off from another one; --landscape draws them")
+    splits = ("test", "val") if arguments.split == "both" else (arguments.split,)
+    notes = _notes(every)
+    taus = None
+    if arguments.tau:
+        taus = _taus(rows, arguments.tau)
+    folder = _folder(arguments)
+    table = table_of(rows)
+    if rows:
+        print(draw_text(table, notes))
+    with Apart(cores()) as apart, _Writing(folder):
+        said = []
+        if rows:
+            said.append(_write_table(table, notes, folder))
+        if taus is not None:
+            taus.round(_DECIMALS).to_csv(folder / "tau.csv", index=False)
+            said.append("tau.csv")
+        drawings = (
+            _drawings(every, rows, splits, taus, arguments.landscape, scores) if arguments.figures else []
+        )
+        if _draw(drawings, folder, arguments.figures, apart):
+            said.append("figures/")
+        _write_record(folder, {"runs": [_run(run) for run in runs], "notes": notes})
+    print(f"written to {folder}: {', '.join([*said, 'report.json'])}")
+    return 0
+
+
+def report_indicators(arguments: argparse.Namespace) -> int:
+    """Compare indicators of a run of scores: with accuracy, with each other, and on cells with `none`."""
+    from nasbench_eval.report.search.indicators import exclusive_table, indicator_spec, indicators, none_table
+
+    _refuse(
+        arguments,
+        {key: _OF_SCORES[key] for key in ("table", "aggregate", "seeds", "format", "failures")},
+        "without it",
+    )
+    scores = read_runs(arguments.run)
+    benchmark = benchmark_of(arguments.truth, scores)
+    names = list(dict.fromkeys(arguments.indicators.split(",")))
+    spec = indicator_spec(names, scores, benchmark)
+    if arguments.cells == "live":
+        scores = scores.live()
+    truth = truth_of(spec.space, arguments.data, arguments.cells == "live", benchmark)
+    settings = Settings(arguments.failures, arguments.resamples, arguments.seed, arguments.cells)
+    folder = arguments.out or arguments.run[0] / "tables" / "indicators"
+    with Apart(cores()) as apart, _Writing(folder):
+        table = Reporter(scores, {spec.space: truth}, settings, apart=apart).table(
+            "indicators", spec, ["test"]
+        )
+        print(table_text(table, "test"))
+        found = [indicators(spec, scores, truth, dataset) for dataset in spec.datasets]
+        held = [each for each in found if each is not None]
+        frames = {
+            "exclusive": pd.concat([exclusive_table(each) for each in held] or [pd.DataFrame()]),
+            "none": pd.concat([none_table(each) for each in held] or [pd.DataFrame()]),
+        }
+        table.csv().to_csv(folder / "indicators.csv", index=False)
+        write_whole(folder / "indicators.md", table_markdown(table).encode())
+        write_whole(folder / "indicators.tex", table_latex(table).encode())
+        for name, frame in frames.items():
+            frame.round(_DECIMALS).to_csv(folder / f"{name}.csv", index=False)
+        drawings = _indicator_drawings(table, scores, truth, frames) if arguments.figures else []
+        figures = _draw(drawings, folder, arguments.figures, apart)
+        _write_record(folder, record_of_tables([table], scores))
+    said = ["indicators.csv/.md/.tex", "exclusive.csv", "none.csv", *(["figures/"] if figures else [])]
+    print(f"written to {folder}: {', '.join([*said, 'report.json'])}")
+    return 0
+
+
+def refuse_options(arguments: argparse.Namespace) -> None:
+    """Refuse the options of searches where the folders are those of runs of scores.
+
+    Raises:
+        UsageError: naming the first of them.
+    """
+    _refuse(arguments, {"tau": None, "landscape": None}, "of searches")
+
+
+def _refuse(arguments: argparse.Namespace, options: Mapping[str, Any], whose: str) -> None:
+    for name, unasked in options.items():
+        if getattr(arguments, name) != unasked:
+            raise UsageError(f"--{name} is an option of reports {whose}; leave it out here")
+
+
+def _folder(arguments: argparse.Namespace) -> Path:
+    if arguments.out is None and len(arguments.run) > 1:
+        raise UsageError("several folders of searches are reported together: say where to with --out")
+    return Path(arguments.out or arguments.run[0] / "tables")
+
+
+def _taus(rows: Sequence[Row], source: Path) -> pd.DataFrame:
+    from nasbench_eval.report.search.tau import known_taus, tau_table
+
+    table = tau_table(rows, known_taus(source))
+    if not len(table):
+        guides = ", ".join(dict.fromkeys(row.guide.name for row in rows))
+        raise UsageError(f"--tau {source} has no τ of any guide of these searches ({guides})")
+    return table
+
+
+def _notes(rows: Sequence[Row]) -> list[str]:
+    """What a reader has to know of single rows."""
+    notes = []
+    for row in rows:
+        members, forked = members_of(row), row.runs[0].fork
+        if members is not None:
+            known = f"the searches keep to {members:,} architectures, of which scores are known"
+            notes.append(f"{row.title}: {known}")
+        if forked:
+            notes.append(
+                f"{row.title}: {counted(len(row.trials.seeds), 'search', 'searches')} that branch off at "
+                f"step {forked[1]} of another one are not in the table"
+            )
+        lacking = int(per_seed(row)["test_accuracy"].isna().sum())
+        if lacking:
+            notes.append(
+                f"{row.title} on {DATASETS.get(row.dataset, row.dataset)}: {counted(lacking, 'seed')} "
+                "without an architecture of known test accuracy for an answer; left out of the means"
+            )
+    return list(dict.fromkeys(notes))
+
+
+def _write_table(table: pd.DataFrame, notes: Sequence[str], folder: Path) -> str:
+    rounded = table.round(
+        {name: _DECIMALS for name in table.select_dtypes("float").columns if name != "p_random"}
+    )
+    rounded["p_random"] = [float(f"{p:.6g}") for p in table["p_random"].astype(float)]
+    rounded.to_csv(folder / "search.csv", index=False)
+    write_whole(folder / "search.md", draw_markdown(table, notes).encode())
+    write_whole(folder / "search.tex", draw_latex(table, notes).encode())
+    return "search.csv/.md/.tex"
+
+
+def _drawings(
+    every: Sequence[Row],
+    rows: Sequence[Row],
+    splits: Sequence[str],
+    taus: pd.DataFrame | None,
+    landscape: str | None,
+    scores: Scores | None,
+) -> list[Any]:
+    # Matplotlib takes its time to import, which mistaken requests need not wait for.
+    from nasbench_eval.report.figure.write import FOLDER, Drawing
+    from nasbench_eval.report.search.cells import best_cells, draw_cells
+    from nasbench_eval.report.search.curves import clock, curves, draw_curves
+    from nasbench_eval.report.search.landscape import draw_landscapes, landscapes
+    from nasbench_eval.report.search.tau import draw_tau
+
+    drawings = []
+    if rows:
+        seconds, spent = clock(rows), curves(rows, splits, seconds=True)
+        steps = curves(rows, splits, seconds=False)
+        drawings += [
+            Drawing("Evaluations", f"{FOLDER}/search_evaluations", draw_curves, (steps, "evaluations")),
+            Drawing("Seconds", f"{FOLDER}/search_seconds", draw_curves, (spent, seconds)),
+        ]
+    for dataset in dict.fromkeys(row.dataset for row in rows):
+        cells = best_cells([row for row in rows if row.dataset == dataset])
+        drawings.append(Drawing("Cells", f"{FOLDER}/cells_{dataset}", draw_cells, (cells, dataset)))
+    if taus is not None:
+        for algorithm, part in taus.groupby("algorithm", sort=False):
+            drawings.append(Drawing("τ", f"{FOLDER}/tau_{_stem(str(algorithm))}", draw_tau, (part,)))
+    if landscape:
+        chosen = [row for row in every if row.forked] or list(rows)
+        groups: dict[str, list[Any]] = {}
+        for found in landscapes(chosen, scores):
+            groups.setdefault(_stem(found.name), []).append(found)
+        drawings += [
+            Drawing("Landscape", f"{FOLDER}/landscape_{name}", draw_landscapes, (held,))
+            for name, held in groups.items()
+        ]
+    return drawings
+
+
+def _indicator_drawings(
+    table: Any, scores: Scores, truth: Any, frames: Mapping[str, pd.DataFrame]
+) -> list[Any]:
+    from nasbench_eval.report.figure.write import FOLDER, Drawing, table_drawings
+    from nasbench_eval.report.search.indicators import draw_exclusive, draw_none
+
+    return [
+        *table_drawings(table, scores, truth),
+        Drawing("Chosen by one", f"{FOLDER}/exclusive", draw_exclusive, (frames["exclusive"],)),
+        Drawing("None", f"{FOLDER}/none", draw_none, (frames["none"],)),
+    ]
+
+
+def _stem(text: str) -> str:
+    return re.sub(r"[^\w.=-]+", "_", text).strip("_")
+
+
+def _draw(drawings: Sequence[Any], folder: Path, formats: Sequence[str], apart: Apart) -> bool:
+    """Write figures; whether there are any."""
+    written = []
+    if drawings:
+        from nasbench_eval.report.figure.write import write_drawings
+
+        written = write_drawings(drawings, folder, formats, apart=apart).names
+    for ending in FORMATS:
+        for path in (folder / FIGURES).glob(f"*.{ending}"):
+            if path.relative_to(folder).as_posix() not in written:
+                path.unlink()  # an earlier report's
+    return bool(written)
+
+
+def _run(run: SearchRun) -> dict[str, Any]:
+    kept = {key: run.record[key] for key in RECORDED if key in run.record}
+    return {"run": run.name, **kept, "search": run.record["search"]}
+
+
+def _write_record(folder: Path, made: Mapping[str, Any]) -> None:
+    text = json.dumps({"nasbench_eval": __version__, **made}, indent=1, ensure_ascii=False) + "\n"
+    write_whole(folder / "report.json", text.encode())
+
+
+class _Writing:
+    """Makes the folder, and tells in one line where nothing can be written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __enter__(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            self._tell(error)
+
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        if isinstance(error, OSError):
+            self._tell(error)
+
+    def _tell(self, error: OSError) -> None:
+        where = error.filename or self.folder
+        raise UsageError(
+            f"cannot write {where}: {error.strerror or error}; choose a folder with --out"
+        ) from error

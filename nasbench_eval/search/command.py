@@ -1,0 +1,174 @@
+"""What `nasbench-search` does once its command line is read: searches, and leaves a history."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from omegaconf import DictConfig
+
+from nasbench_eval.data.images import images_path
+from nasbench_eval.errors import UsageError
+from nasbench_eval.run import provenance
+from nasbench_eval.run.record import known_record
+from nasbench_eval.run.sources import sources
+from nasbench_eval.sampling import spans
+from nasbench_eval.scoring.process import Scorer
+from nasbench_eval.search import messages, reading
+from nasbench_eval.search.config import Plan, resolve
+from nasbench_eval.search.guides import accuracies
+from nasbench_eval.search.live import Live, NothingElse
+from nasbench_eval.search.loop import Loop, Supply
+from nasbench_eval.search.scores import Known
+from nasbench_eval.search.stored import HistoryFiles, Trace
+from nasbench_eval.spaces.base import Names
+from nasbench_eval.work.pool import Pool
+from nasbench_eval.work.session import Session, facts, named, opened
+
+
+def check(configs: Sequence[DictConfig], *, images: bool) -> None:
+    """Check the configurations of all jobs before the first one begins.
+
+    Raises:
+        UsageError: naming what is wrong.
+    """
+    for config in configs:
+        resolve(config)
+
+
+def execute(config: DictConfig) -> int:
+    """Search as a job's configuration asks, as far as its folder does not hold the history yet."""
+    plan = named(config, resolve)
+    _require_same_course(plan)
+    told = None if plan.job else accuracies(plan.guide, plan.subject, plan.dataset, plan.options.data)
+    if told is not None and told.members is not None:
+        plan = replace(plan, course=plan.course.keeping_to(told.members.tolist()))
+    with opened(plan, messages.headline(plan), _record(plan)) as session:
+        known = _found(plan, session) if told is None else told.known
+        session.say(() if told is None else told.said)
+        search = plan.course.begin()
+        files = HistoryFiles(plan.folder, plan.course.seeds, plan.guide.values, Names(plan.subject.space))
+        trace = _continued(plan, files, session)
+        session.progress.begin(plan.options.steps, plan.options.steps - trace.history.steps, None, "step")
+        with _supplied(plan, session, known) as supply:
+            draws = plan.course.draws(search)
+            loop = Loop(search, draws, known, supply, trace, plan.budget, plan.options.lag)
+            try:
+                loop.run(_Saved(files, session, plan.options.save_every))
+            finally:
+                files.write(trace)
+        files.compact(trace)
+        session.progress.end()
+        session.store.finish(_finished(session))
+        session.say([messages.outcome(plan, trace)])
+    return 0
+
+
+def _require_same_course(plan: Plan) -> None:
+    """Refuse to go on with another search's history.
+
+    Raises:
+        UsageError: naming what differs.
+    """
+    before = known_record(plan.folder).get("search") if plan.folder.is_dir() else None
+    if before is None and (plan.folder / "run.json").exists():
+        raise UsageError(f"{plan.folder} is no search's; choose another folder with run=NAME")
+    now = json.loads(json.dumps(plan.course.as_record()))
+    differ = [key for key in now if before and before.get(key) != now[key]]
+    if before and differ:
+        was, is_now = (json.dumps(of[differ[0]]) for of in (before, now))
+        raise UsageError(
+            f"{plan.folder} holds another search: its {differ[0]} is {was}, now {is_now}; "
+            "choose another folder with run=NAME, or delete this one"
+        )
+
+
+def _found(plan: Plan, session: Session) -> Known:
+    """The scores that runs hold already."""
+    known = Known(len(plan.guide.values))
+    everywhere = plan.options.results if plan.options.reuse != "none" else None
+    identity = json.loads(json.dumps(plan.identity()))
+    taken = reading.take(known, identity, plan.dataset.name, everywhere, plan.folder)
+    session.say(messages.taken(taken))
+    return known
+
+
+def _continued(plan: Plan, files: HistoryFiles, session: Session) -> Trace:
+    """The history so far: this search's own, or that of its parent."""
+    trace = files.read()
+    for line in files.mended:
+        session.progress.warn(line)
+    if not trace.history.steps and plan.options.fork is not None and plan.options.fork_step is not None:
+        return files.fork(plan.options.fork, plan.options.fork_step)
+    return trace
+
+
+@contextmanager
+def _supplied(plan: Plan, session: Session, known: Known) -> Iterator[Supply]:
+    """Where values come from that are not known: workers, or nowhere."""
+    size = len(plan.subject.space)
+    if plan.job is None:
+        yield NothingElse(known, plan.guide.values, size, "choose a guide that knows them")
+    elif plan.options.reuse == "only":
+        why = "reuse=results scores what is missing, nasbench-score n=all scores them all"
+        yield NothingElse(known, plan.guide.values, size, why)
+    else:
+        scorer = Scorer(plan.job, plan.images, plan.device, plan.checkpoints)
+        scorer.check_inputs()
+        pool = None
+        if plan.workers:
+            pool = Pool(scorer, plan.workers, plan.options.timeout, session.progress.warn)
+        live = Live(scorer, plan.job.tasks(), known, session.store, session.progress, pool)
+        try:
+            yield live
+        finally:
+            live.close()
+
+
+class _Saved:
+    """Writes the history every now and then, and tells how far it is."""
+
+    def __init__(self, files: HistoryFiles, session: Session, every: float) -> None:
+        self.files, self.progress, self.every = files, session.progress, every
+        self._last, self._told = time.monotonic(), 0
+
+    def __call__(self, trace: Trace) -> None:
+        told = len(trace.answers_TS)
+        self.progress.done([], range(self._told, told))
+        self._told = told
+        if time.monotonic() - self._last > self.every:
+            self.files.write(trace)
+            self._last = time.monotonic()
+
+
+def _record(plan: Plan) -> dict[str, Any]:
+    """What run.json says beside the configuration."""
+    images = {}
+    if plan.job is not None and plan.images is not None and plan.job.imaged():
+        images = {plan.dataset.name: provenance.file_digest(images_path(plan.images, plan.dataset.name))}
+    options = plan.options
+    budget = {"evaluations": options.steps} | {
+        f"{clock}_seconds": getattr(options, f"{clock}_seconds") for clock in ("proxy", "simulated", "wall")
+    }
+    proxies = {proxy.info.name: type(proxy) for proxy in plan.guide.proxies.values()}
+    members = None if plan.course.members is None else spans(plan.course.members)
+    return {
+        **facts(plan, "nasbench-search"),
+        "n": options.steps,
+        "truth": options.truth,
+        "sources": sources(type(plan.subject.space), proxies),
+        "images": images,
+        "search": {**plan.course.as_record(), "steps": options.steps, "budget": budget, "members": members},
+    }
+
+
+def _finished(session: Session) -> dict[str, Any]:
+    return {
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds_last_session": round(time.perf_counter() - session.started, 1),
+    }

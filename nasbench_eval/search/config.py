@@ -1,0 +1,138 @@
+"""From a composed configuration to the frozen `Plan`: space, guide, algorithm, seeds and budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig
+
+from nasbench_eval.data.datasets import DataSet
+from nasbench_eval.errors import UsageError
+from nasbench_eval.options.typed import SearchOptions, plain, search_options_of, typed
+from nasbench_eval.run.record import fingerprint
+from nasbench_eval.scoring.config import images_of, items_of, shared_of
+from nasbench_eval.scoring.job import Job
+from nasbench_eval.search.course import Course, algorithm_of
+from nasbench_eval.search.guides import Guide, guide_of
+from nasbench_eval.search.history import CLOCKS
+from nasbench_eval.search.loop import Budget
+from nasbench_eval.work.execution import Work, device_named, folder_of, space_named, workers_of
+from nasbench_eval.work.sample import uniform
+from nasbench_eval.work.subject import Subject, chosen
+
+
+@dataclass(frozen=True)
+class Plan(Work):
+    """A search ready to run.
+
+    Attributes:
+        subject: the space and the one data set, or a benchmark of one's own.
+        dataset: that data set.
+        guide: what the algorithm is told.
+        course: what decides the history beside that.
+        job: what decides the scores of the guide's proxies; None if it has none.
+        images: folder of the images that they read, if any.
+    """
+
+    options: SearchOptions
+    subject: Subject
+    dataset: DataSet
+    guide: Guide
+    course: Course
+    job: Job | None
+    images: Path | None
+
+    @property
+    def budget(self) -> Budget:
+        """When the search ends."""
+        clocks = [getattr(self.options, f"{clock}_seconds") or np.inf for clock in CLOCKS]
+        return Budget(self.options.steps, np.array(clocks), self.options.wall_seconds or np.inf)
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the scores, as a run of scores has it."""
+        return Job(
+            self.subject.space, self.subject.datasets, self.guide.proxies, self.options.seed
+        ).identity()
+
+
+def resolve(config: DictConfig) -> Plan:
+    """Check a composed configuration and build what it names.
+
+    Raises:
+        UsageError: naming what is wrong.
+    """
+    options, parts = search_options_of(config), plain(config)
+    datasets = {
+        name: typed(DataSet, {"name": name, **values}, name)
+        for name, values in items_of("dataset", parts.get("dataset")).items()
+    }
+    subject = chosen(options.truth, space_named(parts.get("space")), datasets)
+    if len(subject.datasets) > 1:
+        raise UsageError(f"a search is on one data set; -m dataset={','.join(datasets)} searches on each")
+    [dataset] = subject.datasets.values()
+    guide = guide_of(options, shared_of(parts.get("options")))
+    course = _course(parts.get("algorithm"), subject, guide, options)
+    course.begin()  # says what the algorithm cannot do
+    job = Job(subject.space, subject.datasets, guide.proxies, options.seed) if guide.proxies else None
+    device = device_named(options.device)
+    plan = Plan(
+        options=options,
+        device=device,
+        workers=workers_of(options, device) if job and options.reuse != "only" else 0,
+        whole=Path(),
+        subject=subject,
+        dataset=dataset,
+        guide=guide,
+        course=course,
+        job=job,
+        images=images_of(job, subject, options.data) if job and options.reuse != "only" else None,
+    )
+    return replace(plan, whole=folder_of(options, _name(plan)))
+
+
+def _name(plan: Plan) -> str:
+    """A folder name that is the same for the same search, whatever its budget."""
+    course = plan.course
+    digits = fingerprint({**plan.identity(), "search": course.as_record()})
+    return f"{course.space.name}-{plan.dataset.name}-{course.label}-{course.guide}-{digits}"
+
+
+def _course(node: Any, subject: Subject, guide: Guide, options: SearchOptions) -> Course:
+    label, algorithm = algorithm_of(node)
+    if (options.fork is None) != (options.fork_step is None):
+        raise UsageError("fork= and fork_step= go together: the folder of a search, and a step of it")
+    return Course(
+        space=subject.space,
+        algorithm=algorithm,
+        label=label,
+        guide=guide.name,
+        kind=guide.kind,
+        judge=guide.judge,
+        seed=options.seed,
+        seeds=_seeds(options.seeds),
+        steps=options.steps,
+        lag=options.lag,
+        mutation=options.mutation,
+        fork=None if options.fork is None else {"parent": options.fork.name, "step": options.fork_step},
+        members=_members(subject, options),
+    )
+
+
+def _members(subject: Subject, options: SearchOptions) -> tuple[int, ...] | None:
+    """The architectures that a search keeps to; None for the whole space."""
+    members = subject.architectures
+    if isinstance(options.n, int):
+        if options.n > len(members):
+            raise UsageError(f"n={options.n}: {subject.name} has {len(members)} architectures")
+        members = uniform(members, options.n, options.sample_seed)
+    return None if len(members) == len(subject.space) else tuple(sorted(members))
+
+
+def _seeds(given: int | tuple[int, ...]) -> tuple[int, ...]:
+    seeds = tuple(range(given)) if isinstance(given, int) else given
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise UsageError(f"seeds={list(seeds)}: name at least one, and each once")
+    return seeds

@@ -1,0 +1,252 @@
+"""Architectures as numbers: how they are drawn, changed and taken apart, for many searches at once.
+
+An algorithm sees numbers alone.  In a space with an order they are the benchmark's own indices.
+
+Shape legend: … any shape, E choices that an architecture consists of (a cell's edges), U uniform numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Protocol
+
+import numpy as np
+
+from nasbench_eval.errors import UsageError
+from nasbench_eval.search.history import Numbers, Values
+from nasbench_eval.spaces import nasbench201
+from nasbench_eval.spaces.base import SearchSpace
+from nasbench_eval.spaces.nasbench201 import NASBench201
+
+
+class Moves(Protocol):
+    """What an algorithm can do with the architectures of a search space.
+
+    Attributes:
+        for_sample: uniform numbers that drawing an architecture takes.
+        for_mutate: uniform numbers that changing one takes.
+        choices: how many alternatives each of an architecture's E choices has; empty if the space has no
+            such form.
+    """
+
+    @property
+    def for_sample(self) -> int: ...
+
+    @property
+    def for_mutate(self) -> int: ...
+
+    @property
+    def choices(self) -> tuple[int, ...]: ...
+
+    def sample(self, u: Values) -> Numbers:
+        """Architectures drawn uniformly, from numbers of shape (…, for_sample)."""
+        ...
+
+    def mutate(self, archs: Numbers, u: Values) -> Numbers:
+        """Architectures one edit away, from numbers of shape (…, for_mutate)."""
+        ...
+
+    def neighbours(self, arch: int) -> Numbers:
+        """All architectures one edit away, in a fixed order."""
+        ...
+
+    def encode(self, archs: Numbers) -> Numbers:
+        """The choices that architectures consist of, shape (…, E)."""
+        ...
+
+    def decode(self, choices: Numbers) -> Numbers:
+        """The architectures that consist of these choices; inverse of `encode`."""
+        ...
+
+
+def pick(u: Values, of: int) -> Numbers:
+    """Whole numbers below `of`, drawn uniformly from numbers in [0, 1)."""
+    return (u * of).astype(np.int64)
+
+
+# What the choices of a cell of NAS-Bench-201 are multiplied with to be read as a number to the base 5.
+_POWERS = 5 ** np.arange(6)[::-1]
+
+
+@cache
+def _operations_NE() -> Numbers:
+    """The operation on each edge of each cell."""
+    space = NASBench201()
+    names = {name: number for number, name in enumerate(nasbench201.OPERATIONS)}
+    cells = (space.arch(index).operations for index in range(len(space)))
+    return np.array([[names[name] for name in operations] for operations in cells])
+
+
+@cache
+def _places() -> Numbers:
+    """The index of the cell whose choices, read as a number to the base 5, are the position."""
+    operations_NE = _operations_NE()
+    places = np.empty(len(operations_NE), np.int64)
+    places[operations_NE @ _POWERS] = np.arange(len(places))
+    return places
+
+
+@dataclass(frozen=True)
+class Cells201:
+    """Cells of NAS-Bench-201: five operations on each of six edges.
+
+    Attributes:
+        edge: how a mutation chooses its edge: `uniform` among the six, or `node`: first one of the three
+            nodes, then one of the edges into it, as the benchmark's own evolution and TEG-NAS do.
+    """
+
+    edge: str = "uniform"
+    for_sample: int = field(default=6, init=False)
+    for_mutate: int = field(default=3, init=False)
+
+    @property
+    def choices(self) -> tuple[int, ...]:
+        return (len(nasbench201.OPERATIONS),) * len(nasbench201.EDGES)
+
+    def sample(self, u: Values) -> Numbers:
+        return self.decode(pick(u, 5))
+
+    def mutate(self, archs: Numbers, u: Values) -> Numbers:
+        choices = self.encode(archs)
+        edge = self._edge(u)[..., None]
+        now = np.take_along_axis(choices, edge, -1)
+        other = (now + 1 + pick(u[..., 2:3], 4)) % 5
+        np.put_along_axis(choices, edge, other, -1)
+        return self.decode(choices)
+
+    def _edge(self, u: Values) -> Numbers:
+        if self.edge == "uniform":
+            return pick(u[..., 0], 6)
+        node = pick(u[..., 0], 3)  # one, two and three edges lead to the three nodes
+        return node * (node + 1) // 2 + (u[..., 1] * (node + 1)).astype(np.int64)
+
+    def neighbours(self, arch: int) -> Numbers:
+        choices = self.encode(np.array(arch))
+        found = np.repeat(choices[None], 24, 0)
+        edges = np.repeat(np.arange(6), 4)
+        found[np.arange(24), edges] = (found[np.arange(24), edges] + np.tile(np.arange(1, 5), 6)) % 5
+        return self.decode(found)
+
+    def encode(self, archs: Numbers) -> Numbers:
+        choices: Numbers = _operations_NE()[archs]
+        return choices
+
+    def decode(self, choices: Numbers) -> Numbers:
+        archs: Numbers = _places()[choices @ _POWERS]
+        return archs
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Architectures of any space with an order, changed one edit at a time as the space defines it."""
+
+    space: SearchSpace
+    for_sample: int = field(default=1, init=False)
+    for_mutate: int = field(default=1, init=False)
+    choices: tuple[int, ...] = field(default=(), init=False)
+    _known: dict[int, Numbers] = field(default_factory=dict, init=False, repr=False)
+
+    def sample(self, u: Values) -> Numbers:
+        return pick(u[..., 0], len(self.space))
+
+    def mutate(self, archs: Numbers, u: Values) -> Numbers:
+        found = [self._one(int(a), float(v)) for a, v in zip(archs.flat, u[..., 0].flat, strict=True)]
+        return np.array(found, np.int64).reshape(archs.shape)
+
+    def _one(self, arch: int, u: float) -> int:
+        near = self.neighbours(arch)
+        return int(near[int(u * len(near))]) if len(near) else arch
+
+    def neighbours(self, arch: int) -> Numbers:
+        if arch not in self._known:
+            near = self.space.neighbours(self.space.arch(arch))
+            self._known[arch] = np.array([self.space.index(each) for each in near], np.int64)
+        return self._known[arch]
+
+    def encode(self, archs: Numbers) -> Numbers:
+        raise UsageError(f"architectures of {self.space.name} are no fixed list of choices")
+
+    def decode(self, choices: Numbers) -> Numbers:
+        raise UsageError(f"architectures of {self.space.name} are no fixed list of choices")
+
+
+class Restricted:
+    """Moves within some of a space's architectures, where a guide knows no others.
+
+    A move that would lead out goes to one of the nearest members instead: those that differ in the fewest
+    choices from where it would have led, and are not where it came from.
+
+    Args:
+        moves: of the whole space, which needs choices.
+        members: the numbers of the architectures that remain.
+    """
+
+    def __init__(self, moves: Moves, members: Sequence[int]) -> None:
+        if not moves.choices:
+            raise UsageError("a search can keep to some architectures only where they are lists of choices")
+        self.moves = moves
+        self.members = np.unique(np.asarray(members, np.int64))
+        self.for_sample, self.for_mutate = 1, moves.for_mutate + 1
+        self._choices_ME = moves.encode(self.members)
+        self._inside = set(self.members.tolist())
+
+    @property
+    def choices(self) -> tuple[int, ...]:
+        return self.moves.choices
+
+    def sample(self, u: Values) -> Numbers:
+        archs: Numbers = self.members[pick(u[..., 0], len(self.members))]
+        return archs
+
+    def mutate(self, archs: Numbers, u: Values) -> Numbers:
+        meant = self.moves.mutate(archs, u[..., :-1])
+        found = [
+            self._near(int(to), float(v), int(origin))
+            for to, v, origin in zip(meant.flat, u[..., -1].flat, archs.flat, strict=True)
+        ]
+        return np.array(found, np.int64).reshape(archs.shape)
+
+    def neighbours(self, arch: int) -> Numbers:
+        differ = self._distance(arch)
+        others = differ > 0
+        near: Numbers = self.members[others & (differ == differ[others].min(initial=len(self.choices)))]
+        return near
+
+    def encode(self, archs: Numbers) -> Numbers:
+        return self.moves.encode(archs)
+
+    def decode(self, choices: Numbers) -> Numbers:
+        meant = self.moves.decode(choices)
+        found = [self._near(int(to), 0.0, -1) for to in meant.flat]
+        return np.array(found, np.int64).reshape(meant.shape)
+
+    def _near(self, arch: int, u: float, origin: int) -> int:
+        if arch in self._inside:
+            return arch
+        differ = np.where(self.members == origin, np.iinfo(np.int64).max, self._distance(arch))
+        nearest = np.flatnonzero(differ == differ.min())
+        return int(self.members[nearest[int(u * len(nearest))]])
+
+    def _distance(self, arch: int) -> Numbers:
+        """In how many choices each member differs from an architecture."""
+        differ: Numbers = (self._choices_ME != self.moves.encode(np.array(arch))).sum(1)
+        return differ
+
+
+def moves_of(space: SearchSpace, mutation: str = "uniform") -> Moves:
+    """The moves of a search space.
+
+    Args:
+        space: with an order.
+        mutation: how an edge is chosen where there is a choice of ways (see `Cells201`).
+
+    Raises:
+        UsageError: if the space has one way only, and another is asked for.
+    """
+    if isinstance(space, NASBench201):
+        return Cells201(mutation)
+    if mutation != "uniform":
+        raise UsageError(f"mutation={mutation} is for nasbench201; {space.name} has uniform alone")
+    return Listed(space)
