@@ -1,7 +1,7 @@
-"""The published figures that a row of searches can be put beside: TEG-NAS, Tables 2 and 5.
+"""The published figures that a row of searches can be put beside: TEG-NAS, Tables 2 and 5; NAS-Bench-201.
 
 Chen et al., "Understanding and Accelerating Neural Architecture Search with Training-Free and Theory-Grounded
-Metrics" (TEG-NAS).
+Metrics" (TEG-NAS).  Dong & Yang, "NAS-Bench-201", ICLR 2020: REINFORCE guided by trainings of 12 epochs.
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ def published(row: Row) -> Published | None:
     method, indicators = _METHODS.get(row.method), _indicators(row)
     if row.space != SPACE or method is None or row.dataset not in _DATASETS:
         return None
+    if row.guide.kind == "accuracy_12" and method == "REINFORCE":
+        return _read("baselines", method, row.dataset, source="nas-bench-201")
     plain = row.guide.kind in ("val", "accuracy_12")
     if plain or indicators == _INDICATORS:
         if method == "TE-NAS" and plain:
@@ -72,9 +74,9 @@ def _indicators(row: Row) -> tuple[str, ...]:
     return found if len(found) == len(values) else ()
 
 
-def _read(table: str, item: str, dataset: str) -> Published | None:
+def _read(table: str, item: str, dataset: str, source: str = SOURCE) -> Published | None:
     figures = load_published()
-    rows = figures[(figures["source"] == SOURCE) & (figures["table"] == table) & (figures["item"] == item)]
+    rows = figures[(figures["source"] == source) & (figures["table"] == table) & (figures["item"] == item)]
 
     def one(metric: str) -> str:
         held = rows[(rows["metric"] == metric) & rows["dataset"].isin([dataset, ""])]
@@ -85,8 +87,8 @@ def _read(table: str, item: str, dataset: str) -> Published | None:
         return None
     seconds = one("search_gpu_seconds").split("/")
     took = seconds[_DATASETS.index(dataset)] if len(seconds) == len(_DATASETS) else seconds[0]
-    validation = dataset == "cifar10" and item in _VALIDATION
-    number = {"table2": "Table 2", "table5": "Table 5"}[table]
+    validation = source == SOURCE and dataset == "cifar10" and item in _VALIDATION
+    number = {"table2": "Table 2", "table5": "Table 5", "baselines": "NAS-Bench-201"}[table]
     return Published(
         f"{number}: {item}",
         accuracy,
