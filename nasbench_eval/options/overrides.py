@@ -12,8 +12,10 @@ import shutil
 import textwrap
 from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 from dataclasses import MISSING, dataclass, fields
+from functools import cache
 from importlib import metadata
 from itertools import pairwise
 from typing import Any, NoReturn
@@ -195,18 +197,20 @@ def nodes_of(proxies: Sequence[str]) -> dict[str, dict[str, Any]]:
     Raises:
         UsageError: on what Hydra cannot compose.
     """
-    hydra = GlobalHydra.instance()
-    here = (
-        nullcontext()
-        if hydra.is_initialized()
-        else initialize_config_dir(str(config_folder()), version_base="1.3")
-    )
+    return deepcopy(_composed(f"[{','.join(proxies)}]"))
+
+
+@cache
+def _composed(proxies: str) -> dict[str, dict[str, Any]]:
+    inside: AbstractContextManager[Any] = nullcontext()
+    if not GlobalHydra.instance().is_initialized():
+        inside = initialize_config_dir(str(config_folder()), version_base="1.3")
     try:
-        with here:
+        with inside:
             _offer_plugins()
-            composed = compose("config", overrides=[f"proxy=[{','.join(proxies)}]"])
+            composed = compose("config", overrides=[f"proxy={proxies}"])
     except (HydraException, OmegaConfBaseException) as error:
-        raise UsageError(f"guide=[{','.join(proxies)}]: {first_line(error)}") from error
+        raise UsageError(f"guide={proxies}: {first_line(error)}") from error
     nodes: dict[str, dict[str, Any]] = OmegaConf.to_container(composed.proxy)  # type: ignore[assignment]
     return nodes
 

@@ -190,7 +190,6 @@ class Restricted:
         self.members = np.unique(np.asarray(members, np.int64))
         self.for_sample, self.for_mutate = 1, moves.for_mutate + 1
         self._choices_ME = moves.encode(self.members)
-        self._inside = set(self.members.tolist())
 
     @property
     def choices(self) -> tuple[int, ...]:
@@ -201,12 +200,7 @@ class Restricted:
         return archs
 
     def mutate(self, archs: Numbers, u: Values) -> Numbers:
-        meant = self.moves.mutate(archs, u[..., :-1])
-        found = [
-            self._near(int(to), float(v), int(origin))
-            for to, v, origin in zip(meant.flat, u[..., -1].flat, archs.flat, strict=True)
-        ]
-        return np.array(found, np.int64).reshape(archs.shape)
+        return self._nearest(self.moves.mutate(archs, u[..., :-1]), u[..., -1], archs)
 
     def neighbours(self, arch: int) -> Numbers:
         differ = self._distance(arch)
@@ -219,15 +213,21 @@ class Restricted:
 
     def decode(self, choices: Numbers) -> Numbers:
         meant = self.moves.decode(choices)
-        found = [self._near(int(to), 0.0, -1) for to in meant.flat]
-        return np.array(found, np.int64).reshape(meant.shape)
+        return self._nearest(meant, np.zeros(meant.shape), np.full(meant.shape, -1))
 
-    def _near(self, arch: int, u: float, origin: int) -> int:
-        if arch in self._inside:
-            return arch
-        differ = np.where(self.members == origin, np.iinfo(np.int64).max, self._distance(arch))
-        nearest = np.flatnonzero(differ == differ.min())
-        return int(self.members[nearest[int(u * len(nearest))]])
+    def _nearest(self, meant: Numbers, u: Values, origin: Numbers) -> Numbers:
+        """Members in the place of architectures that are none: one of the nearest, but not the origin."""
+        found = meant.copy()
+        outside = ~np.isin(meant, self.members)
+        if not outside.any():
+            return found
+        choices_QE = self.moves.encode(meant[outside])
+        differ_QM = (choices_QE[:, None] != self._choices_ME).sum(-1)
+        differ_QM[origin[outside][:, None] == self.members] = np.iinfo(np.int64).max
+        nearest_QM = differ_QM == differ_QM.min(1, keepdims=True)
+        place_Q = pick(u[outside] * nearest_QM.sum(1), 1)  # which of them, counted from the first
+        found[outside] = self.members[(nearest_QM.cumsum(1) == place_Q[:, None] + 1).argmax(1)]
+        return found
 
     def _distance(self, arch: int) -> Numbers:
         """In how many choices each member differs from an architecture."""
