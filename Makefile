@@ -76,8 +76,12 @@ reproduce-teg: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## TEG-NAS's T
 	$(BIN)/nasbench-search -m algorithm=random,reinforce,reinforce_nats,fp_nas guide=teg,val 'dataset=$(SETS)' steps=500 run=$(NAME)/table2 $(TEG)
 	$(BIN)/nasbench-search -m algorithm=evolution_teg guide=teg,val 'dataset=$(SETS)' steps=1256 run=$(NAME)/table2 $(TEG)
 	$(BIN)/nasbench-search -m algorithm=reinforce 'guide=[$(K)],[$(R)],[$(M)],[$(K),$(R)],[$(K),$(M)],[$(R),$(M)],teg' 'dataset=[cifar100]' steps=500 run=$(NAME)/table5 $(TEG)
+	$(BIN)/nasbench-search algorithm=reinforce guide=teg seeds=1 steps=500 run=$(NAME)/landscape/parent n=$(CELLS) reuse=only mutation=node
+	for step in 20 300; do $(BIN)/nasbench-search algorithm=reinforce guide=teg fork=results/$(NAME)/landscape/parent fork_step=$$step \
+	  'seeds=[1,2]' steps=$$((step + 100)) run=$(NAME)/landscape/children_$$step n=$(CELLS) reuse=only mutation=node; done
 	$(BIN)/nasbench-report results/$(NAME)/table2
 	$(BIN)/nasbench-report results/$(NAME)/table5
+	for step in 20 300; do $(BIN)/nasbench-report results/$(NAME)/landscape/children_$$step --landscape $(SCORES); done
 	$(BIN)/nasbench-report $(SCORES) --indicators $(K),$(R),$(M) --out results/$(NAME)/indicators
 
 # The rows of Table 1 and the members of its aggregates.
