@@ -44,12 +44,18 @@ def ask(asked: Asked, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ask:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("key", [key for key in PATHS if key != "images"])
+@pytest.mark.parametrize("key", [key for key in PATHS if key not in ("images", "fork")])
 def test_a_name_is_taken_as_it_stands(key: str, name: str) -> None:
     [config] = jobs(read([f"{key}={name}"]))
     assert config[key] == name
     [config, other] = jobs(read(["-m", f"{key}={name},other"]))
     assert (config[key], other[key]) == (name, "other")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_search_to_go_on_from_is_taken_as_it_stands(name: str) -> None:
+    [config] = jobs(read([f"fork={name}", "fork_step=3"], "search"), "search")
+    assert config["fork"] == name
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -36,12 +36,12 @@ def seeds(answers: list[int | None], steps: int = 2, **options: Any) -> list[pd.
 
 
 def test_means_and_deviations_over_seeds(tmp_path: Path) -> None:
-    folder = write(tmp_path / "a", seeds([100, 700, 1000], simulated=3), members="cells 0 to 999")
+    folder = write(tmp_path / "a", seeds([100, 700, 1000], simulated=3), members="0-998,1000")
     table = table_of(rows(folder))
     assert list(table.columns) == COLUMNS
     line = table.iloc[0]
     answers = [100, 700, 1000]
-    assert line["members"] == "cells 0 to 999"
+    assert line["members"] == 1000
     assert (line["seeds"], line["answers"], line["evaluations"]) == (3, 3, 2)
     assert line["test_accuracy"] == pytest.approx(TEST[answers].mean())
     assert line["test_std"] == pytest.approx(np.std(TEST[answers], ddof=1))
