@@ -123,9 +123,14 @@ def _course(node: Any, subject: Subject, guide: Guide, options: SearchOptions) -
 
 def _members(subject: Subject, within: Path | None) -> tuple[int, ...] | None:
     """The architectures that a search keeps to; None for the whole space."""
-    members = set(subject.architectures)
-    if within is not None:
-        members &= reading.scored(within, subject.space.name, next(iter(subject.datasets)))
+    every = subject.architectures
+    if within is None and len(every) == len(subject.space):
+        return None
+    inside = every if isinstance(every, range) else set(every)  # a space may be too large for a set
+    if within is None:
+        return tuple(sorted(inside))
+    scored = reading.scored(within, subject.space.name, next(iter(subject.datasets)))
+    members = [index for index in scored if index in inside]
     if not members:
         raise UsageError(f"within={within}: it has no scores of architectures that can be searched")
     return None if len(members) == len(subject.space) else tuple(sorted(members))

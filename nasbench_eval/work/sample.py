@@ -14,10 +14,7 @@ from nasbench_eval.run.record import LATER, Record
 from nasbench_eval.run.split import split_of
 from nasbench_eval.spaces.base import SearchSpace
 from nasbench_eval.wording import first_line, some
-from nasbench_eval.work.subject import Subject, recorded
-
-# A record may claim any range.
-_MOST_CELLS = 1_000_000
+from nasbench_eval.work.subject import LISTED, Subject, recorded
 
 
 def drawn(options: Sampled, subject: Subject, n: int | str, sampling: str = "uniform") -> tuple[int, ...]:
@@ -35,6 +32,8 @@ def drawn(options: Sampled, subject: Subject, n: int | str, sampling: str = "uni
     if options.indices is not None:
         return _given(options.indices, subject)
     every = subject.sampled(sampling)
+    if isinstance(n, str) or n > LISTED:
+        subject.require_list()
     if isinstance(n, str):
         return tuple(every)
     if n > len(every):
@@ -76,7 +75,8 @@ def _given(named: Sequence[int | str], subject: Subject) -> tuple[int, ...]:
         raise UsageError("indices=[]: name at least one architecture")
     if bad := [index for index in indices if not 0 <= index < size]:
         raise UsageError(f"indices={_list(bad)}: the space has architectures 0 to {size - 1}")
-    if unknown := sorted(set(indices).difference(every)):
+    known_ones = every if isinstance(every, range) else set(every)
+    if unknown := sorted(index for index in set(indices) if index not in known_ones):
         known = f"the {len(every)} architectures of {subject.name}"
         raise UsageError(f"indices={_list(unknown)}: not among {known}")
     return tuple(dict.fromkeys(indices))
@@ -90,7 +90,7 @@ def _meant(item: int | str, space: SearchSpace) -> Sequence[int]:
     if found := RANGE.fullmatch(text):
         numbers = numbers_of(found)
         # One number too many is told; the others of a range that ends far outside are not made.
-        return numbers[: len(space) + 1]
+        return numbers[: min(len(space), LISTED) + 1]
     try:
         return (space.index(space.parse(text)),)
     except ValueError as error:
@@ -130,7 +130,7 @@ def given(record: Record) -> list[int]:
 def cells_of(listed: str) -> list[int]:
     """The cells of a text that `spans` made, each once."""
     each = chain.from_iterable(map(_span, listed.split(",")))
-    return list(dict.fromkeys(islice(each, _MOST_CELLS)))
+    return list(dict.fromkeys(islice(each, LISTED)))  # a record may claim any range
 
 
 def spans(indices: Sequence[int]) -> str:
