@@ -69,10 +69,10 @@ def pick(u: Values, of: int | Numbers) -> Numbers:
     return (u * of).astype(np.int64)
 
 
-def _edge_of(way: str, u: Values) -> Numbers:
-    """The edge of a cell of NAS-Bench-201 that a mutation changes, from the first two numbers."""
+def _edge_of(way: str, u: Values, edges: int) -> Numbers:
+    """The edge that a mutation changes, from the first two numbers; `node` is for NAS-Bench-201's six."""
     if way == "uniform":
-        return pick(u[..., 0], 6)
+        return pick(u[..., 0], edges)
     node = pick(u[..., 0], 3)  # one, two and three edges lead to the three nodes
     return node * (node + 1) // 2 + pick(u[..., 1], node + 1)
 
@@ -117,7 +117,7 @@ class Cells201:
 
     def mutate(self, archs: Numbers, u: Values) -> Numbers:
         choices = self.encode(archs)
-        edge = _edge_of(self.edge, u)[..., None]
+        edge = _edge_of(self.edge, u, 6)[..., None]
         now = np.take_along_axis(choices, edge, -1)
         other = (now + 1 + pick(u[..., 2:3], 4)) % 5
         np.put_along_axis(choices, edge, other, -1)
@@ -180,7 +180,7 @@ class Masks:
     def mutate(self, archs: Numbers, u: Values) -> Numbers:
         """One operation more or less on one edge; the last one of an edge stays."""
         has = self.has(archs)
-        edge = _edge_of(self.edge, u)[..., None, None]
+        edge = _edge_of(self.edge, u, self.edges)[..., None, None]
         here = np.take_along_axis(has, edge, -2)
         free = ~here | (here.sum(-1, keepdims=True) > 1)
         # The operation that as many of the free ones come before as are drawn.
