@@ -186,7 +186,7 @@ def test_a_restricted_space_is_not_left(name: str, options: dict[str, object]) -
     inside = Restricted(world.moves, members.tolist())
     problem = dataclasses.replace(problem_of(algorithm, 2), moves=inside, steps=70)
     if world is not CELLS201:
-        with pytest.raises(UsageError, match="needs a supernet, in whole"):
+        with pytest.raises(UsageError, match="needs a supernet with all of its masks"):
             algorithm.begin(problem)
         return
     tables = failing(problem, world_of(algorithm))

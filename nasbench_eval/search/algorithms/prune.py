@@ -65,8 +65,8 @@ class Prune:
     def begin(self, problem: Problem) -> Search:
         if not isinstance(problem.moves, Masks):
             raise UsageError(
-                "algorithm=prune needs a supernet, in whole: space=nasbench201_supernet with "
-                "space.masks=all, and no within="
+                "algorithm=prune needs a supernet with all of its masks: space=nasbench201_supernet "
+                "space.masks=all"
             )
         return _Prune(problem, problem.moves, self)
 
