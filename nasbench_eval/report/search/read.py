@@ -77,7 +77,7 @@ class SearchRun:
 
     @cached_property
     def space(self) -> str:
-        """The space whose numbers the trials have: the search space, unless it says that another judges it."""
+        """The space whose numbers the trials have: the search space, unless it names another to judge it."""
         if self.searched not in registry.names("spaces"):
             return self.searched
         return str(getattr(registry.find("spaces", self.searched), "judged_as", self.searched))
