@@ -14,10 +14,21 @@ BANDS = 10
 _MOST_CELLS = 1_000_000
 
 
+# Sizes from here on are not put in order as a whole: that takes memory, and for a few of them it is no use.
+LARGE = 10_000_000
+_DRAWN = 1024
+
+
 def uniform(size: int, n: int, seed: int) -> tuple[int, ...]:
     """n of `size` indices at random without replacement; a smaller n is a prefix of a larger one."""
-    order: list[int] = np.random.default_rng(seed).permutation(size)[:n].tolist()
-    return tuple(order)
+    rng = np.random.default_rng(seed)
+    if size < LARGE:
+        order: list[int] = rng.permutation(size)[:n].tolist()
+        return tuple(order)
+    found: dict[int, None] = {}
+    while len(found) < min(n, size):
+        found |= dict.fromkeys(rng.integers(size, size=_DRAWN).tolist())
+    return tuple(found)[:n]
 
 
 def stratified(accuracy: NDArray[np.float64], n: int, seed: int) -> tuple[int, ...]:

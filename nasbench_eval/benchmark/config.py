@@ -24,7 +24,7 @@ from nasbench_eval.training import Training
 from nasbench_eval.wording import shown
 from nasbench_eval.work.execution import SampleWork, check_side, device_named, space_named, work_of
 from nasbench_eval.work.sample import drawn
-from nasbench_eval.work.subject import Subject
+from nasbench_eval.work.subject import LISTED, Subject
 
 # Images and labels by the name of their part.
 Parts = Mapping[str, tuple[NDArray[np.uint8], NDArray[np.int64]]]
@@ -67,6 +67,11 @@ def resolve(config: DictConfig) -> Course:
     """
     options = train_options_of(config)
     space = space_named(plain(config).get("space"))
+    if len(space) > LISTED:
+        raise UsageError(
+            f"{space.name} has {len(space):,} architectures, too many for a table of accuracies; train "
+            "those of another space"
+        )
     pictures = read(options.images, options.resolution, lambda: data_folder(options.data))
     wished = (options.train_images, options.val_images, options.test_images)
     division = divide(pictures, wished, options.split_seed, options.images)

@@ -48,7 +48,7 @@ class Engine:
         network: its body, with any classifier; every parameter is set anew for each pass.
         classes: number of classes by data set.
         inputs: source of batches and labels.
-        key: what the weights depend on: the run's seed and the architecture's text.
+        key: what the weights depend on: the run's seed and the architecture's weight key, mostly its text.
         device: where to run.
         checkpoints: folder that a training continues from if it was interrupted; None keeps its epochs in
             memory alone.

@@ -14,12 +14,8 @@ def representatives(space: SearchSpace, indices: Iterable[int]) -> dict[int, int
     one; it need not be in the sample itself.
     """
     found = {}
-    positions: dict[str, int] = {}
     for index in indices:
         arch = space.arch(index)
         canonical = space.canonical(arch)
-        # Made only where two architectures are isomorphic, which none of NAS-Bench-101's 423,624 are.
-        if canonical != arch and not positions:
-            positions = {space.format(space.arch(i)): i for i in range(len(space))}
-        found[index] = index if canonical == arch else positions[space.format(canonical)]
+        found[index] = index if canonical == arch else space.index(canonical)
     return found

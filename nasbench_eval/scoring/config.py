@@ -25,7 +25,7 @@ from nasbench_eval.spaces.base import CellSpace
 from nasbench_eval.wording import shown
 from nasbench_eval.work.execution import SampleWork, check_side, device_named, space_named, work_of
 from nasbench_eval.work.sample import drawn, stratified
-from nasbench_eval.work.subject import Subject, chosen
+from nasbench_eval.work.subject import LISTED, Subject, chosen
 
 
 @dataclass(frozen=True)
@@ -161,10 +161,11 @@ def _check_precision(job: Job, device: torch.device) -> None:
 
 
 def _number(options: RunOptions, subject: Subject, device: torch.device) -> int | str:
-    """How many architectures are asked for; `auto` is all of them on a GPU."""
+    """How many architectures are asked for; `auto` is all of them on a GPU, unless the space is huge."""
     if options.n != "auto":
         return options.n
-    return "all" if device.type == "cuda" else min(options.cpu_sample, len(subject.sampled(options.sampling)))
+    every = len(subject.sampled(options.sampling))
+    return "all" if device.type == "cuda" and every <= LISTED else min(options.cpu_sample, every)
 
 
 def _identity(job: Job, options: RunOptions) -> dict[str, Any]:

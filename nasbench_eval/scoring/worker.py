@@ -21,7 +21,8 @@ from nasbench_eval.passes import Body, Engine, ForwardSpec, Outcome, PassSpec, R
 from nasbench_eval.proxies.base import Proxy
 from nasbench_eval.run.rows import Row, Task, status_of
 from nasbench_eval.scoring.job import Job
-from nasbench_eval.spaces.base import CellSpace, Network, SearchSpace, Sizes
+from nasbench_eval.seeding import seed_of
+from nasbench_eval.spaces.base import CellSpace, Network, SearchSpace, Sizes, weight_key
 
 Key = tuple[str, PassSpec, str | None]  # label, pass, data set
 
@@ -152,12 +153,18 @@ def _run_network(
     try:
         network = built(job.space, arch, requests[0].spec.forward, next(iter(classes.values())))
         # No size in it: a thin network's weights begin like the wide one's, each draw being a tensor's own.
-        key = (job.seed, job.space.format(arch))
-        engine = Engine(network, classes, batches, key, device, checkpoints, job.precision)
+        key = (job.seed, weight_key(job.space, arch))
+        states = _checkpoints(checkpoints, job.space.format(arch), key[1])
+        engine = Engine(network, classes, batches, key, device, states, job.precision)
     except (Exception, SystemExit) as error:  # no network, hence no pass
         return [Outcome(None, time.perf_counter() - started, error)] * len(requests)
     engines.append(engine)
     return engine.run(requests)
+
+
+def _checkpoints(folder: Path | None, text: str, key: str) -> Path | None:
+    """Where an architecture's trainings leave their state: by itself where others have the same weights."""
+    return folder if folder is None or key == text else folder / f"{seed_of(text):016x}"
 
 
 def _score(proxy: Proxy, outcomes: Sequence[Outcome]) -> Row:

@@ -83,6 +83,8 @@ class Loop:
     def run(self, saved: Callable[[Trace], None]) -> None:
         """Search until every seed has come to its end; `saved` is called after every step."""
         history = self.trace.history
+        if history.steps:
+            self._proposed_again()
         if (seen := history.steps - self.lag + 1) > 0:
             self.search.answer(history.past(seen))  # it reads what it was told before
         while True:
@@ -103,6 +105,12 @@ class Loop:
         if self.trace.history.steps >= self.budget.steps or not self._alive().any():
             return False
         return not self.trace.wall_T or self.trace.wall_T[-1] < self.budget.wall
+
+    def _proposed_again(self) -> None:
+        """Have the last proposal made once more, so that the search knows which seeds had ended by then."""
+        last = self.trace.history.steps - 1
+        past = self.trace.history.past(max(last - self.lag + 1, 0), last)
+        self.search.propose(past, self.draws.of(last))
 
     def _propose(self, seen: int) -> int:
         """A proposal of each seed, from what was told of so many steps.  Returns the step."""

@@ -2,7 +2,8 @@
 
 An algorithm sees numbers alone.  In a space with an order they are the benchmark's own indices.
 
-Shape legend: … any shape, E choices that an architecture consists of (a cell's edges), U uniform numbers.
+Shape legend: … any shape, E choices that an architecture consists of (a cell's edges), U uniform numbers,
+O operations of an edge.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from functools import cache
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.search.history import Numbers, Values
 from nasbench_eval.spaces import nasbench201
 from nasbench_eval.spaces.base import SearchSpace
 from nasbench_eval.spaces.nasbench201 import NASBench201
+from nasbench_eval.spaces.nasbench201_supernet import NASBench201Supernet
 
 
 class Moves(Protocol):
@@ -61,7 +64,7 @@ class Moves(Protocol):
         ...
 
 
-def pick(u: Values, of: int) -> Numbers:
+def pick(u: Values, of: int | Numbers) -> Numbers:
     """Whole numbers below `of`, drawn uniformly from numbers in [0, 1)."""
     return (u * of).astype(np.int64)
 
@@ -88,6 +91,14 @@ def _places() -> Numbers:
     return places
 
 
+def _edge_of(way: str, u: Values, edges: int) -> Numbers:
+    """The edge that a mutation changes, from the first two numbers; `node` is for NAS-Bench-201's six."""
+    if way == "uniform":
+        return pick(u[..., 0], edges)
+    node = pick(u[..., 0], 3)  # one, two and three edges lead to the three nodes
+    return node * (node + 1) // 2 + pick(u[..., 1], node + 1)
+
+
 @dataclass(frozen=True)
 class Cells201:
     """Cells of NAS-Bench-201: five operations on each of six edges.
@@ -110,17 +121,11 @@ class Cells201:
 
     def mutate(self, archs: Numbers, u: Values) -> Numbers:
         choices = self.encode(archs)
-        edge = self._edge(u)[..., None]
+        edge = _edge_of(self.edge, u, 6)[..., None]
         now = np.take_along_axis(choices, edge, -1)
         other = (now + 1 + pick(u[..., 2:3], 4)) % 5
         np.put_along_axis(choices, edge, other, -1)
         return self.decode(choices)
-
-    def _edge(self, u: Values) -> Numbers:
-        if self.edge == "uniform":
-            return pick(u[..., 0], 6)
-        node = pick(u[..., 0], 3)  # one, two and three edges lead to the three nodes
-        return node * (node + 1) // 2 + (u[..., 1] * (node + 1)).astype(np.int64)
 
     def neighbours(self, arch: int) -> Numbers:
         choices = self.encode(np.array(arch))
@@ -136,6 +141,86 @@ class Cells201:
     def decode(self, choices: Numbers) -> Numbers:
         archs: Numbers = _places()[choices @ _POWERS]
         return archs
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Supernets: a non-empty set of O operations on each of E edges.
+
+    A set is the number whose bits are its operations; less one it is an edge's choice, and the choices are
+    the digits of the architecture's number, the first edge's the most significant.
+
+    Attributes:
+        operations: names of the operations, in the order of their bits.
+        edges: how many edges there are.
+        edge: how a mutation chooses its edge (see `Cells201`).
+    """
+
+    operations: tuple[str, ...] = nasbench201.OPERATIONS
+    edges: int = len(nasbench201.EDGES)
+    edge: str = "uniform"
+    for_mutate: int = field(default=3, init=False)
+
+    @property
+    def for_sample(self) -> int:
+        return self.edges
+
+    @property
+    def choices(self) -> tuple[int, ...]:
+        return (self._sets,) * self.edges
+
+    @property
+    def _sets(self) -> int:
+        return (1 << len(self.operations)) - 1
+
+    @property
+    def _powers(self) -> Numbers:
+        powers: Numbers = self._sets ** np.arange(self.edges)[::-1]
+        return powers
+
+    def sample(self, u: Values) -> Numbers:
+        return self.decode(pick(u, self._sets))
+
+    def mutate(self, archs: Numbers, u: Values) -> Numbers:
+        """One operation more or less on one edge; the last one of an edge stays."""
+        has = self.has(archs)
+        edge = _edge_of(self.edge, u, self.edges)[..., None, None]
+        here = np.take_along_axis(has, edge, -2)
+        free = ~here | (here.sum(-1, keepdims=True) > 1)
+        # The operation that as many of the free ones come before as are drawn.
+        drawn = pick(u[..., 2], free.sum(-1)[..., 0])[..., None, None]
+        changed = free & (free.cumsum(-1) == drawn + 1)
+        np.put_along_axis(has, edge, here ^ changed, -2)
+        return self.of(has)
+
+    def neighbours(self, arch: int) -> Numbers:
+        has = self.has(np.array(arch))
+        found = []
+        for edge, operation in np.ndindex(has.shape):
+            other = has.copy()
+            other[edge, operation] ^= True
+            if other[edge].any():
+                found.append(self.of(other))
+        return np.array(found, np.int64)
+
+    def encode(self, archs: Numbers) -> Numbers:
+        choices: Numbers = np.asarray(archs)[..., None] // self._powers % self._sets
+        return choices
+
+    def decode(self, choices: Numbers) -> Numbers:
+        archs: Numbers = choices @ self._powers
+        return archs
+
+    def has(self, archs: Numbers) -> NDArray[np.bool_]:
+        """Which operations each edge has, shape (…, E, O)."""
+        found: NDArray[np.bool_] = (
+            (self.encode(archs) + 1)[..., None] >> np.arange(len(self.operations)) & 1
+        ) > 0
+        return found
+
+    def of(self, has: NDArray[np.bool_]) -> Numbers:
+        """The architectures with these operations on each edge; inverse of `has`."""
+        return self.decode((has << np.arange(len(self.operations))).sum(-1) - 1)
 
 
 @dataclass(frozen=True)
@@ -247,6 +332,9 @@ def moves_of(space: SearchSpace, mutation: str = "uniform") -> Moves:
     """
     if isinstance(space, NASBench201):
         return Cells201(mutation)
+    if isinstance(space, NASBench201Supernet):
+        # Single masks are numbered as the cells that they are.
+        return Cells201(mutation) if space.masks == "single" else Masks(edge=mutation)
     if mutation != "uniform":
         raise UsageError(f"mutation={mutation} is for nasbench201; {space.name} has uniform alone")
     return Listed(space)

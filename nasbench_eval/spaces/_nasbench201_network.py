@@ -5,7 +5,7 @@ Tensor legend: B batch, C channels, H height, W width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from nasbench_eval.spaces._network import Network
 
 Edge = tuple[int, int]
+# An operation on each edge, or several that are averaged.
+Operations = Sequence[str] | Sequence[Sequence[str]]
 
 
 class _Shared(torch.autograd.Function):
@@ -71,31 +73,77 @@ def _operation(name: str, channels: int, rectified: dict[int, Tensor]) -> nn.Mod
     return nn.Identity()
 
 
-def _computed(operations: Sequence[str], edges: Sequence[Edge]) -> dict[Edge, str]:
+class _Mixed(nn.Module):
+    """Several operations on one edge, averaged.
+
+    Args:
+        operations: those that are computed, by name.
+        share: weight of each, one part in so many as the edge has operations, computed or not.
+    """
+
+    def __init__(self, operations: Mapping[str, nn.Module], share: float) -> None:
+        super().__init__()
+        self.operations = nn.ModuleDict(operations)
+        self.share = share
+
+    def forward(self, x: Tensor) -> Tensor:
+        total: Tensor | None = None  # one by one, so that no more than two terms are alive
+        for operation in self.operations.values():
+            term = operation(x)
+            total = term if total is None else total + term
+        assert total is not None, "an edge that has no module otherwise"
+        return total if self.share == 1 else total * self.share
+
+
+def _edge(
+    names: Sequence[str], of: int, channels: int, rectified: dict[int, Tensor], by_name: bool
+) -> nn.Module:
+    """The module of an edge: its one operation, or a mixture of these out of so many."""
+    if of == 1 and not by_name:
+        return _operation(names[0], channels, rectified)
+    return _Mixed({name: _operation(name, channels, rectified) for name in names}, 1 / of)
+
+
+def _computed(operations: Operations, edges: Sequence[Edge]) -> dict[Edge, Sequence[str]]:
     """The operations that are computed: all layers, and what leads from edge to edge to one or to the output.
 
     `none` adds zero, and what a skip or a pooling brings to a node that nobody reads changes nothing; the
     layers that lead nowhere are there to be observed.
     """
-    used: dict[Edge, str] = {}
+    used: dict[Edge, Sequence[str]] = {}
     read = {3}
-    for (source, target), operation in reversed(list(zip(edges, operations, strict=True))):
-        if operation.startswith("nor_conv") or (operation != "none" and target in read):
-            used[source, target] = operation
+    for (source, target), names in reversed(list(zip(edges, map(_names, operations), strict=True))):
+        kept = [o for o in names if o.startswith("nor_conv") or (o != "none" and target in read)]
+        if kept:
+            used[source, target] = kept
             read.add(source)
     return {edge: used[edge] for edge in edges if edge in used}
 
 
-class _CellBlock(nn.Module):
-    """One cell.  An edge that is not computed has no module; a node without edges is zero."""
+def _names(operation: str | Sequence[str]) -> Sequence[str]:
+    return (operation,) if isinstance(operation, str) else operation
 
-    def __init__(self, operations: Sequence[str], edges: Sequence[Edge], channels: int) -> None:
+
+class _CellBlock(nn.Module):
+    """One cell.  An edge that is not computed has no module; a node without edges is zero.
+
+    Args:
+        operations: one an edge, or several, which are averaged.
+        edges: source and target of each.
+        channels: C.
+        by_name: whether an edge's one operation stands under its name, as it would among several.
+    """
+
+    def __init__(
+        self, operations: Operations, edges: Sequence[Edge], channels: int, by_name: bool = False
+    ) -> None:
         super().__init__()
         self.rectified: dict[int, Tensor] = {}
+        many = {edge: len(_names(each)) for edge, each in zip(edges, operations, strict=True)}
         self.edges = nn.ModuleDict(
             {
-                f"{source}_{target}": _operation(operation, channels, self.rectified)
-                for (source, target), operation in _computed(operations, edges).items()
+                f"{source}_{target}": _edge(names, many[source, target], channels, self.rectified, by_name)
+                for (source, target), names in _computed(operations, edges).items()
             }
         )
 
@@ -155,12 +203,18 @@ class _Headed(Network):
 
 
 class CellNetwork(_Headed):
-    """One cell without a stem."""
+    """One cell without a stem (see `_CellBlock`)."""
 
     def __init__(
-        self, operations: Sequence[str], edges: Sequence[Edge], channels: int, num_classes: int
+        self,
+        operations: Operations,
+        edges: Sequence[Edge],
+        channels: int,
+        num_classes: int,
+        by_name: bool = False,
     ) -> None:
-        super().__init__(nn.Identity(), [_CellBlock(operations, edges, channels)], channels, num_classes)
+        block = _CellBlock(operations, edges, channels, by_name)
+        super().__init__(nn.Identity(), [block], channels, num_classes)
 
 
 class MacroNetwork(_Headed):
@@ -168,11 +222,12 @@ class MacroNetwork(_Headed):
 
     def __init__(
         self,
-        operations: Sequence[str],
+        operations: Operations,
         edges: Sequence[Edge],
         channels: int,
         cells_per_stage: int,
         num_classes: int,
+        by_name: bool = False,
     ) -> None:
         stem = nn.Sequential(nn.Conv2d(3, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
         blocks: list[nn.Module] = []
@@ -181,5 +236,5 @@ class MacroNetwork(_Headed):
             if stage:
                 blocks.append(_Reduction(width, 2 * width))
                 width *= 2
-            blocks += [_CellBlock(operations, edges, width) for _ in range(cells_per_stage)]
+            blocks += [_CellBlock(operations, edges, width, by_name) for _ in range(cells_per_stage)]
         super().__init__(stem, blocks, width, num_classes)

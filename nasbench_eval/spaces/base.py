@@ -99,6 +99,24 @@ class CellSpace(Protocol):
         ...
 
 
+@runtime_checkable
+class WeightSharing(Protocol):
+    """What a search space offers besides if the text of an architecture does not decide its weights."""
+
+    def weight_key(self, arch: Any) -> str:
+        """What weights are drawn from, beside the run's seed and a tensor's name.
+
+        Architectures with the same key have the same weights where they have tensors of the same name and
+        shape.
+        """
+        ...
+
+
+def weight_key(space: SearchSpace, arch: Any) -> str:
+    """What an architecture's weights are drawn from: its text, unless the space says something else."""
+    return space.weight_key(arch) if isinstance(space, WeightSharing) else space.format(arch)
+
+
 @dataclass(frozen=True)
 class Names(Sequence[str]):
     """The texts of a space's architectures by index, each made when it is first asked for."""

@@ -29,7 +29,8 @@ def completeness(held: Held) -> Check:
         order = ()  # no part of a shard is a sample
     elif is_uniform(held.record):
         every = architectures(held.record, size)
-        order = uniform(every, len(every), held.record["sample_seed"])
+        most = max(part.rows["index"].nunique() for part in held.partitions)
+        order = uniform(every, min(len(every), most), held.record["sample_seed"])
     problems, fewer, begun = [], [], 0
     for part in held.partitions:
         cells = set(part.rows["index"].tolist())

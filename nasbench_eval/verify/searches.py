@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -49,6 +49,6 @@ def _incomplete(held: Held, trace: Trace) -> Iterator[str]:
 
 def _outside(course: Course, trace: Trace) -> Iterator[str]:
     archs_TS = trace.history.archs_TS
-    allowed: Sequence[int] = range(len(course.space)) if course.members is None else course.members
-    if strange := sorted(set(np.unique(archs_TS).tolist()) - set(allowed)):
+    allowed = range(len(course.space)) if course.members is None else set(course.members)
+    if strange := [arch for arch in np.unique(archs_TS).tolist() if arch not in allowed]:
         yield f"{counted(len(strange), 'architecture')} that the search keeps out of, {strange[0]} for one"

@@ -13,7 +13,7 @@ from nasbench_eval.run.record import LATER, Record
 from nasbench_eval.run.split import split_of
 from nasbench_eval.spaces.base import SearchSpace
 from nasbench_eval.wording import first_line, some
-from nasbench_eval.work.subject import Subject, recorded
+from nasbench_eval.work.subject import LISTED, Subject, recorded
 
 
 def drawn(options: Sampled, subject: Subject, n: int | str, sampling: str = "uniform") -> tuple[int, ...]:
@@ -31,6 +31,8 @@ def drawn(options: Sampled, subject: Subject, n: int | str, sampling: str = "uni
     if options.indices is not None:
         return _given(options.indices, subject)
     every = subject.sampled(sampling)
+    if isinstance(n, str) or n > LISTED:
+        subject.require_list()
     if isinstance(n, str):
         return tuple(every)
     if n > len(every):
@@ -72,7 +74,8 @@ def _given(named: Sequence[int | str], subject: Subject) -> tuple[int, ...]:
         raise UsageError("indices=[]: name at least one architecture")
     if bad := [index for index in indices if not 0 <= index < size]:
         raise UsageError(f"indices={_list(bad)}: the space has architectures 0 to {size - 1}")
-    if unknown := sorted(set(indices).difference(every)):
+    known_ones = every if isinstance(every, range) else set(every)
+    if unknown := sorted(index for index in set(indices) if index not in known_ones):
         known = f"the {len(every)} architectures of {subject.name}"
         raise UsageError(f"indices={_list(unknown)}: not among {known}")
     return tuple(dict.fromkeys(indices))
@@ -86,7 +89,7 @@ def _meant(item: int | str, space: SearchSpace) -> Sequence[int]:
     if found := RANGE.fullmatch(text):
         numbers = numbers_of(found)
         # One number too many is told; the others of a range that ends far outside are not made.
-        return numbers[: len(space) + 1]
+        return numbers[: min(len(space), LISTED) + 1]
     try:
         return (space.index(space.parse(text)),)
     except ValueError as error:

@@ -27,6 +27,9 @@ from nasbench_eval.spaces.nasbench201 import NASBench201
 if TYPE_CHECKING:
     from nasbench_eval.truth.own import Benchmark
 
+# Larger spaces are never listed.
+LISTED = 1_000_000
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -53,7 +56,20 @@ class Subject:
         """What a sample of this kind is drawn from: with `live` the live architectures alone."""
         if sampling != "live":
             return self.architectures
+        self.require_list()
         return [index for index in self.architectures if self.space.live(self.space.arch(index))]
+
+    def require_list(self) -> None:
+        """Refuse to go through a space that is too large for it.
+
+        Raises:
+            UsageError: saying how many architectures there are.
+        """
+        if (size := len(self.architectures)) > LISTED:
+            raise UsageError(
+                f"{self.space.name} has {size:,} architectures, too many to go through; n=1000 draws some of "
+                "them, indices= names some"
+            )
 
     @property
     def title(self) -> str:

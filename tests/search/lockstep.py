@@ -17,7 +17,7 @@ from nasbench_eval.search import algorithms
 from nasbench_eval.search.algorithms.base import Algorithm, Problem
 from nasbench_eval.search.draws import Draws
 from nasbench_eval.search.history import Numbers, Past, Values
-from nasbench_eval.search.moves import Cells201
+from nasbench_eval.search.moves import Cells201, Masks, Moves
 
 CELLS = 15625
 MOVES = Cells201()
@@ -25,13 +25,55 @@ MOVES = Cells201()
 Told = Callable[[int], int]
 
 
+@dataclass(frozen=True)
+class World:
+    """What an algorithm is tried on.
+
+    Attributes:
+        moves: of a space.
+        size: how many architectures it has.
+        ends: those that a search may end with.
+    """
+
+    moves: Moves
+    size: int
+    ends: range | tuple[int, ...]
+
+
+CELLS201 = World(MOVES, CELLS, range(CELLS))
+
+
 @cache
-def landscape(seed: int = 0) -> Values:
-    """An accuracy of each cell in percent: what its operations add up to, and a little that is its own."""
+def supernets() -> World:
+    """Sets of four operations on four edges; a search ends with one on each, and without `none`."""
+    moves = Masks(("none", "a", "b", "c"), 4)
+    size = 15**4
+    has = moves.has(np.arange(size))
+    single = (has.sum(-1) == 1).all(-1) & ~has[..., 0].any(-1)
+    return World(moves, size, tuple(np.flatnonzero(single).tolist()))
+
+
+def world_of(algorithm: Algorithm) -> World:
+    """Supernets for an algorithm that needs them, cells of NAS-Bench-201 for all others."""
+    return supernets() if algorithm.info.name == "prune" else CELLS201
+
+
+@cache
+def landscape(seed: int = 0, world: World = CELLS201) -> Values:
+    """An accuracy of each architecture in percent: what its operations add up to, and a little of its own.
+
+    Of several operations on an edge the mean counts.
+    """
     rng = np.random.default_rng(seed)
-    choices = MOVES.encode(np.arange(CELLS))
-    worth = rng.standard_normal((6, 5))
-    total = worth[np.arange(6), choices].sum(1) + 0.3 * rng.standard_normal(CELLS)
+    if isinstance(world.moves, Masks):
+        has = world.moves.has(np.arange(world.size))
+        worth = rng.standard_normal(has.shape[1:])
+        total = ((has * worth).sum(-1) / has.sum(-1)).sum(-1)
+    else:
+        choices = world.moves.encode(np.arange(world.size))
+        worth = rng.standard_normal((6, 5))
+        total = worth[np.arange(6), choices].sum(1)
+    total = total + 0.3 * rng.standard_normal(world.size)
     return 50 + 45 * (total - total.min()) / (total.max() - total.min())
 
 

@@ -10,10 +10,11 @@ from functools import cache
 import numpy as np
 import pytest
 from lockstep import (
-    CELLS,
+    CELLS201,
     MOVES,
     Played,
     Told,
+    World,
     at_once,
     class_of,
     configured,
@@ -23,6 +24,7 @@ from lockstep import (
     own_names,
     play,
     spread,
+    world_of,
     yaml_names,
 )
 from omegaconf import OmegaConf
@@ -53,6 +55,7 @@ VARIANTS = {
     "fp_nas": [{"samples_per_nat": 1.5, "learning_rate": 1.0, "stop": "entropy", "patience": 3}],
     "local_search": [{"improvement": "first"}, {"starts": 5}],
     "successive_halving": [{"first": 20}, {"eta": 2}],
+    "prune": [{"prune": 2}, {"keep_none": True}],
     "tpe": [{"multivariate": True}],
     "nsga2": [{"population": 5, "mutation": 0.3}],
 }
@@ -75,24 +78,24 @@ def algorithm_of(name: str, options: dict[str, object]) -> Algorithm:
 
 def judge_of(algorithm: Algorithm) -> Judge:
     """Ranks where the algorithm is made for several values, or has a say in how they are ranked."""
-    return SEVERAL if algorithm.info.name in {"successive_halving", "regularized_evolution"} else ONE
+    return SEVERAL if algorithm.info.name in {"successive_halving", "regularized_evolution", "prune"} else ONE
 
 
 def steps_of(algorithm: Algorithm) -> int:
     return 70 if algorithm.info.name in OPTUNA else 320
 
 
-def failing(seeds: int, values: int) -> Values:
+def failing(problem: Problem, world: World) -> Values:
     """Tables of a guide with ties, failures, and values that have little to do with each other."""
-    rng = np.random.default_rng(5)
-    table = np.round(landscape()[:, None] + 5 * rng.standard_normal((CELLS, values)), 0)
-    table[rng.random(CELLS) < 0.15] = np.nan
-    table[rng.random(CELLS) < 0.05] = -np.inf
-    return np.broadcast_to(table, (seeds, CELLS, values))
+    rng, size, values = np.random.default_rng(5), world.size, len(problem.judge.values)
+    table = np.round(landscape(0, world)[:, None] + 5 * rng.standard_normal((size, values)), 0)
+    table[rng.random(size) < 0.15] = np.nan
+    table[rng.random(size) < 0.05] = -np.inf
+    return np.broadcast_to(table, (problem.seeds, size, values))
 
 
 def problem_of(algorithm: Algorithm, seeds: int = 4) -> Problem:
-    return Problem(MOVES, judge_of(algorithm), seeds, steps_of(algorithm))
+    return Problem(world_of(algorithm).moves, judge_of(algorithm), seeds, steps_of(algorithm))
 
 
 def same(one: Played, other: Played) -> None:
@@ -129,12 +132,13 @@ def test_a_search_that_reads_the_history_goes_on_as_the_one_that_made_it(
     """Resumed from a step on, with nothing but what was proposed and told, however late it was told."""
     algorithm = algorithm_of(name, options)
     problem = problem_of(algorithm, 2 if name in OPTUNA else 4)
-    tables = failing(problem.seeds, len(problem.judge.values))
+    world = world_of(algorithm)
+    tables = failing(problem, world)
     seeds = range(problem.seeds)
     whole = play(algorithm, problem, tables, seeds, told)
     assert whole.archs_TS.min() >= 0
-    assert whole.archs_TS.max() < CELLS
-    for begin in (17, 60) if name in OPTUNA else (1, 17, 53, 160, 319):
+    assert whole.archs_TS.max() < world.size
+    for begin in (17, 60) if name in OPTUNA else (1, 17, 53, problem.steps // 2, problem.steps - 1):
         same(whole, play(algorithm, problem, tables, seeds, told, whole, begin))
 
 
@@ -142,7 +146,7 @@ def test_a_search_that_reads_the_history_goes_on_as_the_one_that_made_it(
 def test_a_seed_does_not_depend_on_those_beside_it(name: str, options: dict[str, object]) -> None:
     algorithm = algorithm_of(name, options)
     problem = problem_of(algorithm, 5)
-    tables = failing(5, len(problem.judge.values))
+    tables = failing(problem, world_of(algorithm))
     together = play(algorithm, problem, tables, range(5), late(2))
     for seed in (0, 3):
         alone = play(algorithm, dataclasses.replace(problem, seeds=1), tables[:1], [seed], late(2))
@@ -155,7 +159,7 @@ def test_an_answer_follows_from_the_history_alone(name: str, options: dict[str, 
     """Asked once at the end, or after every step, ahead of what `propose` was told or behind it."""
     algorithm = algorithm_of(name, options)
     problem = problem_of(algorithm, 2)
-    tables = failing(2, len(problem.judge.values))
+    tables = failing(problem, world_of(algorithm))
     played = play(algorithm, problem, tables, range(2), late(3))
     for step in (0, 4, 40, 55, problem.steps - 1):
         fresh = algorithm.begin(problem)
@@ -167,19 +171,25 @@ def test_an_answer_follows_from_the_history_alone(name: str, options: dict[str, 
 def test_a_guide_that_always_fails_ends_nothing(name: str, options: dict[str, object]) -> None:
     algorithm = algorithm_of(name, options)
     problem = problem_of(algorithm, 2)
-    tables = np.full((2, CELLS, len(problem.judge.values)), np.nan)
+    size = world_of(algorithm).size
+    tables = np.full((2, size, len(problem.judge.values)), np.nan)
     played = play(algorithm, problem, tables, range(2))
-    assert ((played.answers_TS >= 0) & (played.answers_TS < CELLS)).all()
+    assert ((played.answers_TS >= 0) & (played.answers_TS < size)).all()
     assert len(np.unique(played.archs_TS)) > 1
 
 
 @varied
 def test_a_restricted_space_is_not_left(name: str, options: dict[str, object]) -> None:
     algorithm = algorithm_of(name, options)
-    members = np.random.default_rng(1).choice(CELLS, 300, replace=False)
-    inside = Restricted(MOVES, members.tolist())
+    world = world_of(algorithm)
+    members = np.random.default_rng(1).choice(world.size, 300, replace=False)
+    inside = Restricted(world.moves, members.tolist())
     problem = dataclasses.replace(problem_of(algorithm, 2), moves=inside, steps=70)
-    tables = failing(2, len(problem.judge.values))
+    if world is not CELLS201:
+        with pytest.raises(UsageError, match="needs a supernet with all of its masks"):
+            algorithm.begin(problem)
+        return
+    tables = failing(problem, world_of(algorithm))
     played = play(algorithm, problem, tables, range(2), late(3))
     assert np.isin(played.archs_TS, members).all()
     assert np.isin(played.answers_TS, members).all()
@@ -189,7 +199,7 @@ def test_a_restricted_space_is_not_left(name: str, options: dict[str, object]) -
 def test_what_a_step_asks_for_does_not_depend_on_the_history(name: str, options: dict[str, object]) -> None:
     algorithm = algorithm_of(name, options)
     problem = problem_of(algorithm, 2)
-    tables = failing(2, len(problem.judge.values))
+    tables = failing(problem, world_of(algorithm))
     used = algorithm.begin(problem)
     draws = Draws(0, range(2), used.uniforms)
     archs_TS, values_TSV = np.zeros((0, 2), np.int64), np.zeros((0, 2, len(problem.judge.values)))
@@ -214,15 +224,17 @@ ENOUGH = {
     "fp_nas": 2 / 1000,
     "tpe": 0.01,  # after 150 steps
     "nsga2": 0.02,
+    "prune": 0.1,  # among the best eight of 81: it never goes back, and masks have something of their own
 }
 
 
 @cache
-def worse() -> Values:
-    """The share of all cells that are better than each."""
-    place = np.empty(CELLS)
-    place[np.argsort(-landscape())] = np.arange(CELLS)
-    return place / CELLS
+def worse(world: World = CELLS201) -> Values:
+    """The share of what a search may end with that is better than each."""
+    ends = np.array(world.ends)
+    place = np.full(world.size, np.nan)
+    place[ends[np.argsort(-landscape(0, world)[ends])]] = np.arange(len(ends))
+    return place / len(ends)
 
 
 @each
@@ -230,9 +242,10 @@ def test_a_guide_that_is_the_truth_leads_to_the_best(name: str) -> None:
     algorithm = configured(name)
     judge = judge_of(algorithm)
     seeds, steps = (4, 150) if name in OPTUNA else (30, 1500)
-    tables = spread(landscape(), seeds, len(judge.values))
-    played = play(algorithm, Problem(MOVES, judge, seeds, steps), tables, range(seeds))
-    found = worse()[played.answers_TS[-1]]
+    world = world_of(algorithm)
+    tables = spread(landscape(0, world), seeds, len(judge.values))
+    played = play(algorithm, Problem(world.moves, judge, seeds, steps), tables, range(seeds))
+    found = worse(world)[played.answers_TS[-1]]
     if name in ENOUGH:
         assert found.mean() < ENOUGH[name]
     else:
@@ -245,11 +258,13 @@ def test_a_shuffled_guide_leads_nowhere(name: str) -> None:
     algorithm = configured(name)
     judge = judge_of(algorithm)
     seeds, steps = (12, 80) if name in OPTUNA else (200, 400)
-    shuffled = [np.random.default_rng([7, seed]).permutation(landscape()) for seed in range(seeds)]
-    tables = np.broadcast_to(np.stack(shuffled)[..., None], (seeds, CELLS, len(judge.values)))
-    played = play(algorithm, Problem(MOVES, judge, seeds, steps), tables, range(seeds))
+    world = world_of(algorithm)
+    true = landscape(0, world)
+    shuffled = [np.random.default_rng([7, seed]).permutation(true) for seed in range(seeds)]
+    tables = np.broadcast_to(np.stack(shuffled)[..., None], (seeds, world.size, len(judge.values)))
+    played = play(algorithm, Problem(world.moves, judge, seeds, steps), tables, range(seeds))
     # Uniform draws have mean 1/2 and variance 1/12.
-    z = (0.5 - worse()[played.answers_TS[-1]].mean()) * math.sqrt(12 * seeds)
+    z = (0.5 - worse(world)[played.answers_TS[-1]].mean()) * math.sqrt(12 * seeds)
     assert abs(z) < 3
 
 

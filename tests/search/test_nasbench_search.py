@@ -16,15 +16,19 @@ import pytest
 from commands import Ask, Asked
 from commands import scored as score_into
 
+import nasbench_eval
 from nasbench_eval.cli import search
 from nasbench_eval.sampling import cells_of
 from nasbench_eval.search import oracle
 from nasbench_eval.search.stored import column_of
+from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.truth import guiding, short
 from nasbench_eval.verify.cli import main as verify
 
 SMALL = ["space.channels=4", "space.cells_per_stage=1", "device=cpu", "guide=naswot", "seeds=2", "steps=14"]
 SMALL += ["algorithm.population=4", "proxy.batch_size=4", "proxy.resolution=8", "proxy.input=gaussian"]
+SUPERNET = ["space=nasbench201_supernet", "space.channels=3", "space.cells_per_stage=1", "device=cpu"]
+CELLS = NASBench201()
 # What a search measures is not the same twice.
 MEASURED = ["proxy_seconds", "wall_seconds"]
 
@@ -196,6 +200,59 @@ def test_an_oracle_finds_the_best_validation_accuracy(ask: Ask, accuracies: np.n
     assert accuracies[last["incumbent_index"]].mean() > np.sort(accuracies)[-100]
 
 
+TE_NAS = [*SUPERNET, "algorithm=prune", "guide=[ntk_condition,expressivity]", "workers=0", "seeds=2"]
+TE_NAS += ["proxy.batch_size=4", "proxy.resolution=8", "proxy.ntk_condition.input=gaussian"]
+
+
+def test_a_supernet_is_pruned_to_a_cell_that_the_report_knows(ask: Ask, asked: Asked) -> None:
+    first = ask(*TE_NAS, "run=a")
+    assert first.code == 0, first.err
+    found = history("results/a")
+    assert found.groupby("seed").size().tolist() == [58, 58]
+    assert found["index"].max() < 2**31
+    supernets = found[found["step"].isin([0, 25, 44, 57])].sort_values(["seed", "step"])["arch"].tolist()
+    assert [text.count(",") for text in supernets] == [18, 12, 6, 0] * 2
+    cell = found["incumbent"].iloc[-1]
+    assert cell == supernets[-1]
+    assert CELLS.format(CELLS.parse(cell)) == cell
+
+    assert ask(*TE_NAS, "run=a").code == 0  # nothing is left to do
+    pd.testing.assert_frame_equal(found, history("results/a"), check_exact=True)
+    cut = [*TE_NAS, "run=b", "save_every=0"]
+    assert ask(*cut, "steps=30").code == 0
+    assert ask(*cut).code == 0
+    same("results/a", "results/b")
+    late = ask(*TE_NAS, "run=c", "lag=5", "reuse=results")
+    assert late.code == 0, late.err
+    again = history("results/c")
+    assert again["incumbent"].iloc[-1] == cell
+    assert again["step"].max() > 57
+
+    good = asked(verify, "nasbench-verify", "results/a")
+    assert good.code == 0, good.out
+    ends = nasbench_eval.load_search("results/a", truth=False)
+    assert ends["index"].tolist() == [CELLS.index(CELLS.parse(cell))] * 2
+    trials = nasbench_eval.load_search("results/a", truth=False, history=True)
+    assert (trials["incumbent_index"] >= 0).sum() == 2 * 2
+    assert (trials["index"] >= 0).sum() == 2
+
+
+def test_cells_of_a_supernet_share_their_weights(ask: Ask) -> None:
+    options = [*SUPERNET, "space.masks=single", "algorithm=reinforce", "guide=snip", "seeds=2", "steps=5"]
+    options += ["proxy.batch_size=4", "proxy.resolution=8", "proxy.input=gaussian", "workers=0"]
+    told = {}
+    for weights in ("shared", "own"):
+        answer = ask(*options, f"space.weights={weights}", f"run={weights}")
+        assert answer.code == 0, answer.err
+        told[weights] = history(f"results/{weights}")
+        assert told[weights]["index"].max() < 15_625
+        for index, text in zip(told[weights]["index"], told[weights]["arch"], strict=True):
+            assert CELLS.format(CELLS.arch(index)) == text
+    first = [frame[frame["step"] == 0] for frame in told.values()]
+    assert first[0]["arch"].tolist() == first[1]["arch"].tolist()
+    assert first[0][column_of("snip")].tolist() != first[1][column_of("snip")].tolist()
+
+
 def test_a_guide_sees_no_test_accuracy(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the test accuracies are, every guide of accuracies leads to the same history."""
     rng = np.random.default_rng(0)
@@ -261,6 +318,10 @@ def test_verify_replays_the_history(ask: Ask, asked: Asked) -> None:
             "algorithm=reinforce needs a space whose architectures",
         ),
         (["space=nasbench101", "mutation=node"], "mutation=node is for nasbench201"),
+        (["algorithm=prune"], "needs a supernet with all of its masks: space=nasbench201_supernet"),
+        ([*SUPERNET, "algorithm=prune", "space.masks=single"], "needs a supernet with all of its masks"),
+        ([*SUPERNET, "space.weights=none"], "weights=none will not do; it should be shared or own"),
+        ([*SUPERNET, "algorithm=prune", "algorithm.prune=0"], "prune is at least 1"),
         (["fork=results/x"], "fork= and fork_step= go together"),
         (["fork=results/x", "fork_step=3"], "fork=results/x: there is no history of a search"),
         (["n=20000"], "n=20000: the space has 15625 architectures"),

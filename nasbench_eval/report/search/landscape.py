@@ -121,10 +121,16 @@ def landscapes(rows: Sequence[Row], scores: Scores | None) -> list[Landscape]:
     Raises:
         UsageError: if no row can be drawn.
     """
-    found = [_landscape(row, scores) for row in rows if row.space == SPACE and len(row.trials.seeds) > 1]
+    found = [_landscape(row, scores) for row in rows if _is_drawn(row)]
     if not found:
         raise UsageError(f"--landscape needs searches on {SPACE} with two seeds or two forks each")
     return found
+
+
+def _is_drawn(row: Row) -> bool:
+    """Whether a row has two seeds, all of whose trials are cells of the space."""
+    cells = row.space == SPACE and all((run.trials["index"] >= 0).all() for run in row.runs)
+    return cells and len(row.trials.seeds) > 1
 
 
 def _landscape(row: Row, scores: Scores | None) -> Landscape:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nasbench_eval import registry
 from nasbench_eval.errors import UsageError
 from nasbench_eval.wording import first_line, shown
 
@@ -50,7 +51,8 @@ class SearchRun:
     Attributes:
         folder: where it lies.
         record: what its `run.json` says.
-        trials: sorted by seed and step, every step of a seed once.
+        trials: sorted by seed and step, every step of a seed once.  Where another space judges the search,
+            architectures have their numbers there, and −1 if they have none.
     """
 
     folder: Path
@@ -69,9 +71,16 @@ class SearchRun:
         return found
 
     @property
-    def space(self) -> str:
+    def searched(self) -> str:
         """The search space."""
         return str(self.record["space"]["name"])
+
+    @cached_property
+    def space(self) -> str:
+        """The space whose numbers the trials have: the search space, unless it names another to judge it."""
+        if self.searched not in registry.names("spaces"):
+            return self.searched
+        return str(getattr(registry.find("spaces", self.searched), "judged_as", self.searched))
 
     @property
     def datasets(self) -> list[str]:
@@ -189,7 +198,30 @@ def read_search(folder: Path) -> SearchRun:
             f"{folder / 'run.json'} does not say of its search what it should "
             f"(space, datasets, algorithm, guide): {first_line(error)}"
         ) from None
-    return SearchRun(folder, record, _trials(folder, run.guide))
+    trials = _trials(folder, run.guide)
+    if run.space != run.searched:
+        trials = _renumbered(trials, run.space)
+    return SearchRun(folder, record, trials)
+
+
+def _renumbered(trials: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The trials with the numbers that a space has for their architectures, −1 where it has none."""
+    space = registry.find("spaces", name)()
+
+    def number(text: str) -> int:
+        try:
+            return int(space.index(space.parse(text)))
+        except ValueError:
+            return -1
+
+    numbers = {
+        text: number(str(text)) for column in _TEXTS for text in trials[column].dropna().unique().tolist()
+    }
+    renumbered = {
+        column: trials[text].map(numbers).fillna(-1).astype(np.int64)
+        for column, text in (("index", "arch"), ("incumbent_index", "incumbent"))
+    }
+    return trials.assign(**renumbered)
 
 
 def _trials(folder: Path, guide: Guide) -> pd.DataFrame:

@@ -142,7 +142,8 @@ def _check_names(run: SearchRun, truth: Truth) -> None:
     """Prove that the numbers of a history mean the architectures of the table."""
     for number, name in (("index", "arch"), ("incumbent_index", "incumbent")):
         named = run.trials[[number, name]].drop_duplicates()
-        named = named[named[number] >= 0] if number == "incumbent_index" else named
+        nameless = number == "incumbent_index" or run.space != run.searched
+        named = named[named[number] >= 0] if nameless else named
         for index, arch in zip(named[number].tolist(), named[name], strict=True):
             if truth.archs is not None and not 0 <= index < len(truth.archs):
                 raise UsageError(
