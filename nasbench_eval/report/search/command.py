@@ -159,10 +159,13 @@ def _taus(rows: Sequence[Row], source: Path) -> pd.DataFrame:
 
 def _notes(rows: Sequence[Row]) -> list[str]:
     """What a reader has to know of single rows."""
+    kept_to = {members_of(row) for row in rows}
     notes = []
+    if len(kept_to) == 1 and (same := kept_to.pop()) is not None:
+        notes.append(f"all searches keep to {same:,} architectures, of which scores are known")
     for row in rows:
         members, forked = members_of(row), row.runs[0].fork
-        if members is not None:
+        if members is not None and kept_to:
             known = f"the searches keep to {members:,} architectures, of which scores are known"
             notes.append(f"{row.title}: {known}")
         if forked:

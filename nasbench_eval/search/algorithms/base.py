@@ -1,7 +1,7 @@
 """What a search algorithm is: it reads the trials so far and proposes the next.
 
 An algorithm holds no truth of its own.  What it keeps between steps is a cache that reading the history again
-gives to the bit, so that to resume a search is to read it.  `tests/search/test_every_algorithm.py` tries this.
+gives to the bit, so that to resume a search is to read it.  tests/search/test_every_algorithm.py tries this.
 
 Shape legend: S seeds in lockstep, U uniform numbers of a step, T steps, V values told of an architecture.
 """
