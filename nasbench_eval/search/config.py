@@ -123,14 +123,12 @@ def _course(node: Any, subject: Subject, guide: Guide, options: SearchOptions) -
 
 def _members(subject: Subject, options: SearchOptions) -> tuple[int, ...] | None:
     """The architectures that a search keeps to; None for the whole space."""
-    if isinstance(options.n, int):
-        if options.n > len(subject.architectures):
-            there = len(subject.architectures)
-            raise UsageError(f"n={options.n}: {subject.name} has {there} architectures")
-        return tuple(sorted(uniform(subject.architectures, options.n, options.sample_seed)))
-    if len(subject.architectures) == len(subject.space):
-        return None
-    return tuple(sorted(subject.architectures))
+    members = subject.architectures
+    if isinstance(options.n, int) and options.n != len(members):
+        if options.n > len(members):
+            raise UsageError(f"n={options.n}: {subject.name} has {len(members)} architectures")
+        members = uniform(members, options.n, options.sample_seed)
+    return None if len(members) == len(subject.space) else tuple(sorted(members))
 
 
 def _seeds(given: int | tuple[int, ...]) -> tuple[int, ...]:
