@@ -33,12 +33,12 @@ from nasbench_eval.proxies.base import ProxyInfo
 class NTKEvolution(Kernel):
     """Centred alignment of the kernels before and after training: 1 where the kernel kept its shape.
 
-    The columns are the alignment (`cka`), the `distance` and the `norm_ratio`, each the mean over mini-batches.
-    With `epochs=0` they are 1, 0 and 1.  A kernel that is the same for all pairs of samples aligns with
-    nothing: the score is NaN.
+    The columns are the alignment (`cka`), the `distance` and the `norm_ratio`, each the mean over
+    mini-batches.  With `epochs=0` they are 1, 0 and 1.  A kernel that is the same for all pairs of samples
+    aligns with nothing: the score is NaN.
 
-    With `bn=eval` the kernel before training is that of untouched running statistics and the one after it that
-    of the statistics that the training left, so that the kernel also changes by these.
+    With `bn=eval` the kernel before training is that of untouched running statistics and the one after it
+    that of the statistics that the training left, so that the kernel also changes by these.
     """
 
     info: ClassVar = ProxyInfo(
