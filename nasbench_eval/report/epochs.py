@@ -146,10 +146,15 @@ def _spread(row: Mapping[Hashable, Any]) -> str:
 
 def caption(table: pd.DataFrame) -> str:
     """What the figures are, and of how many cells."""
-    sizes = table.groupby("band", sort=False)[["n", "n_failed"]].max()
-    told = ", ".join(
-        f"{band} the {SAID[str(band)]} ({row['n']} cells"
-        + (f", {row['n_failed']} without a value)" if row["n_failed"] else ")")
-        for band, row in sizes.iterrows()
-    )
-    return f"Median and quartiles. Bands of test accuracy: {told}."
+    told = []
+    for band in BANDS:
+        part = table[table["band"] == band]
+        failed = part.groupby("value", sort=False)["n_failed"].max()
+        lacking = "".join(f", {count} without {value}" for value, count in failed.items() if count)
+        told.append(f"{band} the {SAID[band]} ({cells_of(part)} cells{lacking})")
+    return f"Median and quartiles. Bands of test accuracy: {', '.join(told)}."
+
+
+def cells_of(part: pd.DataFrame) -> int:
+    """How many cells some rows are about."""
+    return int((part["n"] + part["n_failed"]).max())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from nasbench_eval.report.epochs import BANDS, SAID
+from nasbench_eval.report.epochs import BANDS, SAID, cells_of
 from nasbench_eval.report.figure.style import COLOURS, MARKERS, PAGE, SMALL, STYLE, lines, paper_style
 from nasbench_eval.report.titles import DATASETS
 
@@ -31,13 +31,13 @@ def draw_over_epochs(table: pd.DataFrame, name: str, dataset: str) -> Figure | N
         for axes, value in zip(every, values, strict=False):
             for place, band in enumerate(BANDS):
                 rows = part[(part["value"] == value) & (part["band"] == band) & (part["n"] > 0)]
-                if not len(rows):
+                if rows.empty:
                     continue
                 x, colour = rows["epochs"], COLOURS[place]
                 axes.fill_between(x, rows["lower"], rows["upper"], color=colour, alpha=0.15, linewidth=0)
                 axes.plot(
                     x, rows["median"], color=colour, marker=MARKERS[place], markersize=3, linewidth=1,
-                    label=f"{band}: {SAID[band]} (n = {rows['n'].max()})",
+                    label=f"{band}: {SAID[band]} ({cells_of(rows)} cells)",
                 )  # fmt: skip
             axes.set_title(value)
             axes.set_xlabel("epochs of training")
