@@ -112,7 +112,7 @@ def scores() -> str:
 def run() -> str:
     """The keys of run.json."""
     known = {*record.LATER, *record.OUTCOME, *record.SAMPLE, *record.MACHINERY, "command", "earlier"}
-    known |= {"space", "seed", "datasets", "proxies", "shard", "workers", "indices"}
+    known |= {"space", "seed", "datasets", "proxies", "shard", "workers", "indices", "search"}
     _match("keys of run.json", known, _RECORD)
     for file in (ROOT / "results").glob("*/run.json"):
         if other := json.loads(file.read_text(encoding="utf-8")).keys() - _RECORD.keys():
