@@ -96,9 +96,15 @@ def write_images(folder: Path, name: str, count: int = 64) -> None:
 
 
 def small(proxy: Proxy) -> Proxy:
-    """The proxy with small inputs: at most 8 samples, at most 16 pixels where it sets a resolution itself."""
+    """The proxy with small inputs: at most 8 samples, at most 16 pixels where it sets a resolution itself.
+
+    One that trains its networks does so on at most 32 images.
+    """
+    limits = {"batch_size": 8, "resolution": 16}
+    if getattr(proxy, "epochs", 0):
+        limits["training_images"] = 32
     options: dict[str, int] = {}
-    for name, most in (("batch_size", 8), ("resolution", 16)):
+    for name, most in limits.items():
         value = getattr(proxy, name, None)
         if value is not None:
             options[name] = min(value, most)

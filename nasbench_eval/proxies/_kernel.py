@@ -50,6 +50,7 @@ class Kernel(Sized):
         training_images: size of the training set.
         learning_rate: of the training at its start.
         schedule: epochs over which a cosine takes the learning rate to zero.
+        flips: whether images to train on are mirrored at random, which the likes of digits do not bear.
     """
 
     init: Init = "torch_default"
@@ -60,6 +61,7 @@ class Kernel(Sized):
     training_images: int = 2560
     learning_rate: float = 0.1
     schedule: int = 10
+    flips: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -73,10 +75,14 @@ class Kernel(Sized):
             images=self.training_images,
             learning_rate=self.learning_rate,
             schedule=self.schedule,
+            flips=self.flips,
         )
 
     def passes(self) -> tuple[PassSpec, ...]:
-        training = self._training() if self.epochs else None
+        return self.kernels(self._training() if self.epochs else None)
+
+    def kernels(self, training: Training | None) -> tuple[PassSpec, ...]:
+        """A pass for each mini-batch through the network after a training, or as drawn."""
         forwards = self.forwards(bn=self.bn, training=training)
         return tuple(PassSpec(forward, "sum", "samples") for forward in forwards)
 

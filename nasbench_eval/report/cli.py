@@ -125,6 +125,12 @@ def _parser() -> argparse.ArgumentParser:
         help="of a run of scores on nasbench201: compare these scores with each other, with their rank sum "
         "and with accuracy",
     )
+    add(
+        "--epochs",
+        metavar="PROXY",
+        help="of a run of scores of one proxy after several numbers of epochs of training: what it says of "
+        "bad, middling and good architectures over the epochs",
+    )
     add("--data", type=Path, help="folder of the ground-truth tables (NASBENCH_EVAL_DATA)")
     add("--out", type=Path, help="folder to write to (tables/ in the first run)")
     return parser

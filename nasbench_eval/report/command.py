@@ -16,7 +16,12 @@ from nasbench_eval.report.answer import with_answers
 from nasbench_eval.report.apart import Apart, cores
 from nasbench_eval.report.draw import draw_seeds, draw_text
 from nasbench_eval.report.scores import Scores, read_runs
-from nasbench_eval.report.search.command import refuse_options, report_indicators, report_searches
+from nasbench_eval.report.search.command import (
+    refuse_options,
+    report_epochs,
+    report_indicators,
+    report_searches,
+)
 from nasbench_eval.report.search.read import search_folders
 from nasbench_eval.report.spec import RowSpec, TableSpec, load_aggregate, load_table_spec
 from nasbench_eval.report.tables import Reporter, Settings
@@ -37,6 +42,8 @@ def report(arguments: argparse.Namespace) -> int:
     refuse_options(arguments)
     if arguments.indicators:
         return report_indicators(arguments)
+    if arguments.epochs:
+        return report_epochs(arguments)
     scores = read_runs(arguments.run)
     splits = ("test", "val") if arguments.split == "both" else (arguments.split,)
     benchmark = benchmark_of(arguments.truth, scores)

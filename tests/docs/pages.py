@@ -71,7 +71,7 @@ def run(page: Path, folder: Path) -> Ran:
     """
     text = page.read_text(encoding="utf-8")
     for name in set(re.findall(r"\bresults/(\w+)", text)):
-        if (ROOT / "results" / name / "run.json").is_file():
+        if any((ROOT / "results" / name).glob("**/run.json")):
             shutil.copytree(ROOT / "results" / name, folder / "results" / name)
     document = Document.parse(
         str(page),

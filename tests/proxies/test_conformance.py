@@ -108,6 +108,8 @@ def test_the_options_of_a_batch_reach_its_passes(name: str) -> None:
         target, values = OPTIONS[field.name]
         if name == "linear_regions" and field.name == "input":  # a cell takes one channel
             values = ["crops", "gaussian", "ones"]
+        if field.name == "input" and getattr(class_of(name)(), "epochs", 0):  # training needs images
+            values = ["images"]
         for value in values:
             passes = replace(class_of(name)(), **{field.name: value}).passes()
             assert [getattr(spec.forward, target) for spec in passes] == [value] * len(passes)

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 
+from nasbench_eval.report import epochs
 from nasbench_eval.report.search import indicators, judge, tau
 from nasbench_eval.report.statistics import between, seeds, summary
 from nasbench_eval.run import record
@@ -158,6 +159,7 @@ def searches() -> str:
         "tau.csv": tau.MEANINGS,
         "indicators/exclusive.csv": indicators.EXCLUSIVE_MEANINGS,
         "indicators/none.csv": indicators.NONE_MEANINGS,
+        "epochs/epochs.csv": epochs.MEANINGS,
         "load_search": judge.SEED_MEANINGS,
     }
     return "\n".join(

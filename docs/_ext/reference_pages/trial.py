@@ -55,6 +55,8 @@ def small(proxy: Proxy) -> Proxy:
     """The proxy with recognisable sizes."""
     names = {field.name for field in fields(proxy)}  # type: ignore[arg-type]
     sizes = {"batch_size": BATCH, "resolution": SIDE}
+    if getattr(proxy, "epochs", 0):
+        sizes["training_images"] = 4 * BATCH
     return replace(proxy, **{k: v for k, v in sizes.items() if k in names})  # type: ignore[type-var]
 
 

@@ -1,4 +1,4 @@
-"""What `nasbench-report` does with searches, and with the indicators of a run of scores."""
+"""What `nasbench-report` does with searches, and with single questions about a run of scores."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nasbench_eval.report.apart import Apart, cores
 from nasbench_eval.report.draw import draw_latex as table_latex
 from nasbench_eval.report.draw import draw_markdown as table_markdown
 from nasbench_eval.report.draw import draw_text as table_text
-from nasbench_eval.report.scores import Scores, read_runs
+from nasbench_eval.report.scores import Run, Scores, read_runs
 from nasbench_eval.report.search.draw import draw_latex, draw_markdown, draw_text
 from nasbench_eval.report.search.judge import members_of, per_seed, table_of
 from nasbench_eval.report.search.read import SearchRun, read_search
@@ -42,6 +42,7 @@ _OF_SCORES: dict[str, Any] = {
     "format": "files",
     "failures": "worst",
     "indicators": None,
+    "epochs": None,
 }
 _DECIMALS = 6
 
@@ -90,7 +91,7 @@ def report_indicators(arguments: argparse.Namespace) -> int:
 
     _refuse(
         arguments,
-        {key: _OF_SCORES[key] for key in ("table", "aggregate", "seeds", "format", "failures")},
+        {key: _OF_SCORES[key] for key in ("table", "aggregate", "seeds", "format", "failures", "epochs")},
         "without it",
     )
     scores = read_runs(arguments.run)
@@ -124,6 +125,42 @@ def report_indicators(arguments: argparse.Namespace) -> int:
     said = ["indicators.csv/.md/.tex", "exclusive.csv", "none.csv", *(["figures/"] if figures else [])]
     print(f"written to {folder}: {', '.join([*said, 'report.json'])}")
     return 0
+
+
+def report_epochs(arguments: argparse.Namespace) -> int:
+    """What a proxy says of bad, middling and good architectures after each number of epochs of training."""
+    from nasbench_eval.report.epochs import draw_markdown, draw_text, over_epochs, series
+
+    asked = ("table", "aggregate", "seeds", "format", "failures")
+    _refuse(arguments, {key: _OF_SCORES[key] for key in asked}, "without --epochs")
+    scores, name = read_runs(arguments.run), arguments.epochs
+    benchmark, live = benchmark_of(arguments.truth, scores), arguments.cells == "live"
+    if live:
+        scores = scores.live()
+    places = series(name, scores)
+    folder = arguments.out or arguments.run[0] / "tables" / "epochs"
+    with Apart(cores()) as apart, _Writing(folder):
+        truths = {space: truth_of(space, arguments.data, live, benchmark) for space, _ in places}
+        table = pd.concat(over_epochs(held, scores, truths[space]) for (space, _), held in places.items())
+        print(draw_text(table, name), end="")
+        table.round(_DECIMALS).to_csv(folder / "epochs.csv", index=False)
+        write_whole(folder / "epochs.md", draw_markdown(table, name).encode())
+        drawings = _epoch_drawings(table, name) if arguments.figures else []
+        figures = _draw(drawings, folder, arguments.figures, apart)
+        _write_record(folder, {"runs": [_scored(run) for run in scores.runs]})
+    said = ["epochs.csv/.md", *(["figures/"] if figures else [])]
+    print(f"written to {folder}: {', '.join([*said, 'report.json'])}")
+    return 0
+
+
+def _epoch_drawings(table: pd.DataFrame, name: str) -> list[Any]:
+    from nasbench_eval.report.figure.epochs import draw_over_epochs
+    from nasbench_eval.report.figure.write import FOLDER, Drawing
+
+    return [
+        Drawing("Epochs", f"{FOLDER}/epochs_{dataset}", draw_over_epochs, (table, name, dataset))
+        for dataset in dict.fromkeys(table["dataset"])
+    ]
 
 
 def refuse_options(arguments: argparse.Namespace) -> None:
@@ -268,6 +305,10 @@ def _draw(drawings: Sequence[Any], folder: Path, formats: Sequence[str], apart: 
 def _run(run: SearchRun) -> dict[str, Any]:
     kept = {key: run.record[key] for key in RECORDED if key in run.record}
     return {"run": run.name, **kept, "search": run.record["search"]}
+
+
+def _scored(run: Run) -> dict[str, Any]:
+    return {"run": run.name, **{key: run.config[key] for key in RECORDED if key in run.config}}
 
 
 def _write_record(folder: Path, made: Mapping[str, Any]) -> None:

@@ -170,7 +170,10 @@ def _line(row: Row, rows: Sequence[Row]) -> dict[str, object]:
 
 
 def compare(row: Row, rows: Sequence[Row]) -> Comparison:
-    """A row beside the random search with its guide, or else the only one with a guide of its kind."""
+    """A row beside the random search with its guide and that guide's options, or else the nearest one.
+
+    That is the only one with its guide, or else the only one with a guide of its kind.
+    """
     if row.method == RANDOM:
         return Comparison(why="random search")
     fitting = [
@@ -182,12 +185,18 @@ def compare(row: Row, rows: Sequence[Row]) -> Comparison:
         and other.runs[0].record.get("truth") == row.runs[0].record.get("truth")
     ]
     same = [other for other in fitting if other.guide == row.guide]
-    fitting = same or fitting
+    alike = [other for other in same if _told_by(other) == _told_by(row)]
+    fitting = alike or same or fitting
     if not fitting:
         return Comparison(why="no random search")
     if len(fitting) > 1:
         return Comparison(why="several")
     return _compared(row, fitting[0])
+
+
+def _told_by(row: Row) -> object:
+    """The proxies of a row's guide with their options."""
+    return row.runs[0].record.get("proxies", {})
 
 
 def _compared(row: Row, other: Row) -> Comparison:

@@ -130,6 +130,23 @@ def test_random_search_needs_the_same_guide_or_be_the_only_one_of_its_kind(tmp_p
         assert (beside.guide, beside.why) == expected
 
 
+def test_random_search_needs_the_same_options_of_the_guide(tmp_path: Path) -> None:
+    def told_after(epochs: int, answer: int, **options: Any) -> Path:
+        proxies = {"snip": {"name": "snip", "epochs": epochs}}
+        name = f"{options.get('algorithm', 'search')}-{epochs}"
+        return write(tmp_path / name, seeds([answer] * 6), record={"proxies": proxies}, **options)
+
+    searches = [told_after(epochs, 5) for epochs in (0, 3, 7)]
+    randoms = [told_after(epochs, answer, algorithm="random") for epochs, answer in ((0, 2), (3, 9))]
+    found = rows(*searches, *randoms)
+    assert [row.method for row in found].count("random") == 2
+    by_epochs = {row.runs[0].record["proxies"]["snip"]["epochs"]: row for row in found[:3]}
+    assert compare(by_epochs[0], found).better == float(TEST[5] > TEST[2])
+    assert compare(by_epochs[3], found).better == float(TEST[5] > TEST[9])
+    assert TEST[2] < TEST[5] < TEST[9]
+    assert compare(by_epochs[7], found).why == "several"
+
+
 @pytest.mark.parametrize(
     ("algorithm", "kind", "values", "dataset", "row", "split"),
     [
