@@ -80,9 +80,11 @@ def compose(*options: str) -> Run:
 
 
 def _on_gaussian_input(proxy: Proxy) -> Proxy:
-    inputs = [getattr(proxy, f.name) for f in fields(proxy) if f.name == "input"]  # type: ignore[arg-type]
-    reads_images = inputs in (["images"], ["crops"])
-    return replace(proxy, input="gaussian") if reads_images else proxy  # type: ignore[type-var]
+    """And without the training of one that trains, which takes images and is no pass."""
+    options = {f.name: getattr(proxy, f.name) for f in fields(proxy)}  # type: ignore[arg-type]
+    reads_images = options.get("input") in ("images", "crops")
+    untrained = {"epochs": 0} if options.get("epochs") else {}
+    return replace(proxy, input="gaussian", **untrained) if reads_images else proxy  # type: ignore[type-var]
 
 
 def named(names: Iterable[str]) -> list[Reading]:
