@@ -13,7 +13,7 @@ from nasbench_eval.run.rows import Row, Task
 from nasbench_eval.run.store import Store
 from nasbench_eval.search.history import CLOCKS, Numbers
 from nasbench_eval.search.scores import Known
-from nasbench_eval.wording import counted, ranges
+from nasbench_eval.wording import ranges
 from nasbench_eval.work.pool import Item, Pool, Scores
 from nasbench_eval.work.progress import Progress
 
@@ -108,8 +108,3 @@ class Live:
             seconds = np.zeros((1, len(CLOCKS)))
             seconds[0, CLOCKS.index("proxy")] = row["seconds"]
             self.known.add(column, [row["index"]], [row["score"]], seconds)
-
-
-def described(known: Known, values: Sequence[str], size: int) -> str:
-    """How many values are at hand, in words."""
-    return ", ".join(f"{counted(known.count(c), 'score')} of {value}" for c, value in enumerate(values))

@@ -33,11 +33,6 @@ class Known:
         """Of how many architectures the value in a column is known."""
         return int(self._has_AV[:, column].sum())
 
-    @property
-    def complete(self) -> Numbers:
-        """The architectures of which all values are known, ascending."""
-        return self._archs_A[self._has_AV.all(1)]
-
     def add(self, column: int, archs: Iterable[int], values: Iterable[float], seconds: Values) -> None:
         """Values of architectures in a column; what is known already stays.
 
