@@ -27,6 +27,7 @@ from nasbench_eval.search.loop import Loop, Supply
 from nasbench_eval.search.scores import Known
 from nasbench_eval.search.stored import HistoryFiles, Trace
 from nasbench_eval.spaces.base import Names
+from nasbench_eval.wording import shortened
 from nasbench_eval.work.pool import Pool
 from nasbench_eval.work.session import Session, facts, named, opened
 
@@ -44,10 +45,10 @@ def check(configs: Sequence[DictConfig], *, images: bool) -> None:
 def execute(config: DictConfig) -> int:
     """Search as a job's configuration asks, as far as its folder does not hold the history yet."""
     plan = named(config, resolve)
-    _require_same_course(plan)
     told = None if plan.job else accuracies(plan.guide, plan.subject, plan.dataset, plan.options.data)
     if told is not None and told.members is not None:
         plan = replace(plan, course=plan.course.keeping_to(told.members.tolist()))
+    _require_same_course(plan)
     with opened(plan, messages.headline(plan), _record(plan)) as session:
         known = _found(plan, session) if told is None else told.known
         session.say(() if told is None else told.said)
@@ -78,10 +79,10 @@ def _require_same_course(plan: Plan) -> None:
     before = known_record(plan.folder).get("search") if plan.folder.is_dir() else None
     if before is None and (plan.folder / "run.json").exists():
         raise UsageError(f"{plan.folder} is no search's; choose another folder with run=NAME")
-    now = json.loads(json.dumps(plan.course.as_record()))
-    differ = [key for key in now if before and before.get(key) != now[key]]
+    now = json.loads(json.dumps({**plan.course.as_record(), "members": _members(plan)}))
+    differ = [key for key in now if before and key in before and before[key] != now[key]]
     if before and differ:
-        was, is_now = (json.dumps(of[differ[0]]) for of in (before, now))
+        was, is_now = (shortened(json.dumps(of[differ[0]]), 120) for of in (before, now))
         raise UsageError(
             f"{plan.folder} holds another search: its {differ[0]} is {was}, now {is_now}; "
             "choose another folder with run=NAME, or delete this one"
@@ -156,15 +157,24 @@ def _record(plan: Plan) -> dict[str, Any]:
         f"{clock}_seconds": getattr(options, f"{clock}_seconds") for clock in ("proxy", "simulated", "wall")
     }
     proxies = {proxy.info.name: type(proxy) for proxy in plan.guide.proxies.values()}
-    members = None if plan.course.members is None else spans(plan.course.members)
     return {
         **facts(plan, "nasbench-search"),
         "n": options.steps,
         "truth": options.truth,
         "sources": sources(type(plan.subject.space), proxies),
         "images": images,
-        "search": {**plan.course.as_record(), "steps": options.steps, "budget": budget, "members": members},
+        "search": {
+            **plan.course.as_record(),
+            "steps": options.steps,
+            "budget": budget,
+            "members": _members(plan),
+        },
     }
+
+
+def _members(plan: Plan) -> str | None:
+    """The architectures that the search keeps to, as a record has them."""
+    return None if plan.course.members is None else spans(plan.course.members)
 
 
 def _finished(session: Session) -> dict[str, Any]:

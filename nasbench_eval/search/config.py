@@ -117,6 +117,8 @@ def _course(node: Any, subject: Subject, guide: Guide, options: SearchOptions) -
         lag=options.lag,
         mutation=options.mutation,
         fork=None if options.fork is None else {"parent": options.fork.name, "step": options.fork_step},
+        n=options.n,
+        sample_seed=options.sample_seed,
         members=_members(subject, options),
     )
 

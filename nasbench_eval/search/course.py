@@ -34,6 +34,8 @@ class Course:
         lag: step t is proposed from what was told of the steps up to t − lag.
         mutation: how an edge is chosen (see `moves.moves_of`).
         fork: the search whose history was gone on with, and from which step; None for none.
+        n: how many architectures were drawn to keep to; `all` for every one.
+        sample_seed: of that draw.
         members: the architectures that the search keeps to; None for all.
     """
 
@@ -49,6 +51,8 @@ class Course:
     lag: int
     mutation: str
     fork: Mapping[str, Any] | None = None
+    n: int | str = "all"
+    sample_seed: int = 0
     members: Sequence[int] | None = None
 
     def begin(self) -> Search:
@@ -94,6 +98,8 @@ class Course:
             "seeds": list(self.seeds),
             "lag": self.lag,
             "mutation": self.mutation,
+            "n": self.n,
+            "sample_seed": None if self.n == "all" else self.sample_seed,
             "schedule": self.steps if getattr(self.algorithm, "by_steps", False) else None,
             "fork": None if self.fork is None else dict(self.fork),
         }
@@ -142,6 +148,8 @@ def course_of(run: Mapping[str, Any], space: SearchSpace, members: Sequence[int]
             lag=int(search["lag"]),
             mutation=str(search["mutation"]),
             fork=search.get("fork"),
+            n=search.get("n", "all"),
+            sample_seed=search.get("sample_seed") or 0,
             members=members,
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -343,6 +343,9 @@ def test_a_folder_of_another_search_is_refused(ask: Ask) -> None:
     answer = ask(*SMALL, "run=a", "workers=0", "algorithm.population=5")
     assert answer.code == 2
     assert "holds another search: its algorithm is" in answer.err
+    other = ask(*SMALL, "run=a", "workers=0", "n=50")
+    assert other.code == 2
+    assert 'holds another search: its n is "all", now 50' in other.err
 
 
 def test_a_run_of_scores_is_no_search(ask: Ask, tmp_path: Path) -> None:
