@@ -126,7 +126,7 @@ WRONG = [
     ("run=a/../../x", "run=a/../../x: must lie inside the results folder; move that with results=PATH"),
     ("proxy=[intrain,snipp]", "unknown proxy 'snipp'; did you mean snip?"),
     ("dataset=cifar11", "unknown data set 'cifar11'; did you mean cifar10"),
-    ("space=nasbench210", "unknown search space 'nasbench210'; did you mean nasbench201 or nasbench101?"),
+    ("space=nasbench210", "unknown search space 'nasbench210'; did you mean nasbench201 or nasbench101"),
     ("experiment=tabel1", "unknown experiment 'tabel1'; did you mean table1"),
     ("nn=3", "unknown option 'nn'; did you mean n?"),
     ("++nn=3", "unknown option 'nn'; did you mean n?"),
