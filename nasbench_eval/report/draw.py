@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,15 +79,15 @@ def draw_text(table: Table, *splits: str) -> str:
             lines += [
                 "",
                 *_text_section(section),
-                *(line for said in section.answers for line in _wrap(said)),
+                *(line for said in section.answers for line in wrapped(said)),
             ]
         else:
             missing.append(section.title)
     if missing:
-        lines += ["", *_wrap(f"No scores: {'; '.join(missing)}.")]
-    lines += ["", *_wrap(table.unscored()), *_wrap(caption(table))]
+        lines += ["", *wrapped(f"No scores: {'; '.join(missing)}.")]
+    lines += ["", *wrapped(table.unscored()), *wrapped(caption(table))]
     for note in table.notes:
-        lines += _wrap(f"- {note}", hanging="  ")
+        lines += wrapped(f"- {note}", hanging="  ")
     return "\n".join(lines) + "\n"
 
 
@@ -259,15 +260,11 @@ def _text_section(section: Section) -> list[str]:
     return [*lines, "─" * width]
 
 
-def _wrap(text: str, hanging: str = "") -> list[str]:
-    lines, current = [], ""
-    for word in text.split():
-        if current and len(current) + 1 + len(word) > WIDTH:
-            lines.append(current)
-            current = hanging + word
-        else:
-            current = f"{current} {word}" if current else word
-    return [*lines, current] if current else []
+def wrapped(text: str, hanging: str = "") -> list[str]:
+    """Lines of the terminal's width; those after the first begin with `hanging`."""
+    return textwrap.wrap(
+        text, WIDTH, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _markdown_section(section: Section) -> list[str]:

@@ -23,8 +23,8 @@ OUTCOME = ("finished", "seconds_last_session", "scores_sha256", "cells", "rows",
 TRAINED = "trained"
 # What a record says of the sample, which the shards of a run have to agree about.
 SAMPLE = ("n", "sample", "sample_seed", "truth")
-# What a record says of a search that decides how long it goes on, and not how.
-BUDGET = ("steps", "budget", "members")
+# What a record says of a search that does not name it: how long it goes on, and what it had to go by.
+BUDGET = ("steps", "budget", "members", "whence")
 # What a record says of the machinery of its last session.
 MACHINERY = ("versions", "commit", "device", "device_name", "processor", "sources", "images")
 # What has to be known of a run before anything can be said of its scores.

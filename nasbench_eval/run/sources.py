@@ -38,6 +38,11 @@ _BY_VERSION = ("torch", "numpy")
 _CACHES = (".pyc", ".pyo")
 
 
+def foreign(cls: type) -> bool:
+    """Whether a class is another package's, whose versions this one does not answer for."""
+    return cls.__module__.partition(".")[0] != nasbench_eval.__name__
+
+
 def sources(space: type, proxies: Mapping[str, type]) -> dict[str, str]:
     """Digests of the code that decides scores: `shared` of what all of them need, and one by proxy name.
 

@@ -87,6 +87,7 @@ class Store:
         try:
             self._clear_up()
             known = self._with_scores(self._read_run())
+            _require_same_kind(folder, known, record)
             identity = json.loads(json.dumps(identity))
             if whole is not None:
                 _agree_with_others(folder, whole, identity, record)
@@ -238,6 +239,13 @@ class Store:
 
     def _write_run(self) -> None:
         write_whole(self.run_file, (json.dumps(self.run, indent=2, sort_keys=True) + "\n").encode())
+
+
+def _require_same_kind(folder: Path, known: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+    """Refuse scores in the folder of a search, and a search in that of scores."""
+    if known and ("search" in known) != ("search" in record):
+        holds = "a search" if "search" in known else "no search"
+        raise UsageError(f"{folder} holds {holds}; choose another folder with run=NAME")
 
 
 def _refusal(folder: Path, changed: Sequence[str]) -> str:

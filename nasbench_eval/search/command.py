@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
@@ -15,12 +16,12 @@ from omegaconf import DictConfig
 from nasbench_eval.data.images import images_path
 from nasbench_eval.errors import UsageError
 from nasbench_eval.run import provenance
-from nasbench_eval.run.record import known_record
-from nasbench_eval.run.sources import sources
+from nasbench_eval.run.record import known_record, read_record, within
+from nasbench_eval.run.sources import foreign, sources
 from nasbench_eval.sampling import spans
 from nasbench_eval.scoring.process import Scorer
 from nasbench_eval.search import messages, reading
-from nasbench_eval.search.config import Plan, resolve
+from nasbench_eval.search.config import Plan, located, resolve
 from nasbench_eval.search.guides import accuracies
 from nasbench_eval.search.live import Live, NothingElse
 from nasbench_eval.search.loop import Loop, Supply
@@ -33,25 +34,32 @@ from nasbench_eval.work.session import Session, facts, named, opened
 
 
 def check(configs: Sequence[DictConfig], *, images: bool) -> None:
-    """Check the configurations of all jobs before the first one begins.
+    """Check the configurations of all jobs, and if asked that their images are there, before the first one.
 
     Raises:
         UsageError: naming what is wrong.
     """
     for config in configs:
-        resolve(config)
+        plan = resolve(config)
+        if images:
+            located(plan)
 
 
 def execute(config: DictConfig) -> int:
     """Search as a job's configuration asks, as far as its folder does not hold the history yet."""
-    plan = named(config, resolve)
+    plan = located(named(config, resolve))
     told = None if plan.job else accuracies(plan.guide, plan.subject, plan.dataset, plan.options.data)
+    if told is not None and plan.options.simulated_seconds is not None and not told.known.costs("simulated"):
+        raise UsageError("simulated_seconds= would never end the search: this benchmark tells no seconds")
     if told is not None and told.members is not None:
         plan = replace(plan, course=plan.course.keeping_to(told.members.tolist()))
     _require_same_course(plan)
     with opened(plan, messages.headline(plan), _record(plan)) as session:
-        known = _found(plan, session) if told is None else told.known
-        session.say(() if told is None else told.said)
+        if told is None:
+            known, whence = _found(plan, session)
+        else:
+            known, whence = told.known, list(told.said)
+            session.say(whence)
         search = plan.course.begin()
         files = HistoryFiles(plan.folder, plan.course.seeds, plan.guide.values, Names(plan.subject.space))
         trace = _continued(plan, files, session)
@@ -65,7 +73,7 @@ def execute(config: DictConfig) -> int:
                 files.write(trace)
         files.compact(trace)
         session.progress.end()
-        session.store.finish(_finished(session))
+        session.store.finish(_finished(session, whence))
         session.say([messages.outcome(plan, trace)])
     return 0
 
@@ -77,8 +85,6 @@ def _require_same_course(plan: Plan) -> None:
         UsageError: naming what differs.
     """
     before = known_record(plan.folder).get("search") if plan.folder.is_dir() else None
-    if before is None and (plan.folder / "run.json").exists():
-        raise UsageError(f"{plan.folder} is no search's; choose another folder with run=NAME")
     now = json.loads(json.dumps({**plan.course.as_record(), "members": _members(plan)}))
     differ = [key for key in now if before and key in before and before[key] != now[key]]
     if before and differ:
@@ -89,14 +95,22 @@ def _require_same_course(plan: Plan) -> None:
         )
 
 
-def _found(plan: Plan, session: Session) -> Known:
-    """The scores that runs hold already."""
+def _found(plan: Plan, session: Session) -> tuple[Known, list[str]]:
+    """The scores that runs hold already, and whence, a line each."""
     known = Known(len(plan.guide.values))
     everywhere = plan.options.results if plan.options.reuse != "none" else None
     identity = json.loads(json.dumps(plan.identity()))
-    taken = reading.take(known, identity, plan.dataset.name, everywhere, plan.folder)
+    taken = reading.take(known, identity, plan.dataset.name, everywhere, plan.folder, _code(plan, session))
     session.say(messages.taken(taken))
-    return known
+    return known, [f"{name}: {number:,} scores" for name, number in taken.items()]
+
+
+def _code(plan: Plan, session: Session) -> dict[str, str | None]:
+    """Digests of what other packages bring: of proxies by name, of the search space as `shared`."""
+    digests = session.store.run["sources"]
+    classes = {proxy.info.name: type(proxy) for proxy in plan.guide.proxies.values()}
+    classes["shared"] = type(plan.subject.space)
+    return {name: digests.get(name) for name, cls in classes.items() if foreign(cls)}
 
 
 def _continued(plan: Plan, files: HistoryFiles, session: Session) -> Trace:
@@ -105,8 +119,24 @@ def _continued(plan: Plan, files: HistoryFiles, session: Session) -> Trace:
     for line in files.mended:
         session.progress.warn(line)
     if not trace.history.steps and plan.options.fork is not None and plan.options.fork_step is not None:
+        _require_same_guide(plan, plan.options.fork)
         return files.fork(plan.options.fork, plan.options.fork_step)
     return trace
+
+
+def _require_same_guide(plan: Plan, parent: Path) -> None:
+    """Refuse to go on with what another guide told, or the same one of other networks or images.
+
+    Raises:
+        UsageError: naming what differs.
+    """
+    if not (parent / "history").is_dir():
+        raise UsageError(f"fork={parent}: there is no history of a search")
+    ours = json.loads(json.dumps({**plan.identity(), "guide": plan.course.as_record()["guide"]}))
+    record = read_record(parent)
+    theirs = {**record, "guide": within(record, "search").get("guide")}
+    if differ := [key for key in ours if theirs.get(key) != ours[key]]:
+        raise UsageError(f"fork={parent}: that search was told of other {', '.join(differ)} than this one")
 
 
 @contextmanager
@@ -177,8 +207,10 @@ def _members(plan: Plan) -> str | None:
     return None if plan.course.members is None else spans(plan.course.members)
 
 
-def _finished(session: Session) -> dict[str, Any]:
+def _finished(session: Session, whence: list[str]) -> dict[str, Any]:
+    """What run.json says in the end; where values came from that the search's own folder does not hold."""
     return {
+        "search": {**session.store.run["search"], "whence": whence},
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds_last_session": round(time.perf_counter() - session.started, 1),
     }

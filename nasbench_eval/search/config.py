@@ -34,7 +34,7 @@ class Plan(Work):
         guide: what the algorithm is told.
         course: what decides the history beside that.
         job: what decides the scores of the guide's proxies; None if it has none.
-        images: folder of the images that they read, if any.
+        images: folder of the images that they read; None if there are none, or they were not looked for.
     """
 
     options: SearchOptions
@@ -59,7 +59,7 @@ class Plan(Work):
 
 
 def resolve(config: DictConfig) -> Plan:
-    """Check a composed configuration and build what it names.
+    """Check a composed configuration and build what it names; images are not looked for yet (see `located`).
 
     Raises:
         UsageError: naming what is wrong.
@@ -74,6 +74,7 @@ def resolve(config: DictConfig) -> Plan:
         raise UsageError(f"a search is on one data set; -m dataset={','.join(datasets)} searches on each")
     [dataset] = subject.datasets.values()
     guide = guide_of(options, shared_of(parts.get("options")))
+    _check_clocks(options, guide)
     course = _course(parts.get("algorithm"), subject, guide, options)
     course.begin()  # says what the algorithm cannot do
     job = Job(subject.space, subject.datasets, guide.proxies, options.seed) if guide.proxies else None
@@ -88,9 +89,20 @@ def resolve(config: DictConfig) -> Plan:
         guide=guide,
         course=course,
         job=job,
-        images=images_of(job, subject, options.data) if job and options.reuse != "only" else None,
+        images=None,
     )
     return replace(plan, whole=folder_of(options, _name(plan)))
+
+
+def located(plan: Plan) -> Plan:
+    """The search with the folder of the images that its proxies read, if any are scored.
+
+    Raises:
+        UsageError: naming the proxy that reads images which are not there.
+    """
+    if plan.job is None or plan.options.reuse == "only":
+        return plan
+    return replace(plan, images=images_of(plan.job, plan.subject, plan.options.data))
 
 
 def _name(plan: Plan) -> str:
@@ -131,6 +143,14 @@ def _members(subject: Subject, options: SearchOptions) -> tuple[int, ...] | None
             raise UsageError(f"n={options.n}: {subject.name} has {len(members)} architectures")
         members = uniform(members, options.n, options.sample_seed)
     return None if len(members) == len(subject.space) else tuple(sorted(members))
+
+
+def _check_clocks(options: SearchOptions, guide: Guide) -> None:
+    """Refuse a budget on a clock that stands still with this guide, and so would never end the search."""
+    still = "simulated" if guide.proxies else "proxy"
+    if getattr(options, f"{still}_seconds") is not None:
+        why = "scores cost no training" if guide.proxies else "accuracies cost no scoring"
+        raise UsageError(f"{still}_seconds= never ends a search guided by {guide.name}: {why}")
 
 
 def _seeds(given: int | tuple[int, ...]) -> tuple[int, ...]:

@@ -1,7 +1,9 @@
 """Scores that the runs of a results folder hold, whatever machine they came from.
 
 Unlike scoring, which takes over what is the same to the bit, a search takes any score of the same proxy with
-the same options, version and seed: on another machine it differs by rounding.
+the same options, version and seed: on another machine it differs by rounding.  A version is this package's
+word for a formula.  Of a proxy or a search space of another package, whose version nobody checks, the code
+has to be the same as well; and a run that was mixed on purpose gives nothing of the proxies that it mixed.
 """
 
 from __future__ import annotations
@@ -16,14 +18,19 @@ import pandas as pd
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.run import parquet
-from nasbench_eval.run.record import completed, within
+from nasbench_eval.run.record import Record, completed, sessions, within
 from nasbench_eval.scoring.reuse import reading, runs_in
 from nasbench_eval.search.history import CLOCKS
 from nasbench_eval.search.scores import Known
 
 
 def take(
-    known: Known, identity: Mapping[str, Any], dataset: str, results: Path | None, own: Path
+    known: Known,
+    identity: Mapping[str, Any],
+    dataset: str,
+    results: Path | None,
+    own: Path,
+    code: Mapping[str, str | None],
 ) -> dict[str, int]:
     """Fill in the scores that runs hold.  Those of the run itself come first.
 
@@ -33,6 +40,8 @@ def take(
         dataset: the data set's name.
         results: folder of runs; None to take none but this run's own.
         own: folder of this run.
+        code: digests that have to be those of a run: of each proxy of another package by its name, and as
+            `shared` where the search space is of another package; None for code that cannot be found.
 
     Returns:
         How many scores were taken, by the name of the run; this run's own are not counted.
@@ -40,7 +49,7 @@ def take(
     taken: dict[str, int] = {}
     others = [] if results is None else [f for f in runs_in(results) if f.resolve() != own.resolve()]
     for folder in [own, *others]:
-        for column, partition in _matches(folder, identity, dataset):
+        for column, partition in _matches(folder, identity, dataset, code):
             before = known.count(column)
             try:
                 _fill(known, column, partition, failures=folder is own)
@@ -52,7 +61,9 @@ def take(
     return taken
 
 
-def _matches(folder: Path, identity: Mapping[str, Any], dataset: str) -> Iterator[tuple[int, Path]]:
+def _matches(
+    folder: Path, identity: Mapping[str, Any], dataset: str, code: Mapping[str, str | None]
+) -> Iterator[tuple[int, Path]]:
     """The columns that a run holds scores for, each with the folder of them."""
     try:
         theirs = json.loads((folder / "run.json").read_text(encoding="utf-8"))
@@ -66,11 +77,23 @@ def _matches(folder: Path, identity: Mapping[str, Any], dataset: str) -> Iterato
     }
     named = {proxy["name"]: proxy for _, proxy in wanted.values()}
     for label, proxy in within(theirs, "proxies").items():
-        if isinstance(proxy, dict) and proxy.get("name") in named:
+        if isinstance(proxy, dict) and proxy.get("name") in named and _same_code(theirs, proxy["name"], code):
             text = reading(theirs, dataset, completed(proxy, named[proxy["name"]]))
             if text in wanted:
                 place = Path(f"space={identity['space']['name']}", f"dataset={dataset}", f"proxy={label}")
                 yield wanted[text][0], folder / "scores" / place
+
+
+def _same_code(theirs: Record, name: str, code: Mapping[str, str | None]) -> bool:
+    """Whether a run's rows of a proxy come from one code, and from this one where that has to be asked."""
+    if {name, "shared"} & set(theirs.get("mixed") or ()):
+        return False
+    asked = {key: digest for key, digest in code.items() if key in (name, "shared")}
+    said = [within(session, "sources") for session in sessions(theirs)]
+    return all(
+        digest is not None and key in said[0] and all(s.get(key, digest) == digest for s in said)
+        for key, digest in asked.items()
+    )
 
 
 def _fill(known: Known, column: int, partition: Path, *, failures: bool) -> None:

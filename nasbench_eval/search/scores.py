@@ -29,6 +29,10 @@ class Known:
     def __len__(self) -> int:
         return len(self._archs_A)
 
+    def costs(self, clock: str) -> bool:
+        """Whether any value costs anything on a clock of `CLOCKS`."""
+        return bool(self._seconds_AVC[..., CLOCKS.index(clock)].any())
+
     def count(self, column: int) -> int:
         """Of how many architectures the value in a column is known."""
         return int(self._has_AV[:, column].sum())

@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pandas.api.types import is_numeric_dtype
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.files import set_aside, write_whole
@@ -121,6 +122,13 @@ class HistoryFiles:
         if set(self.columns) - set(table.column_names) or not table.num_rows:
             raise UsageError(f"{file} is no history of this search")
         frame: pd.DataFrame = table.to_pandas()
+        numbers = [name for name in self.columns if name not in ("arch", "incumbent")]
+        if not all(is_numeric_dtype(frame[name]) for name in numbers):
+            raise UsageError(f"{file} is no history of this search")
+        if frame.duplicated(["seed", "step"]).any() or (
+            self.seeds and not frame["seed"].isin(self.seeds).all()
+        ):
+            raise UsageError(f"{file} has trials twice, or of other seeds than this search's")
         return frame
 
     def _append(self, trace: Trace, frame: pd.DataFrame) -> None:

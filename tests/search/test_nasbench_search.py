@@ -19,7 +19,7 @@ from commands import scored as score_into
 import nasbench_eval
 from nasbench_eval.cli import search
 from nasbench_eval.sampling import cells_of
-from nasbench_eval.search import oracle
+from nasbench_eval.search import command, oracle
 from nasbench_eval.search.stored import column_of
 from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.truth import guiding, short
@@ -298,6 +298,80 @@ def test_verify_replays_the_history(ask: Ask, asked: Asked) -> None:
     assert "the proposal of seed 0 at step 9 is not what the algorithm makes of the history" in bad.out
 
 
+@pytest.mark.parametrize("lag", [1, 3])
+def test_verify_replays_the_last_answer_too(ask: Ask, asked: Asked, lag: int) -> None:
+    assert ask(*SMALL, "run=a", "workers=0", f"lag={lag}").code == 0
+    file = Path("results/a/history/part-0000000.parquet")
+    frame = pd.read_parquet(file)
+    last = (frame["step"] == 13) & (frame["seed"] == 1)
+    frame.loc[last, "incumbent_index"] = 5
+    frame.to_parquet(file)
+    bad = asked(verify, "nasbench-verify", "results/a", "--no-scores")
+    assert bad.code == 1
+    assert "the answer of seed 1 at step 13 is not what the algorithm makes of the history" in bad.out
+
+
+@pytest.mark.parametrize("fault", ["twice", "another seed", "text"])
+def test_an_odd_history_is_told_in_one_line(ask: Ask, asked: Asked, fault: str) -> None:
+    assert ask(*SMALL, "run=a", "workers=0").code == 0
+    file = Path("results/a/history/part-0000000.parquet")
+    frame = pd.read_parquet(file)
+    if fault == "twice":
+        frame = pd.concat([frame, frame.head(1)])
+    elif fault == "another seed":
+        frame.loc[frame["seed"] == 1, "seed"] = 7
+    else:
+        frame["step"] = frame["step"].astype(str)
+    frame.to_parquet(file)
+    bad = asked(verify, "nasbench-verify", "results/a", "--no-scores")
+    assert bad.code == 1
+    [line] = [line for line in bad.out.splitlines() if "  history  " in line]
+    assert "FAIL" in line
+
+
+def test_a_fork_goes_on_with_what_the_same_guide_told(ask: Ask) -> None:
+    assert ask(*SMALL, "run=parent", "workers=0").code == 0
+    fork = ["fork=results/parent", "fork_step=3", "workers=0"]
+    others = {"proxy.batch_size=8": "proxies", "dataset=[cifar100]": "datasets", "seed=3": "seed"}
+    for number, (other, what) in enumerate(others.items()):
+        answer = ask(*SMALL, *fork, other, f"run=child{number}")
+        assert answer.code == 2
+        assert f"that search was told of other {what} than this one" in answer.err
+
+
+def test_of_another_packages_proxy_scores_of_other_code_are_not_taken(
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version answers for a formula of this package alone."""
+    options = ["proxy=naswot", "proxy.batch_size=4", "proxy.resolution=8", "proxy.input=gaussian"]
+    scored(tmp_path / "results/all", *options, "n=60")
+    record = Path("results/all/run.json")
+    now = json.loads(record.read_text())
+    only = [*SMALL, "n=60", "reuse=only"]
+
+    def claim(**changes: object) -> None:
+        record.write_text(json.dumps({**now, **changes}))
+
+    claim(sources={**now["sources"], "naswot": "other"})
+    assert ask(*only, "run=ours").code == 0
+    whence = json.loads(Path("results/ours/run.json").read_text())["search"]["whence"]
+    assert whence == ["all: 60 scores"]
+    monkeypatch.setattr(command, "foreign", lambda cls: cls.__name__ == "Naswot")
+    claim()
+    assert ask(*only, "run=same").code == 0
+    for changes in ({"sources": {**now["sources"], "naswot": "other"}}, {"sources": {}}):
+        claim(**changes)
+        assert "the runs at hand have 0 of" in ask(*only, "run=changed").err
+    claim(mixed=["naswot"])
+    assert "the runs at hand have 0 of" in ask(*only, "run=changed").err
+
+
+def test_options_are_shown_without_images(ask: Ask) -> None:
+    answer = ask("guide=teg", "--cfg", "job")
+    assert answer.code == 0, answer.err
+    assert "reads images of cifar10" in ask("guide=teg", "reuse=none").err
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -324,6 +398,8 @@ def test_verify_replays_the_history(ask: Ask, asked: Asked) -> None:
         ([*SUPERNET, "algorithm=prune", "algorithm.prune=0"], "prune is at least 1"),
         (["fork=results/x"], "fork= and fork_step= go together"),
         (["fork=results/x", "fork_step=3"], "fork=results/x: there is no history of a search"),
+        (["simulated_seconds=9"], "simulated_seconds= never ends a search guided by flops"),
+        (["guide=val", "proxy_seconds=9"], "proxy_seconds= never ends a search guided by val"),
         (["n=20000"], "n=20000: the space has 15625 architectures"),
         (["n=0"], "n=0 will not do"),
         (["algorithm.sample=0"], "population and sample are at least 1"),
@@ -352,7 +428,10 @@ def test_a_run_of_scores_is_no_search(ask: Ask, tmp_path: Path) -> None:
     scored(tmp_path / "results/all", "proxy=naswot", "proxy.input=gaussian", "indices=[1,2]")
     answer = ask(*SMALL, "run=all", "workers=0")
     assert answer.code == 2
-    assert "is no search's" in answer.err
+    assert "results/all holds no search; choose another folder" in answer.err
+    assert ask(*SMALL, "run=searched", "workers=0").code == 0
+    with pytest.raises(SystemExit):
+        scored(tmp_path / "results/searched", "proxy=naswot", "proxy.input=gaussian", "indices=[1,2]")
 
 
 @pytest.fixture

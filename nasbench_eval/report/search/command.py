@@ -205,6 +205,9 @@ def _notes(rows: Sequence[Row]) -> list[str]:
         if members is not None and kept_to:
             known = f"the searches keep to {members:,} architectures, of which scores are known"
             notes.append(f"{row.title}: {known}")
+        if row.guide.kind == "accuracy_12":
+            whence = row.runs[0].search.get("whence") or ()
+            notes += [f"guide {row.guide.name}: {line}" for line in whence if isinstance(line, str)]
         if forked:
             notes.append(
                 f"{row.title}: {counted(len(row.trials.seeds), 'search', 'searches')} that branch off at "

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from nasbench_eval.report.draw import EMPTY, WIDTH, latex_escape
+from nasbench_eval.report.draw import EMPTY, latex_escape, wrapped
 from nasbench_eval.report.search.judge import COLUMNS
 from nasbench_eval.report.titles import DATASETS
 from nasbench_eval.wording import shortened
@@ -44,9 +44,9 @@ def draw_text(table: pd.DataFrame, notes: Sequence[str] = ()) -> str:
         head, widths, body = _dense(part)
         if len(head) > 2:
             lines += ["", *_grid(head, [*names, *widths], body)]
-    lines += ["", *_wrap(caption(table))]
+    lines += ["", *wrapped(caption(table))]
     for note in notes:
-        lines += _wrap(f"- {note}", "  ")
+        lines += wrapped(f"- {note}", "  ")
     return "\n".join(lines) + "\n"
 
 
@@ -191,17 +191,6 @@ def _grid(head: Sequence[str], widths: Sequence[int], body: Any) -> list[str]:
 
     rule = "─" * sum(widths)
     return [rule, line(head), rule, *(line(row) for row in body), rule]
-
-
-def _wrap(text: str, hanging: str = "") -> list[str]:
-    lines, current = [], ""
-    for word in text.split():
-        if current and len(current) + 1 + len(word) > WIDTH:
-            lines.append(current)
-            current = hanging + word
-        else:
-            current = f"{current} {word}" if current else word
-    return [*lines, current]
 
 
 def _markdown(text: str) -> str:
