@@ -108,7 +108,7 @@ def _found(plan: Plan, session: Session) -> tuple[Known, list[str]]:
 def _code(plan: Plan, session: Session) -> dict[str, str | None]:
     """Digests of what other packages bring: of proxies by name, of the search space as `shared`."""
     digests = session.store.run["sources"]
-    classes = {proxy.info.name: type(proxy) for proxy in plan.guide.proxies.values()}
+    classes: dict[str, type] = {p.info.name: type(p) for p in plan.guide.proxies.values()}
     classes["shared"] = type(plan.subject.space)
     return {name: digests.get(name) for name, cls in classes.items() if foreign(cls)}
 
