@@ -38,6 +38,10 @@ class ComesToNothing(RuntimeError):
     """A computation that has no number for its result, and would have none every time: a row with NaN."""
 
 
+class Undefined(RuntimeError):
+    """A proxy is not defined on a network; the message says why: a row with the status `undefined`."""
+
+
 class Terminated(BaseException):
     """The process was asked to end, as schedulers ask with SIGTERM."""
 

@@ -73,7 +73,7 @@ class Batches:
         """The images' own labels (B,), or uniform random ones where the input is synthetic or crops."""
         if forward.source == "images":
             chosen = self._choice(dataset, forward.batch_size, forward.batch, forward.offset)
-            labels = torch.from_numpy(self._images(dataset).y[chosen])
+            labels = torch.from_numpy(self._labels_of(dataset)[chosen])
         else:
             classes = self.datasets[dataset].num_classes
             g = generator(self.seed, "labels", classes, forward.batch)
@@ -92,7 +92,7 @@ class Batches:
     def _training_set(self, dataset: str, images: int, resolution: int) -> tuple[Tensor, Tensor]:
         chosen = self._choice(dataset, images, "training")
         x = self._normalised(dataset, chosen, resolution)
-        labels = torch.from_numpy(self._images(dataset).y[chosen])
+        labels = torch.from_numpy(self._labels_of(dataset)[chosen])
         return x.to(self.device, memory_format=torch.channels_last), labels.to(self.device)
 
     def _input(
@@ -106,7 +106,7 @@ class Batches:
         channels: int,
         dataset: str | None,
     ) -> Tensor:
-        shape = (offset + batch_size, channels, resolution, resolution)
+        shape = (offset + batch_size, *self._shape(channels, resolution))
         if source in SYNTHETIC:
             x = SYNTHETIC[source](shape, generator(self.seed, source, batch))[offset:]
         elif source == "crops":
@@ -119,6 +119,15 @@ class Batches:
             x = x + noise * torch.randn(shape, generator=generator(self.seed, "noise", batch))[offset:]
         return x.to(self.device, memory_format=torch.channels_last)
 
+    def _shape(self, channels: int, resolution: int) -> tuple[int, int, int]:
+        """Of an input, (C, H, W)."""
+        return channels, resolution, resolution
+
+    def _labels_of(self, dataset: str) -> npt.NDArray[np.int64]:
+        """The labels of all images."""
+        labels: npt.NDArray[np.int64] = self._images(dataset).y
+        return labels
+
     def _load(self, dataset: str) -> Images:
         if self.folder is None:
             raise UsageError(f"real images of {dataset} are asked for, but no data folder is named")
@@ -128,7 +137,7 @@ class Batches:
         self, dataset: str, batch_size: int, batch: int | str, offset: int = 0
     ) -> npt.NDArray[np.int64]:
         """Positions of a mini-batch: each is drawn on its own, without replacement within it."""
-        count = len(self._images(dataset).y)
+        count = len(self._labels_of(dataset))
         if count < batch_size or count <= offset:
             least = max(batch_size, offset + 1)
             raise UsageError(f"{dataset} has {count} images, fewer than the {least} asked for")

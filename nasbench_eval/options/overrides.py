@@ -178,7 +178,7 @@ def jobs(line: CommandLine, name: str = "config") -> list[DictConfig]:
             _check_launcher(overrides, line.multirun)
             _check_subject(overrides)
             chosen = _chosen(overrides, name)
-            _offer_plugins()  # only now: it imports other packages, of which a misspelt name needs none
+            offer_plugins()  # only now: it imports other packages, of which a misspelt name needs none
             _check_options(overrides, chosen, name)
             translated = parser.parse_overrides([_shared_option(a, name) for a in line.overrides])
             return [
@@ -207,7 +207,7 @@ def _composed(proxies: str) -> dict[str, dict[str, Any]]:
         inside = initialize_config_dir(str(config_folder()), version_base="1.3")
     try:
         with inside:
-            _offer_plugins()
+            offer_plugins()
             composed = compose("config", overrides=[f"proxy={proxies}"])
     except (HydraException, OmegaConfBaseException) as error:
         raise UsageError(f"guide={proxies}: {first_line(error)}") from error
@@ -215,7 +215,7 @@ def _composed(proxies: str) -> dict[str, dict[str, Any]]:
     return nodes
 
 
-def _offer_plugins() -> None:
+def offer_plugins() -> None:
     """Proxies and spaces of other packages have no YAML here: their fields are offered as a choice."""
     for group, kind in _PLUGGED.items():
         for name in registry.plugins(kind):

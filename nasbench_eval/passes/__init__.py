@@ -1,6 +1,7 @@
 """Passes: the computations proxies watch, each run once for all of them."""
 
 from nasbench_eval.passes.engine import Engine
+from nasbench_eval.passes.jacobian import shows_gradients
 from nasbench_eval.passes.observer import (
     GradientObserver,
     LayerKind,
@@ -9,7 +10,9 @@ from nasbench_eval.passes.observer import (
     Parameters,
     Record,
     layers,
+    modules,
     parameter_names,
+    parameters,
     stack,
 )
 from nasbench_eval.passes.request import Inputs, Outcome, Request
@@ -35,6 +38,9 @@ __all__ = [
     "Source",
     "Wrt",
     "layers",
+    "modules",
     "parameter_names",
+    "parameters",
+    "shows_gradients",
     "stack",
 ]

@@ -7,7 +7,7 @@ and each objective's backward pass follow on the same graph.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -19,6 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nasbench_eval.errors import Undefined
+from nasbench_eval.networks.adapted import tensors_of
 from nasbench_eval.passes import jacobian, tangents
 from nasbench_eval.passes.norms import batch_norm, norms, reset_statistics
 from nasbench_eval.passes.observer import modules, parameter_names, watches
@@ -28,7 +30,7 @@ from nasbench_eval.passes.spec import ForwardSpec, Precision
 from nasbench_eval.passes.tape import Seen, Tape, Watch, full, gradients_shown, shown
 from nasbench_eval.passes.weights import draw
 from nasbench_eval.seeding import generator, seed_of, signs_like
-from nasbench_eval.spaces.base import Network, uninitialised
+from nasbench_eval.spaces.base import Network
 from nasbench_eval.training import Checkpoints, Diverged, Folder, Memory, Training, train
 
 Loss = Callable[[Tensor], Tensor]
@@ -69,15 +71,12 @@ class Engine:
         for norm in norms(network):
             # Running statistics then are those of the last batch: an observer reads them for free.
             norm.momentum = 1.0
-        width = network.classifier.in_features
-        # Without the layer's own draw, which would use up the global generator.
-        self.heads: dict[str, nn.Linear] = {
-            name: uninitialised(partial(nn.Linear, width, n)).to(device) for name, n in classes.items()
-        }
+        self.heads = {name: head.to(device) for name, head in network.heads(classes).items()}
         self.inputs, self.key, self.device = inputs, key, device
         self._drawn: tuple[object, ...] = ()
         self._checkpoints, self._half = checkpoints, precision == "bf16"
         self._trained: dict[int, Checkpoints] = {}
+        self._x = torch.empty(0)
 
     def run(self, requests: Sequence[Request]) -> list[Outcome]:
         """One outcome a request, in the order asked; an exception fails only the requests that meet it."""
@@ -104,19 +103,32 @@ class Engine:
             if len(requests) == 1 or isinstance(error, Diverged):  # a training fails all alike
                 return [Outcome(None, time.perf_counter() - start, bare)] * len(requests)
         # Together they failed; alone each shows whether it was the cause.  The score is the same either way.
+        finally:
+            self.network.release()
         return [outcome for request in requests for outcome in self._run_group([request])]
 
     def _run_together(self, requests: Sequence[Request]) -> list[Outcome]:
         forward = requests[0].spec.forward
         trained = self._prepare(forward, requests[0].dataset)
         shared: dict[object, _Asked] = {}
-        answers = [shared.setdefault(_what(a), a) for a in map(self._ask, requests)]
+        refused: dict[int, Outcome] = {}
+        answers: dict[int, _Asked] = {}
+        for place, request in enumerate(requests):
+            try:
+                one = self._ask(request)
+            except Undefined as error:  # of one proxy: the others see the pass as they would without it
+                refused[place] = Outcome(None, 0.0, error.with_traceback(None))
+            else:
+                answers[place] = shared.setdefault(_what(one), one)
         asked = list(shared.values())
+        if not asked:
+            return list(refused.values())
         x = self.inputs.input(forward, requests[0].dataset).to(memory_format=torch.channels_last)
         x = x.double() if forward.float64 else x
         wanted = {request.spec.wrt for request in requests}
         if "input" in wanted:
             x = x.detach().requires_grad_()
+        self._x = x
         headed = [a for a in asked if a.request.spec.objective != "features"]
         datasets = list(dict.fromkeys(a.request.dataset for a in headed))
         body = set(modules(self.network).values()) - {self.network.classifier}
@@ -133,7 +145,8 @@ class Engine:
                 mine = [a for a in headed if a.request.dataset == dataset]
                 self._run_head(features, x, tape, mine, more=dataset != datasets[-1])
         outcomes = {id(a): Outcome(a.watch.observer.record(), a.watch.seconds + trained) for a in asked}
-        return [outcomes[id(a)] for a in answers]
+        told = {place: outcomes[id(a)] for place, a in answers.items()} | refused
+        return [told[place] for place in range(len(requests))]
 
     def _run_head(self, features: Tensor, x: Tensor, tape: Tape, asked: list[_Asked], *, more: bool) -> None:
         """One data set's head and the backward passes behind it; `more` heads follow on the same graph."""
@@ -159,8 +172,9 @@ class Engine:
             with self._clock(mine):
                 g_out = signs_like(seen.y, generator(*self.key, "signs", seen.name))
                 g_in = jacobian.by_block(seen, g_out)
+                shown_in, shown_out = self.network.seen(g_in), self.network.seen(g_out)
                 for a in mine:
-                    a.watch.observer.on_block_gradient(seen.name, seen.module, g_in, g_out)
+                    a.watch.observer.on_block_gradient(seen.name, seen.module, shown_in, shown_out)
 
     def _differentiate_outputs(self, logits: Tensor, head: Sequence[Seen], asked: Sequence[_Asked]) -> None:
         """Each logit by the outputs of watched layers; each classifier input where these are fewer."""
@@ -173,6 +187,7 @@ class Engine:
         basis_KM = weight_KC if fewer else torch.eye(len(weight_KC)).to(weight_KC)
         everything = {id(s.y): s for a in mine for s in a.watch.seen}  # a layer may be met twice
         tape = [s for s in everything.values() if not (fewer and s.module is self.network.classifier)]
+        self._move_entries(mine)
         with self._clock(mine), torch.no_grad():
             for a in mine:
                 a.watch.observer.on_basis(basis_KM)
@@ -185,6 +200,16 @@ class Engine:
                             a.watch.observer.on_output_gradient(
                                 m, seen.name, seen.module, seen.x.detach(), gradient
                             )
+
+    def _move_entries(self, asked: Sequence[_Asked]) -> None:
+        """The effect on the logits of the first entries of parameters that no known layer shows."""
+        wanted = {name: None for a in asked for name in a.watch.observer.entries_wanted()}
+        for name in wanted:
+            with self._clock(asked):
+                slope_BK = jacobian.by_entry(self.network, self._x, modules(self.network), name)
+                for a in asked:
+                    if name in a.watch.observer.entries_wanted():
+                        a.watch.observer.on_entry(name, slope_BK)
 
     def _differentiate_samples(
         self, logits: Tensor, labels_B: Tensor | None, owners: Sequence[Seen], asked: Sequence[_Asked]
@@ -214,7 +239,7 @@ class Engine:
                 if mine[0].request.spec.forward.bn == "train":
                     jacobian.coupled_samples(objective_B, parameters, show)
                 else:
-                    jacobian.separate_samples(objective_B, owners, parameters, show)
+                    jacobian.separate_samples(objective_B, owners, parameters, show, self.network.times())
 
     def _labels(self, asked: Sequence[_Asked]) -> Tensor | None:
         """The labels of the batch, shown to the observers that watch them; None where nobody needs them."""
@@ -273,20 +298,21 @@ class Engine:
     def _use_head(self, request: Request) -> str:
         """Put the classifier of the request's data set onto the body."""
         assert request.dataset is not None, "a pass that goes beyond the features names a data set"
-        self.network.classifier = self.heads[request.dataset]
+        self.network.use(self.heads[request.dataset])
         return request.dataset
 
     def _ask(self, request: Request) -> _Asked:
         if request.spec.objective != "features":
             self._use_head(request)
         observer = request.observe(self.network, request.spec)
-        return _Asked(request, Watch(observer, observer.layers(self.network)))
+        return _Asked(request, Watch(observer, self.network, observer.layers(self.network)))
 
     def _prepare(self, forward: ForwardSpec, dataset: str | None) -> float:
         """Draw the weights of a pass, unless they are those of the pass before; train them if asked to."""
         drawn = _draw(forward)
         if drawn == self._drawn:
             reset_statistics(self.network)
+            self._keep(forward, parameters=False)
         else:
             self._drawn = ()  # until all is drawn
             self._draw(forward)
@@ -305,19 +331,36 @@ class Engine:
         if self.network.classifier.weight.dtype != dtype:
             for owner in owners:
                 owner.to(dtype=dtype)
-        draw({n: m for n, m in modules(self.network).items() if n != "classifier"}, forward.init, *key)
-        for head in self.heads.values():
-            draw({"classifier": head}, forward.init, *key)
+        name = self.network.classifier_name
+        kept = self._keep(forward, parameters=True)
+        if forward.init != "keep":
+            body = {n: m for n, m in modules(self.network).items() if n != name}
+            draw(body, forward.init, *key, kept=kept)
+            for head in dict.fromkeys(self.heads.values()):
+                draw({name: head}, forward.init, *key)
         if forward.absolute:
             for parameter in {p for owner in owners for p in owner.parameters()}:
                 parameter.abs_()
+
+    @torch.no_grad()
+    def _keep(self, forward: ForwardSpec, *, parameters: bool) -> Collection[str]:
+        """Put back what is kept, not drawn: statistics alone if parameters are as drawn; gives its names."""
+        kept: dict[str, Tensor] = self.network.kept(forward.init)
+        if forward.init == "keep" and not kept:
+            raise Undefined("init=keep is for networks with weights of their own; those of a space have none")
+        if kept:
+            tensors = tensors_of(modules(self.network))
+            for name, value in kept.items():
+                if parameters or not isinstance(tensors[name], nn.Parameter):
+                    tensors[name].copy_(value)
+        return kept
 
     def _train(self, forward: ForwardSpec, training: Training, dataset: str) -> float:
         """From the drawn weights, or from where an earlier pass of the same training left off.
 
         Returns the seconds of all its epochs, whoever had them trained.
         """
-        self.network.classifier = self.heads[dataset]
+        self.network.use(self.heads[dataset])
         key = (*self.key, dataset, forward.init, forward.repeat)
         assert forward.resolution is not None
         size = (forward.resolution, forward.channels, forward.cells)

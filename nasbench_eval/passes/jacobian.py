@@ -6,11 +6,14 @@ Tensor legend: B samples, C channels, P positions of an output, K entries a kern
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
+import torch.autograd.forward_ad as fwAD
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nasbench_eval.errors import Undefined
 from nasbench_eval.passes.norms import own_statistics
 from nasbench_eval.passes.tape import Seen
 from nasbench_eval.spaces.base import Network
@@ -77,19 +80,28 @@ def _groups(parameters: Mapping[str, Tensor], samples: int) -> Iterator[dict[str
 
 
 def separate_samples(
-    objective_B: Tensor, tape: Sequence[Seen], parameters: Mapping[str, Tensor], show: SampleGradient
+    objective_B: Tensor,
+    tape: Sequence[Seen],
+    parameters: Mapping[str, Tensor],
+    show: SampleGradient,
+    times: Mapping[str, int] | None = None,
 ) -> None:
     """∂objective_n/∂θ where no sample sees another: one backward pass, then each layer's own products.
+
+    Parameters of layers whose products are not known here take a backward pass a sample.
 
     Args:
         objective_B: a sample's objective each.
         tape: the layers that own parameters, with the inputs and outputs of this pass.
         parameters: those of interest by name; those of a layer that was not met have zeros.
         show: is handed each parameter's name, the parameter and its gradients (B, *shape).
+        times: how often each layer is met, by name; None where a layer that is not on the tape is idle.
     """
     waiting = dict(parameters)
     owned = {id(parameter) for parameter in parameters.values()}
     tape = [seen for seen in tape if any(id(p) in owned for p in seen.module.parameters(recurse=False))]
+    if times is not None:
+        tape = [seen for seen in tape if shows_gradients(seen.module) and times.get(seen.name) == 1]
     for seen, gradient in zip(tape, by_outputs(objective_B.sum(), tape), strict=True):
         with torch.no_grad():
             found = _layer_gradients(seen, gradient)
@@ -100,6 +112,9 @@ def separate_samples(
             if waiting.pop(name, None) is None:
                 raise TypeError(f"no sample gradients are defined for '{seen.name}', which is met twice")
             show(name, parameter, found[kind].reshape(len(objective_B), *parameter.shape))
+    if times is not None and waiting:
+        coupled_samples(objective_B, waiting, show)
+        return
     for name, idle in waiting.items():
         show(name, idle, idle.new_zeros(len(objective_B), *idle.shape))
 
@@ -118,13 +133,71 @@ def by_outputs(scalar: Tensor, tape: Sequence[Seen]) -> list[Tensor]:
 def _layer_gradients(seen: Seen, g: Tensor) -> dict[str, Tensor]:
     """The gradients by a layer's parameters, a sample each, from its input and the gradient by its output."""
     module, x = seen.module, seen.x
-    if isinstance(module, nn.Conv2d) and module.groups == 1 and _padded_by_number(module):
-        return {"weight": _kernel_gradients(module, x, g), "bias": g.flatten(2).sum(2)}
+    if isinstance(module, nn.Conv2d) and _padded_by_number(module):
+        by_kernel = _kernel_gradients if module.groups == 1 else _grouped_kernel_gradients
+        return {"weight": by_kernel(module, x, g), "bias": g.flatten(2).sum(2)}
     if isinstance(module, nn.Linear) and x.ndim == 2:
         return {"weight": torch.einsum("bo,bi->boi", g, x), "bias": g}
+    if isinstance(module, nn.Linear):
+        g_BPO, x_BPI = g.flatten(1, -2), x.flatten(1, -2)
+        return {"weight": g_BPO.mT @ x_BPI, "bias": g_BPO.sum(1)}
+    if isinstance(module, nn.LayerNorm):
+        kept = len(module.normalized_shape)
+        found = g * F.layer_norm(x, module.normalized_shape, eps=module.eps)
+        return {
+            kind: each.flatten(1, -kept - 1).sum(1) if each.ndim > kept + 1 else each
+            for kind, each in (("weight", found), ("bias", g))
+        }
+    if isinstance(module, nn.GroupNorm):
+        found = g * F.group_norm(x, module.num_groups, eps=module.eps)
+        return {"weight": found.flatten(2).sum(2), "bias": g.flatten(2).sum(2)}
     if isinstance(module, nn.BatchNorm2d):
         return {"weight": (g * normalised(module, x)).flatten(2).sum(2), "bias": g.flatten(2).sum(2)}
     raise TypeError(f"no sample gradients are defined for {type(module).__name__} '{seen.name}' as it is set")
+
+
+_SHOWN = (nn.Conv2d, nn.Linear, nn.LayerNorm, nn.GroupNorm, nn.BatchNorm2d)
+
+
+def shows_gradients(module: nn.Module) -> bool:
+    """Whether a layer's input and the gradient by its output tell the gradients by its parameters.
+
+    They do not where a subclass computes something else, or where a weight is made of other parameters.
+    """
+    of = next((kind for kind in _SHOWN if isinstance(module, kind)), None)
+    if of is None or module._forward_pre_hooks or "parametrizations" in module._modules:
+        return False
+    if type(module).forward is not of.forward:
+        return False
+    if isinstance(module, nn.Conv2d):
+        own = type(module)._conv_forward is nn.Conv2d._conv_forward
+        return own and _padded_by_number(module)
+    return not isinstance(module, nn.BatchNorm2d) or module.track_running_stats or module.training
+
+
+def by_entry(network: Network, x: Tensor, modules: Mapping[str, nn.Module], name: str) -> Tensor:
+    """∂f_k(x_n)/∂θ[0, …, 0] of a parameter by its name, (B, K), by a forward pass of tangents.
+
+    Raises:
+        Undefined: if the network has an operation without a tangent.
+    """
+    owner, _, kind = name.rpartition(".")
+    module = modules[owner]
+    parameter = module._parameters[kind]
+    assert parameter is not None
+    direction = torch.zeros_like(parameter)
+    direction.view(-1)[0] = 1.0
+    try:
+        with torch.no_grad(), fwAD.dual_level():
+            dual: Any = fwAD.make_dual(parameter.detach(), direction)  # type: ignore[no-untyped-call]
+            module._parameters[kind] = dual
+            logits = network.head(network.features(x.detach()))
+            tangent = fwAD.unpack_dual(logits).tangent  # type: ignore[no-untyped-call]
+            return torch.zeros_like(logits) if tangent is None else tangent.clone()
+    except (NotImplementedError, RuntimeError) as error:
+        raise Undefined(f"no tangents can be had of this network: {str(error).splitlines()[0]}") from None
+    finally:
+        module._parameters[kind] = parameter
 
 
 def _padded_by_number(conv: nn.Conv2d) -> bool:
@@ -147,6 +220,23 @@ def _kernel_gradients(conv: nn.Conv2d, x: Tensor, g: Tensor) -> Tensor:
     )
     found = g_BOP @ met.flatten(1, 2).flatten(2)
     return found.view(len(x), g.shape[1], rows, columns, x.shape[1]).movedim(-1, 2)
+
+
+def _grouped_kernel_gradients(conv: nn.Conv2d, x: Tensor, g: Tensor) -> Tensor:
+    """The same of a grouped convolution, kernel place by place: (B, O, C / groups, height, width)."""
+    assert not isinstance(conv.padding, str)
+    (rows, columns), (down, right) = conv.kernel_size, conv.stride
+    (above, left), (dilated_down, dilated_right) = conv.padding, conv.dilation
+    padded = F.pad(x, (left, left, above, above))
+    B, G = len(x), conv.groups
+    g_BGOP = g.flatten(2).reshape(B, G, g.shape[1] // G, -1)
+    places = []
+    for row in range(rows):
+        for column in range(columns):
+            met = padded[:, :, row * dilated_down :: down, column * dilated_right :: right]
+            met_BGCP = met[..., : g.shape[2], : g.shape[3]].reshape(B, G, x.shape[1] // G, -1)
+            places.append(torch.einsum("bgop,bgcp->bgoc", g_BGOP, met_BGCP).flatten(1, 2))
+    return torch.stack(places, dim=-1).view(B, g.shape[1], x.shape[1] // G, rows, columns)
 
 
 def normalised(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from nasbench_eval.errors import Undefined
+from nasbench_eval.networks.traits import NORMS
 from nasbench_eval.passes.observer import modules
 from nasbench_eval.passes.spec import BatchNorm
 from nasbench_eval.spaces.base import Network
 
 
-def norms(network: Network) -> list[nn.BatchNorm2d]:
-    return [m for m in modules(network).values() if isinstance(m, nn.BatchNorm2d)]
+def norms(network: Network) -> list[_BatchNorm]:
+    """The batch norms of a network."""
+    return [m for m in modules(network).values() if isinstance(m, _BatchNorm)]
 
 
 def reset_statistics(network: Network) -> None:
@@ -28,15 +32,32 @@ def reset_statistics(network: Network) -> None:
 def batch_norm(network: Network, mode: BatchNorm) -> Iterator[None]:
     if network.training != (mode != "eval"):  # setting it walks through all modules
         network.train(mode != "eval")
-    changed = norms(network) if mode in ("skip", "alone") else []
+    changed: list[nn.Module] = []
+    if mode == "skip":
+        changed = [m for m in modules(network).values() if isinstance(m, NORMS)]
+    elif mode == "alone":
+        changed = list(norms(network))
     for norm in changed:
-        other = nn.Identity().forward if mode == "skip" else partial(_alone, norm)
-        norm.forward = other  # type: ignore[method-assign]
+        norm.forward = _skipped(norm) if mode == "skip" else _by_itself(norm)
     try:
         yield
     finally:
         for norm in changed:
             del norm.forward
+
+
+def _skipped(norm: nn.Module) -> Callable[[Tensor], Tensor]:
+    """A forward without the normalisation, but with the activation that some have at their end."""
+    act = norm._modules.get("act")
+    return nn.Identity().forward if act is None else act.forward
+
+
+def _by_itself(norm: nn.Module) -> Callable[[Tensor], Tensor]:
+    if not isinstance(norm, nn.BatchNorm2d):
+        raise Undefined(
+            f"{type(norm).__name__} has no statistics of a sample by itself; bn=eval does without"
+        )
+    return partial(_alone, norm)
 
 
 def _alone(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:

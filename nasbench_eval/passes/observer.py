@@ -8,18 +8,22 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
 
+from nasbench_eval.networks.activations import MODULES, Called
 from nasbench_eval.spaces.base import Network
 
 Record = dict[str, Any]
 LayerKind = Literal["conv", "conv_linear", "bn", "relu", "cell"]
 Parameters = Literal["weights", "all"]
+ParameterKind = Literal["weights", "all", "cells"]
 
 _TYPES: dict[str, tuple[type[nn.Module], ...]] = {
-    "conv": (nn.Conv2d,),
-    "conv_linear": (nn.Conv2d, nn.Linear),
-    "bn": (nn.BatchNorm2d,),
-    "relu": (nn.ReLU,),
+    "conv": (_ConvNd,),
+    "conv_linear": (_ConvNd, nn.Linear),
+    "bn": (_BatchNorm,),
+    "relu": (*MODULES, Called),
 }
 
 
@@ -29,15 +33,18 @@ _known: WeakKeyDictionary[nn.Module, dict[str, nn.Module]] = WeakKeyDictionary()
 def modules(net: Network) -> dict[str, nn.Module]:
     """All modules inside a network by name, walked through once: only its classifier may change."""
     if net not in _known:
-        # Without the network itself: what is known of it must not keep it alive.
-        _known[net] = {name: module for name, module in net.named_modules() if module is not net}
-    return {**_known[net], "classifier": net.classifier}
+        _known[net] = net.inside()  # without the network itself, which this must not keep alive
+    return {**_known[net], net.classifier_name: net.classifier}
 
 
 def layers(net: Network, kind: LayerKind) -> dict[str, nn.Module]:
-    """Modules of a kind by name; `cell` is every cell and reduction block."""
+    """Modules of a kind by name.
+
+    `relu` are activations of all kinds, those among them that are function calls; `cell` are the blocks of
+    the body: every cell and reduction block.
+    """
     if kind == "cell":
-        return {f"cells.{i}": block for i, block in enumerate(net.cells)}
+        return net.blocks()
     return {name: module for name, module in modules(net).items() if isinstance(module, _TYPES[kind])}
 
 
@@ -45,22 +52,44 @@ def parameters(net: Network) -> dict[str, nn.Parameter]:
     """All parameters of a network by name, one that several layers share by the first of them."""
     found = dict(net.named_parameters(recurse=False))
     for name, module in modules(net).items():
-        found |= {f"{name}.{kind}": p for kind, p in module.named_parameters(recurse=False)}
+        found |= {_joined(name, kind): p for kind, p in module.named_parameters(recurse=False)}
     first = {id(parameter): name for name, parameter in reversed(found.items())}
     return {name: parameter for name, parameter in found.items() if first[id(parameter)] == name}
 
 
-def parameter_names(net: Network, kind: Parameters) -> frozenset[str]:
-    """Names of the `weights` (the weight tensors of convolution and linear layers) or of `all` parameters."""
+def parameter_names(net: Network, kind: ParameterKind) -> frozenset[str]:
+    """Names of the parameters of a kind.
+
+    `weights` are the weight tensors of convolution and linear layers, the projections of attention among
+    them; `cells` the weights, those of normalisations included, inside cells and reduction blocks, so neither
+    biases nor the stem, the last normalisation and the classifier; `all` are all parameters.
+    """
     if kind == "all":
         return frozenset(parameters(net))
-    return frozenset(f"{name}.weight" for name in layers(net, "conv_linear"))
+    if kind == "cells":
+        within = {id(p) for block in net.blocks().values() for p in block.parameters()}
+        return frozenset(
+            name for name, p in parameters(net).items() if name.endswith("weight") and id(p) in within
+        )
+    projections = [
+        _joined(name, tensor)
+        for name, module in modules(net).items()
+        if isinstance(module, nn.MultiheadAttention)
+        for tensor, _ in module.named_parameters(recurse=False)
+        if tensor.endswith("proj_weight")
+    ]
+    return frozenset([_joined(name, "weight") for name in layers(net, "conv_linear")] + projections)
+
+
+def _joined(name: str, tensor: str) -> str:
+    return f"{name}.{tensor}" if name else tensor
 
 
 class Observer:
     """Base of all observers: override the callbacks you need; the engine calls nothing else.
 
-    Tensors handed in are detached and belong to the pass: reduce them, do not keep or change them.
+    Tensors handed in are detached and belong to the pass: reduce them, do not keep or change them.  Channels
+    are their second dimension: maps are (B, C, h, w), tokens (B, C, N).
 
     Attributes:
         samples_of: the parameters whose `on_sample_gradient` it waits for; it may be shown others.
@@ -120,8 +149,16 @@ class Observer:
         """With `wrt="outputs"`: a watched layer's input, and the gradient of one of M outputs by its output.
 
         `gradient[n]` is that of the output at sample n.  Called for all layers with a path to the output;
-        the classifier among them only where the logits themselves are differentiated.
+        the classifier among them only where the logits themselves are differentiated.  Both tensors have the
+        dimensions in the layer's own order.
         """
+
+    def entries_wanted(self) -> tuple[str, ...]:
+        """With `wrt="outputs"`: parameters whose first entry's effect on the logits is to be shown."""
+        return ()
+
+    def on_entry(self, name: str, slope_BK: Tensor) -> None:
+        """With `wrt="outputs"`: the derivative of each sample's logits by the first entry of a parameter."""
 
     def on_block_gradient(self, name: str, block: nn.Module, g_in: Tensor, g_out: Tensor) -> None:
         """With `wrt="blocks"`: the gradient ∂⟨g_out, y⟩/∂x of a block y = f(x), and the random ±1 g_out."""
@@ -139,8 +176,9 @@ def watches(observer: Observer, callback: str) -> bool:
 class LayerObserver(Observer):
     """One number a layer, or one small tensor, from its input x and output y.
 
-    Its record has one key, `layers`: a float64 tensor on the CPU, (L,) for L layers in the order of the
-    forward pass, or (L, *shape) if `reduce` gives a tensor of a shape; (0,) if the network has no such layer.
+    Its record has a key `layers`: a float64 tensor on the CPU, (L,) for L layers in the order of the forward
+    pass, or (L, *shape) if `reduce` gives a tensor of a shape; (0,) if the network has no such layer.  The
+    layers' names stand in `names`.
 
     Args:
         kind: which layers: `conv`, `conv_linear`, `bn`, `relu` or `cell` (cells and reduction blocks).
@@ -150,22 +188,24 @@ class LayerObserver(Observer):
     def __init__(self, kind: LayerKind, reduce: Callable[[Tensor, Tensor], Tensor]) -> None:
         self.kind, self.reduce = kind, reduce
         self.values: list[Tensor] = []
+        self.names: list[str] = []
 
     def layers(self, net: Network) -> Mapping[str, nn.Module]:
         return layers(net, self.kind)
 
     def on_layer(self, name: str, module: nn.Module, x: Tensor, y: Tensor) -> None:
         self.values.append(self.reduce(x, y))
+        self.names.append(name)
 
     def record(self) -> Record:
-        return {"layers": stack(self.values)}
+        return {"layers": stack(self.values), "names": self.names}
 
 
 class GradientObserver(Observer):
     """One number a parameter tensor from the tensor θ and its gradient g.
 
-    Its record has one key, `tensors`: a float64 tensor on the CPU, (T,) for T parameter tensors in the order
-    of the network's parameters; (T, *shape) if `reduce` gives a tensor of a shape.
+    Its record has a key `tensors`: a float64 tensor on the CPU, (T,) for T parameter tensors in the order of
+    the network's parameters; (T, *shape) if `reduce` gives a tensor of a shape.  Their names are in `names`.
 
     Args:
         net: the network, which says what tensors there are.
@@ -176,15 +216,17 @@ class GradientObserver(Observer):
     def __init__(
         self, net: Network, reduce: Callable[[Tensor, Tensor], Tensor], parameters: Parameters = "weights"
     ) -> None:
-        self.reduce, self.names = reduce, parameter_names(net, parameters)
+        self.reduce, self.wanted = reduce, parameter_names(net, parameters)
         self.values: list[Tensor] = []
+        self.names: list[str] = []
 
     def on_parameter(self, name: str, parameter: Tensor, gradient: Tensor) -> None:
-        if name in self.names:
+        if name in self.wanted:
             self.values.append(self.reduce(parameter, gradient))
+            self.names.append(name)
 
     def record(self) -> Record:
-        return {"tensors": stack(self.values)}
+        return {"tensors": stack(self.values), "names": self.names}
 
 
 def stack(values: list[Tensor]) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from nasbench_eval.training import Training
 
-Init = Literal["kaiming", "torch_default", "gaussian"]
+Init = Literal["kaiming", "torch_default", "gaussian", "keep"]
 Source = Literal["images", "gaussian", "uniform", "ones", "perturbed_ones"]
 CellSource = Literal["crops", "gaussian", "uniform", "ones", "perturbed_ones"]
 Body = Literal["whole", "cell"]

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from nasbench_eval.errors import Undefined
 from nasbench_eval.passes import tangents
 from nasbench_eval.passes.observer import Observer, layers, modules, watches
 from nasbench_eval.passes.spec import BatchNorm, Wrt
@@ -27,9 +28,10 @@ class Seen(NamedTuple):
 
 @dataclass
 class Watch:
-    """An observer at work: its layers, and those whose gradients it waits for."""
+    """An observer at work on a network: its layers, and those whose gradients it waits for."""
 
     observer: Observer
+    network: Network
     layers: Mapping[str, nn.Module]
     seen: list[Seen] = field(default_factory=list)
     seconds: float = 0.0
@@ -61,7 +63,7 @@ def recorded(layers: Mapping[str, nn.Module], tape: list[Seen]) -> Iterator[None
     """Keep the inputs and outputs of layers, on the graph."""
 
     def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        return lambda module, args, y: tape.append(Seen(name, module, args[0], y))
+        return lambda module, args, y: tape.append(Seen(name, module, *_tensors(name, args, y)))
 
     handles = [module.register_forward_hook(keep(name)) for name, module in layers.items()]
     try:
@@ -89,7 +91,8 @@ class Tape:
         separate = "samples" in wanted and bn != "train"
         owners = parameter_layers(network) if separate else {}
         self._owner_layers = {name: m for name, m in owners.items() if m is not network.classifier}
-        self._curved = "curvature" in wanted and bn == "train" and tangents.covers(network)
+        known = not network.functional and tangents.covers(network)
+        self._curved = "curvature" in wanted and bn == "train" and known
         self._body: list[tangents.Layer] = []
         self._head: list[tangents.Layer] = []
 
@@ -116,7 +119,7 @@ class Tape:
     @contextmanager
     def closing(self) -> Iterator[list[Seen]]:
         """While a head runs; gives what is seen of the classifier."""
-        classifier: dict[str, nn.Module] = {"classifier": self.network.classifier}
+        classifier: dict[str, nn.Module] = {self.network.classifier_name: self.network.classifier}
         seen: list[Seen] = []
         self._head = []
         with recorded(classifier, seen), tangents.recorded(classifier if self._curved else {}, self._head):
@@ -129,7 +132,15 @@ class Tape:
 
 def _on_the_graph(block: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """A block behind a cut starts a graph of its own, so that it can be differentiated by its input."""
+    _tensors(type(block).__name__, args, args[0] if args else None)
     return args if args[0].requires_grad else (args[0].detach().requires_grad_(), *args[1:])
+
+
+def _tensors(name: str, args: tuple[object, ...], y: object) -> tuple[Tensor, Tensor]:
+    """A layer's one input and one output."""
+    if not (args and isinstance(args[0], Tensor) and isinstance(y, Tensor)):
+        raise Undefined(f"'{name}' does not make one tensor of another")
+    return args[0], y
 
 
 def full(tensor: Tensor) -> Tensor:
@@ -138,11 +149,14 @@ def full(tensor: Tensor) -> Tensor:
 
 
 def _forward_hook(w: Watch, name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+    seen = w.network.seen
+
     def hook(module: nn.Module, args: tuple[Tensor, ...], y: Tensor) -> None:
+        x, y = _tensors(name, args, y)
         with torch.no_grad():
-            w.observer.on_layer(name, module, full(args[0]), full(y))
+            w.observer.on_layer(name, module, seen(full(x)), seen(full(y)))
         if w.keeps:
-            w.seen.append(Seen(name, module, args[0], y))
+            w.seen.append(Seen(name, module, x, y))
 
     return hook
 
@@ -151,7 +165,7 @@ def _forward_hook(w: Watch, name: str) -> Callable[[nn.Module, tuple[Tensor, ...
 def gradients_shown(watching: Sequence[Watch]) -> Iterator[None]:
     """Show the gradients of the layer outputs that were kept, as a backward pass meets them."""
     handles = [
-        seen.y.register_hook(_gradient_hook(w.observer, seen.name, seen.module, full(seen.y)))  # type: ignore[no-untyped-call]
+        seen.y.register_hook(_gradient_hook(w, seen.name, seen.module, full(seen.y)))  # type: ignore[no-untyped-call]
         for w in watching
         if watches(w.observer, "on_layer_gradient")
         for seen in w.seen
@@ -164,10 +178,12 @@ def gradients_shown(watching: Sequence[Watch]) -> Iterator[None]:
             handle.remove()
 
 
-def _gradient_hook(observer: Observer, name: str, module: nn.Module, y: Tensor) -> Callable[[Tensor], None]:
+def _gradient_hook(w: Watch, name: str, module: nn.Module, y: Tensor) -> Callable[[Tensor], None]:
+    seen = w.network.seen
+
     def hook(gradient: Tensor) -> None:
         with torch.no_grad():
-            observer.on_layer_gradient(name, module, y, full(gradient))
+            w.observer.on_layer_gradient(name, module, seen(y), seen(full(gradient)))
 
     return hook
 

@@ -12,9 +12,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from nasbench_eval.networks.traits import Traits
 from nasbench_eval.passes import Observer, PassSpec, Record, layers
 from nasbench_eval.passes.spec import Source
-from nasbench_eval.proxies.base import Batch
+from nasbench_eval.proxies.base import NO_BLOCKS, Batch, need
 from nasbench_eval.proxies.intrain import covariance
 from nasbench_eval.spaces.base import Network
 
@@ -41,6 +42,10 @@ class FeatureProxy(Batch):
 
     def passes(self) -> tuple[PassSpec, ...]:
         return (PassSpec(self.forward()),)
+
+    def readings(self, traits: Traits) -> list[str]:
+        need(traits.blocks, NO_BLOCKS)
+        return super().readings(traits)
 
     def observe(self, net: Network, spec: PassSpec) -> Observer:
         return _EntropyObserver(self.eigenvalues)

@@ -17,25 +17,17 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nasbench_eval.passes import Observer, PassSpec, Record
+from nasbench_eval.networks.traits import Traits
+from nasbench_eval.passes import Observer, PassSpec, Record, parameter_names
 from nasbench_eval.passes.spec import Init, Source
-from nasbench_eval.proxies.base import Sized
+from nasbench_eval.proxies.base import NO_BLOCKS, Sized, need
 from nasbench_eval.spaces.base import Network
 from nasbench_eval.training import Training
 
 # What single-precision gradients leave of a kernel's exact zeros, as a share of its largest eigenvalue.
 ROUNDING = 4 * torch.finfo(torch.float32).eps
 
-Parameters = Literal["all", "cells"]
-
-
-def counts(name: str, parameters: Parameters) -> bool:
-    """Whether a tensor is among the parameters that a kernel is made of.
-
-    `cells` are the weights, those of batch norm included, inside cells and reduction blocks: neither biases
-    nor the stem, the last batch norm and the classifier.
-    """
-    return parameters == "all" or (name.startswith("cells.") and name.endswith(".weight"))
+KernelParameters = Literal["all", "cells"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +48,7 @@ class Kernel(Sized):
     init: Init = "torch_default"
     input: Source = "images"
     bn: Literal["train", "eval", "alone"] = "train"
-    parameters: Parameters = "all"
+    parameters: KernelParameters = "all"
     epochs: int = 0
     training_images: int = 2560
     learning_rate: float = 0.1
@@ -86,8 +78,12 @@ class Kernel(Sized):
         forwards = self.forwards(bn=self.bn, training=training)
         return tuple(PassSpec(forward, "sum", "samples") for forward in forwards)
 
+    def readings(self, traits: Traits) -> list[str]:
+        need(self.parameters == "all" or traits.blocks, NO_BLOCKS)
+        return super().readings(traits)
+
     def observe(self, net: Network, spec: PassSpec) -> Observer:
-        return _KernelObserver(self.parameters)
+        return _KernelObserver(net, self.parameters)
 
     def measure(self, kernel_BB: Tensor, labels_B: Tensor) -> float:
         """The score of one mini-batch, from its kernel in float64 and its labels."""
@@ -104,14 +100,14 @@ class _KernelObserver(Observer):
 
     kernel_BB: Tensor | float = 0.0
 
-    def __init__(self, parameters: Parameters) -> None:
-        self.parameters, self.options = parameters, (parameters,)
+    def __init__(self, net: Network, parameters: KernelParameters) -> None:
+        self.names, self.options = parameter_names(net, parameters), (parameters,)
 
     def on_labels(self, labels_B: Tensor) -> None:
         self.labels_B = labels_B
 
     def on_sample_gradient(self, name: str, parameter: Tensor, gradient_B: Tensor) -> None:
-        if not counts(name, self.parameters):
+        if name not in self.names:
             return
         j_BP = gradient_B.flatten(1)
         self.kernel_BB = self.kernel_BB + (j_BP @ j_BP.T).double()

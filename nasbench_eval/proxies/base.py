@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
+from nasbench_eval.errors import Undefined
+from nasbench_eval.networks.traits import Traits
 from nasbench_eval.passes import ForwardSpec, Observer, PassSpec, Record
 from nasbench_eval.passes.spec import Init, Source
 from nasbench_eval.spaces.base import Network, Sizes
+from nasbench_eval.wording import some
+
+# What a proxy of blocks says of a network that has none.
+NO_BLOCKS = "no repeated blocks were found in it; name them with blocks=[...]"
+
+
+def remark(text: str, names: Iterable[str]) -> list[str]:
+    """A reading about some things; none where there are none."""
+    listed = ", ".join(sorted(names))
+    return [text.format(listed)] if listed else []
+
+
+def need(met: object, otherwise: str) -> None:
+    """Refuse a network that lacks something.  Raises `Undefined` with the reason."""
+    if not met:
+        raise Undefined(otherwise)
 
 
 @dataclass(frozen=True)
@@ -62,6 +80,19 @@ class Data(Protocol):
 
 
 @runtime_checkable
+class Choosy(Protocol):
+    """A proxy that says on what networks it is defined, and is asked of those that no space has built."""
+
+    def readings(self, traits: Traits) -> list[str]:
+        """How its definition is read on a network beyond those that its paper has; none where it is not.
+
+        Raises:
+            Undefined: if it has no meaning there, with the reason.
+        """
+        ...
+
+
+@runtime_checkable
 class OfSize(Protocol):
     """A proxy that knows its score without a pass where a search space tells the size of its networks."""
 
@@ -79,7 +110,8 @@ class Batch:
     """Options every proxy on a mini-batch has.
 
     Attributes:
-        init: distribution of the weights: kaiming, torch_default or gaussian.
+        init: distribution of the weights: kaiming, torch_default or gaussian; keep takes those of a network
+            of one's own.
         input: what the network is shown: images, gaussian, uniform, ones or perturbed_ones.
         batch_size: samples B in a mini-batch.
         resolution: height and width R of the input in pixels; null takes the data set's own.
@@ -89,6 +121,12 @@ class Batch:
     input: Source = "images"
     batch_size: int = 64
     resolution: int | None = None
+
+    def readings(self, traits: Traits) -> list[str]:
+        """How it is read on such a network (see `Choosy`)."""
+        if self.init == "keep" or not traits.opaque:
+            return []
+        return [f"{some(traits.opaque)} kept as built"]
 
     def forward(self, **fields: object) -> ForwardSpec:
         """The forward pass of these options; `fields` set the rest of the spec."""

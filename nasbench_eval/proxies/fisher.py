@@ -58,7 +58,7 @@ class _FisherObserver(Observer):
 
     def on_layer_gradient(self, name: str, module: nn.Module, y: Tensor, gradient: Tensor) -> None:
         product = y * gradient
-        if self.square == "channel" and y.ndim == 4:
+        if self.square == "channel" and y.ndim > 2:
             product = product.flatten(2).sum(2)
         value = product.square().mean(0).sum() / 2
         if self.weighting == "weight":

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from nasbench_eval.networks.traits import Traits
 from nasbench_eval.passes import ForwardSpec, Observer, PassSpec, Record, layers
 from nasbench_eval.proxies.base import Data, ProxyInfo
 from nasbench_eval.spaces.base import Network, Sizes
@@ -35,6 +36,10 @@ class Flops:
         resolution = self.resolution or data.resolution
         return {"score": float(space.flops(arch, resolution=resolution, num_classes=data.num_classes))}
 
+    def readings(self, traits: Traits) -> list[str]:
+        """Attention's products of features count nowhere: they belong to no layer."""
+        return ["products inside attention not counted"] if traits.attention else []
+
     def score(self, records: Sequence[Record]) -> dict[str, float]:
         return {"score": float(records[0]["flops"])}
 
@@ -47,7 +52,7 @@ class _CountObserver(Observer):
         return layers(net, "conv_linear")
 
     def on_layer(self, name: str, module: nn.Module, x: Tensor, y: Tensor) -> None:
-        assert isinstance(module, nn.Conv2d | nn.Linear)
+        assert isinstance(module.weight, Tensor)
         per_output = module.weight[0].numel()  # inputs an output sums over
         self.flops += y[0].numel() * per_output
 

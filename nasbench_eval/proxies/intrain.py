@@ -17,6 +17,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from nasbench_eval.networks.traits import Traits
 from nasbench_eval.passes import (
     GradientObserver,
     LayerKind,
@@ -27,7 +28,7 @@ from nasbench_eval.passes import (
     Record,
 )
 from nasbench_eval.passes.spec import Init, Source
-from nasbench_eval.proxies.base import Batch, ProxyInfo
+from nasbench_eval.proxies.base import NO_BLOCKS, Batch, ProxyInfo, need
 from nasbench_eval.spaces.base import Network
 
 EPSILON = 1e-10
@@ -50,6 +51,16 @@ def log_participation_ratio(covariance_CC: Tensor) -> Tensor:
     identity_CC = torch.eye(len(covariance_CC), dtype=covariance_CC.dtype, device=covariance_CC.device)
     regular_CC = covariance_CC + EPSILON * identity_CC
     return 2 * regular_CC.trace().log() - regular_CC.square().sum().log()
+
+
+def capacity(x: Tensor, y: Tensor) -> Tensor:
+    """log PR of a layer's output y, and 1, or 0 where the layer is dead: shape (2,).
+
+    A dead layer is one whose variance drowns in the regulariser.
+    """
+    covariance_CC = covariance(y)
+    alive = covariance_CC.trace() > EPSILON * len(covariance_CC)
+    return torch.stack([log_participation_ratio(covariance_CC), alive.double()])
 
 
 def gradient_health(g: Tensor) -> Tensor:
@@ -87,14 +98,18 @@ class InTrain(Batch):
 
     def observe(self, net: Network, spec: PassSpec) -> Observer:
         if spec.wrt == "nothing":
-            return LayerObserver(self.layers, self._capacity)
+            return LayerObserver(self.layers, capacity)
         return GradientObserver(net, lambda theta, g: gradient_health(g), self.parameters)
 
-    def _capacity(self, x: Tensor, y: Tensor) -> Tensor:
-        covariance_CC = covariance(y)
-        # A dead layer is one whose variance drowns in the regulariser.
-        alive = covariance_CC.trace() > EPSILON * len(covariance_CC)
-        return torch.stack([log_participation_ratio(covariance_CC), alive.double()])
+    def readings(self, traits: Traits) -> list[str]:
+        found = super().readings(traits)
+        if self.layers == "conv":
+            need(traits.convolutions, "it has no convolution; layers=conv_linear takes linear layers as well")
+            return [*found, "convolutions alone, not the layers on tokens"] if traits.tokens else found
+        need(self.layers != "relu" or traits.activations, "it has no activations that can be seen")
+        need(self.layers != "bn" or traits.batch_norms, "it has no batch norm")
+        need(self.layers != "cell" or traits.blocks, NO_BLOCKS)
+        return found
 
     def score(self, records: Sequence[Record]) -> dict[str, float]:
         activations, gradients = records

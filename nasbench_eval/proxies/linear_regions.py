@@ -15,9 +15,11 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
+from nasbench_eval.networks.activations import PIECEWISE
+from nasbench_eval.networks.traits import Traits
 from nasbench_eval.passes import Observer, PassSpec, Record, layers
 from nasbench_eval.passes.spec import Body, CellSource, Init, Source
-from nasbench_eval.proxies.base import ProxyInfo, Sized
+from nasbench_eval.proxies.base import NO_BLOCKS, ProxyInfo, Sized, need
 from nasbench_eval.spaces.base import Network
 
 # Bytes that stand for the signs of a layer with more.
@@ -60,8 +62,16 @@ class LinearRegions(Sized):
     def observe(self, net: Network, spec: PassSpec) -> Observer:
         relus = layers(net, "relu")
         if self.relus == "first_cell":
-            relus = {name: relu for name, relu in relus.items() if name.startswith("cells.0.")}
+            within = set(next(iter(layers(net, "cell").values())).modules())
+            relus = {name: relu for name, relu in relus.items() if relu in within}
         return _PatternObserver(relus)
+
+    def readings(self, traits: Traits) -> list[str]:
+        need(traits.activations, "it has no activations that can be seen")
+        curved = sorted(traits.activations - PIECEWISE)
+        need(not curved, f"{', '.join(curved)} cut the input into no linear regions")
+        need(self.relus == "all" or traits.blocks, NO_BLOCKS)
+        return super().readings(traits)
 
     def score(self, records: Sequence[Record]) -> dict[str, float]:
         patterns = [record["patterns"] for record in records]

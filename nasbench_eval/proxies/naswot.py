@@ -15,8 +15,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from nasbench_eval.networks.activations import PIECEWISE
+from nasbench_eval.networks.traits import Traits
 from nasbench_eval.passes import Observer, PassSpec, Record, layers
-from nasbench_eval.proxies.base import Batch, ProxyInfo
+from nasbench_eval.proxies.base import Batch, ProxyInfo, need, remark
 from nasbench_eval.spaces.base import Network
 
 
@@ -34,6 +36,11 @@ class Naswot(Batch):
 
     def observe(self, net: Network, spec: PassSpec) -> Observer:
         return _CodeObserver(spec.forward.batch_size)
+
+    def readings(self, traits: Traits) -> list[str]:
+        need(traits.activations, "it has no activations that can be seen")
+        by_sign = remark("signs of the inputs of {}", traits.activations - PIECEWISE)
+        return [*super().readings(traits), *by_sign]
 
     def score(self, records: Sequence[Record]) -> dict[str, float]:
         return {"score": float(torch.linalg.slogdet(records[0]["kernel"]).logabsdet)}

@@ -16,10 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nasbench_eval.passes import Observer, PassSpec, Record
+from nasbench_eval.networks.traits import Traits
+from nasbench_eval.passes import Observer, PassSpec, Record, parameter_names
 from nasbench_eval.passes.spec import Init
-from nasbench_eval.proxies._kernel import ROUNDING, counts
-from nasbench_eval.proxies.base import ProxyInfo, Sized
+from nasbench_eval.proxies._kernel import ROUNDING
+from nasbench_eval.proxies.base import NO_BLOCKS, ProxyInfo, Sized, need
 from nasbench_eval.spaces.base import Network
 
 
@@ -69,8 +70,12 @@ class NTKMse(Sized):
             PassSpec(forward, "sum", "samples") for pair in zip(*parts, strict=True) for forward in pair
         )
 
+    def readings(self, traits: Traits) -> list[str]:
+        need(self.parameters == "last" or traits.blocks, NO_BLOCKS)
+        return super().readings(traits)
+
     def observe(self, net: Network, spec: PassSpec) -> Observer:
-        return _LastLayerObserver() if self.parameters == "last" else _JacobianObserver()
+        return _LastLayerObserver() if self.parameters == "last" else _JacobianObserver(net)
 
     def score(self, records: Sequence[Record]) -> dict[str, float]:
         if self.parameters == "last":
@@ -118,14 +123,15 @@ class _JacobianObserver(Observer):
 
     options = ()
 
-    def __init__(self) -> None:
+    def __init__(self, net: Network) -> None:
+        self.names = parameter_names(net, "cells")
         self.parts: list[Tensor] = []
 
     def on_labels(self, labels_B: Tensor) -> None:
         self.labels_B = labels_B
 
     def on_sample_gradient(self, name: str, parameter: Tensor, gradient_B: Tensor) -> None:
-        if counts(name, "cells"):
+        if name in self.names:
             self.parts.append(gradient_B.flatten(1).cpu())
 
     def record(self) -> Record:

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from nasbench_eval.networks.activations import HOMOGENEOUS
+from nasbench_eval.networks.traits import Traits
 from nasbench_eval.passes import ForwardSpec, GradientObserver, PassSpec, Record
 from nasbench_eval.passes.spec import Init
-from nasbench_eval.proxies.base import ProxyInfo
+from nasbench_eval.proxies.base import ProxyInfo, need, remark
 from nasbench_eval.spaces.base import Network
 
 
@@ -36,6 +38,13 @@ class Synflow:
     def passes(self) -> tuple[PassSpec, ...]:
         forward = ForwardSpec(self.init, "ones", 1, self.resolution, bn="skip", float64=True, absolute=True)
         return (PassSpec(forward, "sum", "parameters"),)
+
+    def readings(self, traits: Traits) -> list[str]:
+        need(not traits.attention, "attention does not conserve flow")
+        return [
+            *remark("flow is not conserved by {}", traits.activations - HOMOGENEOUS),
+            *remark("{} skipped as batch norm is", traits.other_norms),
+        ]
 
     def observe(self, net: Network, spec: PassSpec) -> GradientObserver:
         return GradientObserver(net, lambda theta, g: (theta * g).abs().sum())

@@ -18,9 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nasbench_eval.errors import Undefined
+from nasbench_eval.networks.traits import Traits
 from nasbench_eval.passes import Observer, PassSpec, Record
 from nasbench_eval.passes.spec import Source
-from nasbench_eval.proxies.base import Batch, ProxyInfo
+from nasbench_eval.proxies.base import NO_BLOCKS, Batch, ProxyInfo, need
 from nasbench_eval.spaces.base import Network
 
 
@@ -45,6 +47,10 @@ class Trainability(Batch):
     def observe(self, net: Network, spec: PassSpec) -> Observer:
         return _BlockObserver()
 
+    def readings(self, traits: Traits) -> list[str]:
+        need(traits.blocks, NO_BLOCKS)
+        return super().readings(traits)
+
     def score(self, records: Sequence[Record]) -> dict[str, float]:
         s = records[0]["singular_values"]
         values = torch.where(records[0]["identical"], -torch.inf, 2 - s - 1 / s)
@@ -54,11 +60,13 @@ class Trainability(Batch):
 def correlation(g_in: Tensor, g_out: Tensor) -> Tensor:
     """E[g_inᵀ g_out] (D, C), the mean over samples and the positions of g_out.
 
-    Raises ValueError where the resolution of g_in is no multiple of that of g_out.
+    Raises Undefined where the resolution of g_in is no multiple of that of g_out.
     """
     ratio = g_in.shape[2] // g_out.shape[2]
     if [ratio * size for size in g_out.shape[2:]] != list(g_in.shape[2:]):
-        raise ValueError(f"a block takes {tuple(g_in.shape[2:])} pixels to {tuple(g_out.shape[2:])}")
+        raise Undefined(f"a block takes {tuple(g_in.shape[2:])} positions to {tuple(g_out.shape[2:])}")
+    if ratio > 1 and g_in.ndim != 4:
+        raise Undefined("a block lowers the number of tokens, which are on no grid")
     g_in = F.pixel_unshuffle(g_in, ratio) if ratio > 1 else g_in
     g_ND, g_NC = (g.movedim(1, -1).reshape(-1, g.shape[1]) for g in (g_in, g_out))
     return g_ND.T @ g_NC / len(g_NC)

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nasbench_eval.passes import Observer, PassSpec, Record
+from nasbench_eval.passes import Observer, PassSpec, Record, modules, parameters, shows_gradients
 from nasbench_eval.passes.spec import Source
 from nasbench_eval.proxies.base import Batch, ProxyInfo
 from nasbench_eval.spaces.base import Network
@@ -84,17 +84,32 @@ class _FisherObserver(Observer):
 
     def __init__(self, net: Network, tensors: int) -> None:
         self.options = (tensors,)
-        names = [name for name, _ in net.named_parameters()]
+        self.slopes: dict[str, Tensor] = {}
+        names = list(parameters(net))
         self.row = {name: t for t, name in enumerate(names[:tensors])}
+        self.head = net.classifier_name
+        times, inside = net.times(), modules(net)
+        # What no layer known here shows is had from the network as a whole, an entry at a time; and so is
+        # everything where there are more outputs to go back from than entries.
+        few = min(net.classifier.weight.shape) <= len(self.row)
+        self.others = {
+            name
+            for name in self.row
+            if times is not None
+            and (owner := _owner(name)) != self.head
+            and not (few and shows_gradients(inside[owner]) and times.get(owner) == 1)
+        }
         # The size of the network, for vkdnw_single.
         self.size = {"tensors": len(names), "layers": len({_owner(name) for name in names})}
 
     def layers(self, net: Network) -> Mapping[str, nn.Module]:
-        owners = dict.fromkeys([*map(_owner, self.row), "classifier"])
-        return {name: net.get_submodule(name) for name in owners}
+        shown = [name for name in self.row if name not in self.others]
+        owners = dict.fromkeys([*map(_owner, shown), self.head])
+        inside = modules(net)
+        return {name: inside[name] for name in owners}
 
     def on_layer(self, name: str, module: nn.Module, x: Tensor, y: Tensor) -> None:
-        if name == "classifier":
+        if name == self.head:
             if y.ndim != 2:
                 raise ValueError("the Fisher matrix needs one vector of logits a sample")
             self.phi_B, self.logits_BK = x[:, 0].double(), y.double()
@@ -107,17 +122,25 @@ class _FisherObserver(Observer):
     def on_output_gradient(
         self, output: int, name: str, module: nn.Module, x: Tensor, gradient: Tensor
     ) -> None:
-        if name == "classifier":
+        if name == self.head:
             return
         for kind, value_B in first_entries(name, module, x, gradient).items():
             if (row := self.row.get(f"{name}.{kind}")) is not None:
                 self.jacobian_MTB[output, row] += value_B
 
+    def entries_wanted(self) -> tuple[str, ...]:
+        return tuple(sorted(self.others))
+
+    def on_entry(self, name: str, slope_BK: Tensor) -> None:
+        self.slopes[name] = slope_BK.double()
+
     def record(self) -> Record:
         jacobian_KTB = torch.einsum("km,mtb->ktb", self.basis_KM, self.jacobian_MTB)
         for kind, value in (("weight", self.phi_B), ("bias", 1.0)):
-            if (row := self.row.get(f"classifier.{kind}")) is not None:
+            if (row := self.row.get(f"{self.head}.{kind}")) is not None:
                 jacobian_KTB[0, row] = value
+        for name, slope_BK in self.slopes.items():
+            jacobian_KTB[:, self.row[name]] = slope_BK.T
         classes = self.logits_BK.shape[1]
         p_KB = (1 - SMOOTHING) * self.logits_BK.softmax(dim=1).T + SMOOTHING / classes
         # With J centred by p, Jᵀ(diag p − ppᵀ)J is Σ_k p_k J_kᵀ J_k: nothing cancels.
@@ -132,25 +155,36 @@ def first_entries(name: str, module: nn.Module, x: Tensor, gradient: Tensor) -> 
 
     `name` is for the error: TypeError where the layer is not one whose gradient is known here.
     """
+    if isinstance(module, nn.LayerNorm):
+        kept = len(module.normalized_shape)
+        normalised = F.layer_norm(x, module.normalized_shape, eps=module.eps)
+        first, g = (each.flatten(-kept)[..., 0] for each in (normalised, gradient))
+        return {"weight": _inner(g, first), "bias": _inner(g)}
+    if isinstance(module, nn.Linear):
+        first, g = x[..., 0], gradient[..., 0]  # of tokens as of samples
+        return {"weight": _inner(g, first), "bias": _inner(g)}
     g = gradient[:, 0]
-    if isinstance(module, nn.Linear) and g.ndim == 1:
-        return {"weight": (g * x[:, 0]).double(), "bias": g.double()}
+    if isinstance(module, nn.GroupNorm):
+        normalised = F.group_norm(x, module.num_groups, eps=module.eps)
+        return {"weight": _inner(g, normalised[:, 0]), "bias": _inner(g)}
     if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
         assert module.running_var is not None
         variance = module.running_var[0] + module.eps
         normalised_Bhw = (x[:, 0] - module.running_mean[0]) / variance.sqrt()
-        return {"weight": _inner(g, normalised_Bhw), "bias": _inner(g, torch.ones_like(g))}
+        return {"weight": _inner(g, normalised_Bhw), "bias": _inner(g)}
     if isinstance(module, nn.Conv2d) and module.padding_mode == "zeros" and isinstance(module.padding, tuple):
         # The kernel's first entry meets the first channel alone, whatever the groups and the dilation.
         (above, left), (down, right) = module.padding, module.stride
         padded_Bhw = F.pad(x[:, 0], (left, left, above, above))
         met_Bhw = padded_Bhw[:, ::down, ::right][:, : g.shape[1], : g.shape[2]]
-        return {"weight": _inner(g, met_Bhw), "bias": _inner(g, torch.ones_like(g))}
+        return {"weight": _inner(g, met_Bhw), "bias": _inner(g)}
     raise TypeError(f"no gradient is defined by the parameters of {type(module).__name__} '{name}'")
 
 
-def _inner(a_Bhw: Tensor, b_Bhw: Tensor) -> Tensor:
-    return (a_Bhw * b_Bhw).sum(dim=(1, 2), dtype=torch.float64)
+def _inner(a: Tensor, b: Tensor | float = 1.0) -> Tensor:
+    """Inner product a sample, (B,) in float64."""
+    product = a * b
+    return product.sum(dim=tuple(range(1, a.ndim)), dtype=torch.float64) if a.ndim > 1 else product.double()
 
 
 def _owner(parameter: str) -> str:

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from nasbench_eval.errors import Undefined
+from nasbench_eval.networks.traits import Traits
 from nasbench_eval.passes import Observer, PassSpec, Record, layers, stack
 from nasbench_eval.passes.spec import Init, Source
-from nasbench_eval.proxies.base import Batch, ProxyInfo
+from nasbench_eval.proxies.base import Batch, ProxyInfo, need, remark
 from nasbench_eval.spaces.base import Network
 
 
@@ -47,6 +50,10 @@ class Zen(Batch):
     def observe(self, net: Network, spec: PassSpec) -> Observer:
         return _FeatureObserver()
 
+    def readings(self, traits: Traits) -> list[str]:
+        need(traits.batch_norms, "it has no batch norm whose scaling could be undone")
+        return [*super().readings(traits), *remark("scaling by {} not undone", traits.other_norms)]
+
     def score(self, records: Sequence[Record]) -> dict[str, float]:
         scores = [self._once(*pair) for pair in zip(records[::2], records[1::2], strict=True)]
         return {"score": sum(scores) / len(scores)}
@@ -69,8 +76,9 @@ class _FeatureObserver(Observer):
         return layers(net, "bn")
 
     def on_layer(self, name: str, module: nn.Module, x: Tensor, y: Tensor) -> None:
-        assert isinstance(module, nn.BatchNorm2d)
-        assert module.running_var is not None
+        assert isinstance(module, _BatchNorm)
+        if module.running_var is None:
+            raise Undefined(f"the batch norm '{name}' keeps no statistics")
         self.variances.append(module.running_var.mean())  # momentum is 1: the batch's own variance
 
     def on_features(self, features_BChw: Tensor) -> None:

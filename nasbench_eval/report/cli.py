@@ -148,7 +148,12 @@ def _formats(text: str) -> tuple[str, ...]:
 
 
 def _arguments() -> argparse.Namespace:
-    words = Parser.words(sys.argv[1:])
+    return parsed(sys.argv[1:])
+
+
+def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options that arguments name.  Raises UsageError."""
+    words = Parser.words(arguments)
     return _parser().parse_args(words, argparse.Namespace(command=_shown(words)))
 
 

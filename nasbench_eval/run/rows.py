@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from nasbench_eval.errors import ComesToNothing
+from nasbench_eval.errors import ComesToNothing, Undefined
 
 # A row as it goes to the disk, with `dataset` and `label` besides; `docs/reference/columns.md` explains it.
 Row = dict[str, Any]
@@ -22,12 +22,12 @@ class Task(NamedTuple):
 
 
 def outcome_of(row: Row) -> str:
-    """What a row is: `scored`, `lowest` (a score of −∞, below all others), or `failed`.
+    """What a row is: `scored`, `lowest` (a score of −∞, below all others), `undefined` or `failed`.
 
     A score of −∞ is a proxy's own word, as of a cell without a path.  NaN, +∞ and what raised are failures.
     """
-    if row["status"] == "ok":
-        return "scored"
+    if row["status"] in ("ok", "undefined"):
+        return {"ok": "scored"}.get(row["status"], "undefined")
     return "lowest" if row["status"] == "inf" and row["score"] < 0 else "failed"
 
 
@@ -36,6 +36,8 @@ def status_of(score: float, error: Exception | SystemExit | None) -> tuple[str, 
     if error is None:
         status = "ok" if math.isfinite(score) else "nan" if math.isnan(score) else "inf"
         return status, None
+    if isinstance(error, Undefined):
+        return "undefined", str(error).splitlines()[0][:300]
     text = f"{type(error).__name__}: {error}".strip().splitlines()[0][:300]
     if isinstance(error, ComesToNothing):
         return "nan", text

@@ -11,14 +11,18 @@ import math
 import time
 import traceback
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from torch import nn
 
 from nasbench_eval.data.batches import Batches
-from nasbench_eval.passes import Body, Engine, ForwardSpec, Outcome, PassSpec, Request
-from nasbench_eval.proxies.base import Proxy
+from nasbench_eval.errors import Undefined
+from nasbench_eval.networks.adapted import Adapted
+from nasbench_eval.passes import Body, Engine, ForwardSpec, Observer, Outcome, PassSpec, Request
+from nasbench_eval.proxies.base import Choosy, Proxy
 from nasbench_eval.run.rows import Row, Task, status_of
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.seeding import seed_of
@@ -103,7 +107,7 @@ def _run_passes(
 ) -> dict[Key, Outcome]:
     """What came of each pass, by label; tasks that share a pass with no data set of its own share it here."""
     requests = {
-        (task.label, spec, dataset): Request(spec, dataset, job.proxies[task.label].observe)
+        (task.label, spec, dataset): Request(spec, dataset, partial(_observe, job.proxies[task.label]))
         for task in tasks
         for spec, dataset in job.passes(task)
     }
@@ -122,19 +126,36 @@ def _run_passes(
     return outcomes
 
 
+def _observe(proxy: Proxy, net: Network, spec: PassSpec) -> Observer:
+    """A proxy's observer, once it has said that it is defined on a network that is of no space's making."""
+    if isinstance(net, Adapted) and isinstance(proxy, Choosy):
+        proxy.readings(net.traits)
+    return proxy.observe(net, spec)
+
+
 def built(space: SearchSpace, arch: Any, forward: ForwardSpec, num_classes: int) -> Network:
     """The network that a pass runs through: of its size, and the whole of it or the cell by itself.
 
     Raises:
-        TypeError: if the space builds no cell by itself.
+        Undefined: if the space has no networks of other sizes, or builds no cell by itself.
+        UsageError: if what it builds is no network that passes can run through.
     """
+    if forward.body == "cell" and not isinstance(space, CellSpace):
+        raise Undefined("it runs a cell by itself, and this network has none; body=whole runs all of it")
     if forward.channels is not None or forward.cells is not None:
+        if not hasattr(space, "resized"):
+            raise Undefined(
+                "it runs a thin network, and this one has one size; set channels and cells to null"
+            )
         space = space.resized(channels=forward.channels, cells=forward.cells)
-    if forward.body == "whole":
-        return space.build(arch, num_classes=num_classes)
-    if not isinstance(space, CellSpace):
-        raise TypeError(f"{space.name} builds no cell by itself")
-    return space.build_cell(arch, num_classes=num_classes)
+    if forward.body == "cell":
+        assert isinstance(space, CellSpace)
+        return space.build_cell(arch, num_classes=num_classes)
+    network: nn.Module = space.build(arch, num_classes=num_classes)
+    if isinstance(network, Network):
+        return network
+    assert forward.resolution is not None
+    return Adapted(network, (3, forward.resolution, forward.resolution))
 
 
 def _run_network(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from torch import Tensor, nn
@@ -16,11 +17,23 @@ class Network(nn.Module):
 
     The cut lets one forward pass through the body serve several data sets whose networks differ only in
     the classifier.  `classifier` may be replaced by another linear layer with the same input width.
+
+    The methods below `forward` say how the passes see it.  A network that no space has built answers them
+    in its own way (`networks.adapted`).
+
+    Attributes:
+        stem: its output is the input of the first block.
+        cells: the blocks of the body in a row.
+        classifier: the linear layer that gives the logits.
+        functional: whether it has activations that no module shows.
+        classifier_name: what the classifier's tensors are drawn by.
     """
 
     stem: nn.Module
     cells: nn.ModuleList
     classifier: nn.Linear
+    functional: bool = False
+    classifier_name: str = "classifier"
 
     def features(self, x_BCHW: Tensor) -> Tensor:
         """Feature maps (B, C, h, w) before global pooling, of images (B, 3, H, W)."""
@@ -33,6 +46,43 @@ class Network(nn.Module):
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Logits (B, classes) of images (B, 3, H, W)."""
         return self.head(self.features(x_BCHW))
+
+    def inside(self) -> dict[str, nn.Module]:
+        """All modules by name, itself left out."""
+        return {name: module for name, module in self.named_modules() if module is not self}
+
+    def blocks(self) -> dict[str, nn.Module]:
+        """The blocks of the body by name."""
+        return {f"cells.{i}": block for i, block in enumerate(self.cells)}
+
+    def heads(self, classes: Mapping[str, int]) -> dict[str, nn.Linear]:
+        """A classifier for each data set, by its number of classes; their weights are drawn later."""
+        width = self.classifier.in_features
+        # Without the layer's own draw, which would use up the global generator.
+        return {name: uninitialised(partial(nn.Linear, width, n)) for name, n in classes.items()}
+
+    def use(self, head: nn.Linear) -> None:
+        """Put one of the `heads` in the classifier's place."""
+        self.classifier = head
+
+    def kept(self, init: str) -> dict[str, Tensor]:
+        """Tensors of parameters and buffers that a draw of weights does not set, as they are to be, by name.
+
+        Args:
+            init: how the others are drawn.
+        """
+        return {}
+
+    def seen(self, y: Tensor) -> Tensor:
+        """A layer's output with its channels in the second dimension: (B, C, h, w), (B, C, N) or (B, C)."""
+        return y
+
+    def times(self) -> Mapping[str, int] | None:
+        """How often a pass meets each module, by name; None where it is once for all that have a bearing."""
+        return None
+
+    def release(self) -> None:
+        """Let go of what a forward pass left."""
 
 
 def uninitialised(make: Callable[[], N]) -> N:

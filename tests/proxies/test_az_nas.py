@@ -304,5 +304,5 @@ def test_an_identity_and_what_is_nearly_one() -> None:
 
 
 def test_a_resolution_that_is_no_multiple() -> None:
-    with pytest.raises(ValueError, match="7, 7"):
+    with pytest.raises(Undefined, match="7, 7"):
         correlation(torch.ones(1, 2, 7, 7), torch.ones(1, 2, 3, 3))

@@ -1,0 +1,1 @@
+"""Any PyTorch classifier, made to look like a network of a search space."""

@@ -1,0 +1,303 @@
+"""One forward pass through a network, to see how it is built: its head, its blocks, what no module shows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from nasbench_eval.errors import UsageError
+from nasbench_eval.networks.activations import FUNCTIONS, MODULES
+from nasbench_eval.networks.names import Normed
+from nasbench_eval.wording import first_line
+
+_ATTENTION = {
+    F.softmax,
+    torch.softmax,
+    Tensor.softmax,
+    F.scaled_dot_product_attention,
+    F.multi_head_attention_forward,
+}
+
+
+class Call(NamedTuple):
+    """A module's forward: its name, what came out, and in which state the tensor was then."""
+
+    name: str
+    y: Tensor
+    version: int
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen of a network.
+
+    Attributes:
+        head: name of the linear layer that gives the logits.
+        blocks: names of the blocks of the body, in the order of the pass.
+        maps: whose output are the last features with positions, and in which of its calls; None without any.
+        sites: the activations that are function calls, in the order of the pass: names and kinds.
+        mutated: modules whose outputs are changed in place by what follows.
+        attention: whether products of features weigh features.
+        times: how often each module was met, by name.
+        tokens: whether a block gives tokens (B, N, C) instead of maps.
+    """
+
+    head: str
+    blocks: tuple[str, ...]
+    maps: tuple[str, int] | None
+    sites: tuple[tuple[str, str], ...]
+    mutated: frozenset[str]
+    attention: bool
+    times: Mapping[str, int]
+    tokens: bool
+
+
+def channels_second(y: Tensor, x: Tensor) -> Tensor:
+    """An output with its channels in the second dimension, where it has positions.
+
+    Tokens (B, N, C) have them last.  Of four dimensions the two that have the proportions of the input x
+    (B, C, H, W) are positions; if in doubt the last two.
+    """
+    if y.ndim == 3:
+        return y.movedim(-1, 1)
+    if y.ndim != 4:
+        return y
+    height, width = x.shape[-2:]
+
+    def proportioned(h: int, w: int) -> bool:
+        return abs(h * width - w * height) < max(height, width)
+
+    last = proportioned(*y.shape[2:])
+    return y.movedim(-1, 1) if not last and proportioned(*y.shape[1:3]) else y
+
+
+def look(
+    model: nn.Module,
+    modules: Mapping[str, nn.Module],
+    x: Tensor,
+    head: str | None,
+    blocks: Sequence[str] | None,
+) -> Look:
+    """Run a network once, in eval mode and without gradients, and say how it is built.
+
+    Args:
+        model: the network.
+        modules: all modules in it by name.
+        x: two inputs.
+        head: name of the linear layer that gives the logits; None to find it.
+        blocks: names of the blocks of its body; None to find them.
+
+    Raises:
+        UsageError: if it does not run, is no classifier, or lacks what was named.
+    """
+    watch = _Watch(modules)
+    with torch.no_grad(), watch.watching(), watch:
+        try:
+            out = model(x)
+        except UsageError:
+            raise
+        except Exception as error:
+            shape = tuple(x.shape[1:])
+            raise UsageError(
+                f"the network does not take an input of {shape}: {first_line(error)}; "
+                "say what it takes with input=(channels, height, width)"
+            ) from error
+    name, place = _head(watch, out, modules, head)
+    body = [event for event in watch.events[:place] if isinstance(event, Call)]
+    return Look(
+        head=name,
+        blocks=_blocks(model, modules, watch, blocks),
+        maps=_maps(body, x),
+        sites=tuple(event for event in watch.events[:place] if isinstance(event, tuple) and len(event) == 2),
+        mutated=frozenset(call.name for call in body if call.y._version != call.version),
+        attention=any(event == "attention" for event in watch.events[:place]),
+        times=Counter(call.name for call in watch.events if isinstance(call, Call)),
+        tokens=any(call.y.ndim == 3 for call in body),
+    )
+
+
+class _Watch(TorchFunctionMode):
+    """Keeps what happens in a pass: outputs of modules, activations that are called, attention."""
+
+    def __init__(self, modules: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.modules = modules
+        self.events: list[Any] = []
+        self.began: dict[str, int] = {}
+        self._inside: list[str] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in FUNCTIONS and not any(
+            isinstance(self.modules[name], tuple(MODULES)) for name in self._inside
+        ):
+            owner, kind = self._inside[-1] if self._inside else "", FUNCTIONS[func]
+            self.events.append((f"{owner}.{kind}" if owner else kind, kind))
+        elif func in _ATTENTION:
+            self.events.append("attention")
+        return func(*args, **(kwargs or {}))
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        handles = []
+        for name, module in self.modules.items():
+            handles.append(module.register_forward_pre_hook(self._enter(name)))
+            handles.append(module.register_forward_hook(self._leave(name)))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _enter(self, name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, args: object) -> None:
+            self._inside.append(name)
+            if isinstance(module, nn.MultiheadAttention):
+                self.events.append("attention")
+            self.began[name] = len(self.events)
+
+        return hook
+
+    def _leave(self, name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, args: object, y: object) -> None:
+            self._inside.pop()
+            if isinstance(y, Tensor):
+                self.events.append(Call(name, y, y._version))
+
+        return hook
+
+
+def _head(watch: _Watch, out: object, modules: Mapping[str, nn.Module], named: str | None) -> tuple[str, int]:
+    """The layer that gives the logits, and how many events there were before it."""
+    if not isinstance(out, Tensor):
+        raise UsageError(
+            f"the network gives {_said(out)} instead of logits (B, classes); wrap it so that it gives these"
+        )
+    if out.ndim != 2 or len(out) != 2:
+        raise UsageError(
+            f"the network gives outputs of shape {tuple(out.shape)} for two inputs, no logits (B, classes)"
+        )
+    if named is not None and not isinstance(modules.get(named), nn.Linear):
+        linear = [name for name, module in modules.items() if isinstance(module, nn.Linear)]
+        raise UsageError(f"head={named} is no linear layer of the network; it has {_some(linear)}")
+    calls = [
+        (place, call)
+        for place, call in enumerate(watch.events)
+        if isinstance(call, Call) and isinstance(modules[call.name], nn.Linear)
+    ]
+    for _, call in reversed(calls):
+        if named is not None and call.name != named:
+            continue
+        if named is None and not _leads_to(call.y, out):
+            continue
+        if sum(other.name == call.name for _, other in calls) > 1:
+            raise UsageError(f"the layer {call.name} that gives the logits is met more than once in a pass")
+        if tuple(call.y.shape) != tuple(out.shape):
+            raise UsageError(f"head={call.name} gives {tuple(call.y.shape)}, the network {tuple(out.shape)}")
+        return call.name, watch.began[call.name]
+    if named is not None:
+        raise UsageError(f"head={named}: the layer is not met in a pass")
+    raise UsageError(
+        "the network is no classifier as proxies need it: its output is not that of a linear layer; "
+        "name the one that gives the logits with head=NAME if there is one"
+    )
+
+
+def _leads_to(y: Tensor, out: Tensor) -> bool:
+    """Whether an output of the network is that of a layer, or its softmax."""
+    if y is out or (y.shape == out.shape and y.data_ptr() == out.data_ptr()):
+        return True
+    if y.shape != out.shape:
+        return False
+    return (
+        torch.equal(y, out)
+        or torch.allclose(y.log_softmax(1), out, atol=1e-6)
+        or torch.allclose(y.softmax(1), out, atol=1e-6)
+    )
+
+
+def _said(out: object) -> str:
+    if isinstance(out, tuple | list):
+        return f"{len(out)} outputs"
+    if isinstance(out, dict):
+        return f"a dictionary with {_some([str(key) for key in out])}"
+    return f"a {type(out).__name__}"
+
+
+def _some(names: Sequence[str], most: int = 6) -> str:
+    shown = ", ".join(names[:most]) or "none"
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def _maps(body: Sequence[Call], x: Tensor) -> tuple[str, int] | None:
+    """The last output with positions before the head; the last with several, if there is one."""
+    met: Counter[str] = Counter()
+    placed: list[tuple[str, int, int]] = []
+    for call in body:
+        met[call.name] += 1
+        if call.y.ndim >= 3 and len(call.y) == len(x):
+            positions = channels_second(call.y, x)[0, 0].numel()
+            placed.append((call.name, met[call.name], positions))
+    several = [each for each in placed if each[2] > 1]
+    if not (several or placed):
+        return None
+    name, times, _ = (several or placed)[-1]
+    return name, times
+
+
+def _blocks(
+    model: nn.Module, modules: Mapping[str, nn.Module], watch: _Watch, named: Sequence[str] | None
+) -> tuple[str, ...]:
+    """The blocks by name, in the order in which they were met first."""
+    if named is not None:
+        for name in named:
+            if name not in modules:
+                raise UsageError(
+                    f"blocks: the network has no module {name}; it has {_some(list(modules)[1:])}"
+                )
+            if name not in watch.began:
+                raise UsageError(f"blocks: the module {name} is not met in a pass")
+        return tuple(named)
+    names = {id(module): name for name, module in modules.items()}
+    found = [names[id(block)] for block in repeated(model) if id(block) in names]
+    met = [name for name in found if name in watch.began]
+    return tuple(sorted(met, key=lambda name: watch.began[name]))
+
+
+def repeated(module: nn.Module) -> list[nn.Module]:
+    """The modules that a network repeats, at the highest level where it repeats any.
+
+    Lists and sequences are looked through.  What stands beside a repeated module in the same list counts as
+    well: a network's blocks need not be of one kind.
+    """
+    rows = [
+        (group, block)
+        for group, child in module.named_children()
+        for block in _rows(child)
+        if next(block.children(), None) is not None and not isinstance(block, Normed)
+    ]
+    kinds = Counter(type(block) for _, block in rows)
+    groups = {group for group, block in rows if kinds[type(block)] > 1}
+    if groups:
+        return [block for group, block in rows if group in groups]
+    for _, block in rows:
+        if found := repeated(block):
+            return found
+    return []
+
+
+def _rows(module: nn.Module) -> Iterator[nn.Module]:
+    """The modules of a list, a sequence or a dictionary, one by one; any other module itself."""
+    plain = isinstance(module, nn.ModuleList | nn.ModuleDict) and type(module).forward is nn.Module.forward
+    if plain or (isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward):
+        for child in module.children():
+            yield from _rows(child)
+    else:
+        yield module
