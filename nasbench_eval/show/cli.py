@@ -14,6 +14,7 @@ from pathlib import Path
 
 from nasbench_eval import __version__
 from nasbench_eval.errors import Parser, guard
+from nasbench_eval.registry import UnknownName
 from nasbench_eval.wording import shown
 
 _EPILOG = """\
@@ -39,8 +40,13 @@ def _show(arguments: argparse.Namespace) -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = _parser()
-    known = [flag[2:] for action in parser._actions for flag in action.option_strings if action.nargs != 0]
-    return parser.parse_args(_words(sys.argv[1:], known))
+    flags = {flag: action.nargs != 0 for action in parser._actions for flag in action.option_strings}
+    words = _words(sys.argv[1:], [flag[2:] for flag, valued in flags.items() if valued])
+    for word in words[: words.index("--")] if "--" in words else words:
+        name = word.partition("=")[0]
+        if name.startswith("--") and not any(flag.startswith(name) for flag in flags):
+            raise UnknownName("flag", name, flags)
+    return parser.parse_args(words)
 
 
 def _words(arguments: Sequence[str], options: Sequence[str]) -> list[str]:
@@ -48,7 +54,7 @@ def _words(arguments: Sequence[str], options: Sequence[str]) -> list[str]:
 
     Others stay, since the text of an architecture may have an `=` of its own.
     """
-    given = re.compile(rf"(?:{'|'.join(name for name in options if name)})=")
+    given = re.compile(f"(?:{'|'.join(options)})=")
     flags = {f"--{name}" for name in options}
     return [
         f"--{word}" if given.match(word) and before not in flags else word

@@ -111,7 +111,9 @@ def require_drawable(figure: Path) -> None:
     """
     ending = figure.suffix.removeprefix(".")
     if ending not in FORMATS:
-        raise UnknownName("format of figures", ending or figure.name, FORMATS)
+        if not ending:
+            raise UsageError(f"--figure {figure} has no ending that names a format; {figure}.png would do")
+        raise UnknownName("format of figures", ending, FORMATS)
     if os.path.isdir(figure.parent):
         return
     there = figure.parent
@@ -156,7 +158,7 @@ def _draw(facts: Facts, file: Path) -> None:
     from nasbench_eval.report.figure.cell import draw_graphs
     from nasbench_eval.report.figure.style import METADATA, paper_style
 
-    number = "" if facts.name.index is None else f", {facts.name.index:,}"
+    number = "" if facts.name.index is None else f", architecture {facts.name.index}"
     ending, content = file.suffix.removeprefix("."), io.BytesIO()
     with paper_style():
         figure = draw_graphs(graphs, f"{facts.space}{number}")

@@ -187,10 +187,12 @@ def _rows(net: nn.Module, blocks: Sequence[_Block]) -> Iterator[Stage]:
 
 
 def _alike(block: _Block) -> tuple[object, ...]:
-    """What blocks in a row have in common that are one row: their container, class and output, or no more
-    than being single layers."""
+    """What neighbouring blocks that are one row have in common: container, class and output.
+
+    Single layers need no more in common than putting out maps, or vectors.
+    """
     if not _inside(block.module):
-        return ("layer",)
+        return ("layer", None if block.output is None else len(block.output))
     return (block.name.rpartition(".")[0] or block.name, type(block.module), block.output)
 
 

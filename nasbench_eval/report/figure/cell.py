@@ -33,8 +33,11 @@ _HEIGHTS = {1: 0.0, 2: 0.62, 3: 1.15}
 def draw_graphs(graphs: tuple[Graph, ...], title: str) -> Figure:
     """A panel a graph, one below the other.  The figure belongs to no pyplot state."""
     widest = max(len(graph.nodes) for graph in graphs)
+    # Several operations on an edge stand on several lines.
+    crowded = any(len(edge.operations) > 1 for graph in graphs for edge in graph.edges)
+    across, down = (1.2, 2.9) if crowded else (0.75, 1.45)
     with paper_style():
-        size = (min(PAGE, max(2.4, 0.75 * widest)), 1.45 * len(graphs) + 0.4)
+        size = (min(PAGE, max(2.4, across * widest)), down * len(graphs) + 0.4)
         figure = Figure(size, dpi=STYLE["savefig.dpi"], layout="constrained")
         panels = figure.subplots(len(graphs), 1, squeeze=False)
         for axes, graph in zip(panels.flat, graphs, strict=True):
