@@ -57,7 +57,7 @@ def show(arguments: argparse.Namespace) -> int:
         options=options_of(space),
         size=size_of(space),
         name=name,
-        dataset=dataset.name,
+        dataset=dataset.name if (resolution, classes) == (dataset.resolution, dataset.num_classes) else None,
         resolution=resolution,
         classes=classes,
         stages=stages_of(space, arch, resolution, classes),

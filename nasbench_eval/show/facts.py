@@ -59,7 +59,7 @@ class Facts:
         options: its options by name.
         size: how many architectures it has; None for a space that is not enumerated.
         name: what the architecture is called.
-        dataset: the data set that resolution and classes were taken from, where not given.
+        dataset: the data set whose resolution and classes these are; None where another was asked for.
         resolution: height and width of the image in pixels.
         classes: of the classifier.
         stages: of the built network.
@@ -70,7 +70,7 @@ class Facts:
     options: Mapping[str, Any]
     size: int | None
     name: Name
-    dataset: str
+    dataset: str | None
     resolution: int
     classes: int
     stages: Sequence[Stage]

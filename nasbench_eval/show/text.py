@@ -42,7 +42,8 @@ def _head(facts: Facts) -> list[str]:
         lines += _line("neighbours", f"{counted(name.neighbours, 'architecture')} one edit away")
     lines += _line("space options", _assigned(facts.options)) if facts.options else []
     size = f"{facts.resolution} x {facts.resolution}"
-    lines += _line("for", f"images of {size} pixels and {facts.classes:,} classes")
+    whose = "" if facts.dataset is None else f" ({facts.dataset})"
+    lines += _line("for", f"images of {size} pixels and {facts.classes:,} classes{whose}")
     lines += _line("parameters", f"{facts.params:,}")
     lines += _line(
         "MACs",
@@ -57,8 +58,8 @@ def _canonical(facts: Facts) -> list[str]:
     name = facts.name
     if name.canonical == name.arch:
         return _line("canonical", "yes: it stands for all architectures that are isomorphic to it")
-    place = "" if name.canonical_index is None else f"architecture {name.canonical_index} "
-    lines = _line("canonical", f"no: {place}stands for it and all others that are isomorphic to it:")
+    other = "another" if name.canonical_index is None else f"architecture {name.canonical_index}"
+    lines = _line("canonical", f"no: {other} stands for it and all others that are isomorphic to it:")
     return lines + _folded(str(name.canonical), 2)
 
 

@@ -76,7 +76,7 @@ def test_the_text_of_a_cell(told: Any) -> None:
         "live yes: every operation has a bearing on the output",
         "neighbours 24 architectures one edit away",
         "space options channels=16, cells_per_stage=5",
-        "images of 32 x 32 pixels and 10 classes",
+        "images of 32 x 32 pixels and 10 classes (cifar10)",
         "parameters 372,346",
         "MACs 51,036,800 multiply-accumulates of convolution and linear layers",
         "2 x MACs 102,073,600",
@@ -144,6 +144,7 @@ def test_the_json_has_all_of_it(name: str, told: Any) -> None:
 
 def test_resolution_and_classes(told: Any) -> None:
     found = read(told("--json", "--resolution", 64, "--classes", 7, 5))
+    assert (found["dataset"], found["resolution"], found["classes"]) == (None, 64, 7)
     space = spaces.get("nasbench201")
     assert found["macs"] == space.flops(space.arch(5), resolution=64, num_classes=7)
     assert found["params"] == space.params(space.arch(5), num_classes=7)
