@@ -89,8 +89,6 @@ def given(assignments: Sequence[str]) -> dict[str, Any]:
             raise UsageError(f"--option {shown(word)} will not do; write NAME=VALUE, such as channels=8")
         if key in options:
             raise UsageError(f"--option {key} is given twice")
-        if key == "name":
-            raise UsageError("--option name will not do; --space names the search space")
         options[key] = OmegaConf.from_dotlist([f"value={value}"]).get("value")
     return options
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
 from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import nearest
 from nasbench_eval.spaces.base import Graph, GraphSpace, Sizes
@@ -144,13 +146,19 @@ def meant(text: str, space: Any) -> Any:
 def _hint(text: str, space: Any) -> str:
     """The nearest word of the space to the first one that it does not know, or that an index will do."""
     size = size_of(space)
-    if size is None:
+    if size is not None:
+        some = [space.arch(index) for index in range(0, size, max(1, size // _SAMPLE))]
+    elif hasattr(space, "sample"):
+        rng = np.random.default_rng(0)
+        some = [space.sample(rng) for _ in range(_SAMPLE)]
+    else:
         return ""
-    some = [space.format(space.arch(index)) for index in range(0, size, max(1, size // _SAMPLE))]
-    words = {word for arch in some for word in _WORD.findall(arch)}
+    words = {word for arch in some for word in _WORD.findall(space.format(arch))}
     unknown = (word for word in _WORD.findall(text[:_LONGEST]) if word not in words)
     near = next((found[0] for word in unknown if (found := nearest(word, words))), None)
-    return f"; did you mean {near}?" if near else f"; an index from 0 to {size - 1} will do as well"
+    if near is not None:
+        return f"; did you mean {near}?"
+    return f"; an index from 0 to {size - 1} will do as well" if size is not None else ""
 
 
 def name_of(space: Any, arch: Any) -> Name:

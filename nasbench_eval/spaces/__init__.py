@@ -38,9 +38,10 @@ def get(name: str, /, **options: Any) -> Any:
         UnknownName: if there is no such space, or it has no such option; the message names the nearest.
         UsageError: if an option has a value that it cannot have.
     """
-    from nasbench_eval.options.typed import made
+    from nasbench_eval import registry
+    from nasbench_eval.options.typed import typed
 
-    return made("spaces", {**options, "name": name})
+    return typed(registry.find("spaces", name), options, name)
 
 
 def __getattr__(name: str) -> Any:

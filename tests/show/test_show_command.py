@@ -241,7 +241,7 @@ def test_the_cell_is_drawn(told: Any, ending: str) -> None:
         (["--option", "channels=x", "5"], "channels=x will not do; it should be a whole number"),
         (["--option", "channels", "5"], "write NAME=VALUE"),
         (["--option", "channels=8", "option=channels=9", "5"], "--option channels is given twice"),
-        (["--option", "name=x", "5"], "--space names the search space"),
+        (["--option", "name=x", "5"], "unknown option of nasbench201 'name'"),
         (["--dataset", "cifar11", "5"], "unknown data set 'cifar11'; did you mean cifar10"),
         (["--figure", "a.pgn", "5"], "unknown format of figures 'pgn'; did you mean png?"),
         (["--figure", "a", "5"], "a.png would do"),

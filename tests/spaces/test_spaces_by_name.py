@@ -26,6 +26,8 @@ def test_wrong_names_and_options_are_told() -> None:
         spaces.get("nasbench20l")
     with pytest.raises(UnknownName, match="did you mean channels"):
         spaces.get("nasbench201", chanels=8)
+    with pytest.raises(UnknownName, match="unknown option of nasbench201 'name'"):
+        spaces.get("nasbench201", name="nasbench101")
     with pytest.raises(UsageError, match="whole number"):
         spaces.get("nasbench201", channels="many")
 

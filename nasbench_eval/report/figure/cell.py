@@ -23,8 +23,14 @@ OPERATIONS = {
     "conv1x1": ("1×1", COLOURS[0]),
     "conv3x3": ("3×3", COLOURS[1]),
     "maxpool3x3": ("max", COLOURS[2]),
+    "max_pool_3x3": ("max", COLOURS[2]),
+    "sep_conv_3x3": ("sep 3×3", COLOURS[1]),
+    "sep_conv_5x5": ("sep 5×5", COLOURS[4]),
+    "dil_conv_3x3": ("dil 3×3", COLOURS[5]),
+    "dil_conv_5x5": ("dil 5×5", COLOURS[6]),
 }
 LEGEND = "1×1, 3×3: convolutions. avg, max: pooling over 3×3."
+_MORE = " sep: separable, dil: dilated convolutions."
 _ENDS = "#444444"
 # How high an arc is over so many nodes.
 _HEIGHTS = {1: 0.0, 2: 0.62, 3: 1.15}
@@ -33,9 +39,10 @@ _HEIGHTS = {1: 0.0, 2: 0.62, 3: 1.15}
 def draw_graphs(graphs: tuple[Graph, ...], title: str) -> Figure:
     """A panel a graph, one below the other.  The figure belongs to no pyplot state."""
     widest = max(len(graph.nodes) for graph in graphs)
-    # Several operations on an edge stand on several lines.
-    crowded = any(len(edge.operations) > 1 for graph in graphs for edge in graph.edges)
-    across, down = (1.2, 2.9) if crowded else (0.75, 1.45)
+    named = [edge.operations for graph in graphs for edge in graph.edges if edge.operations]
+    # Several operations on an edge stand on several lines, and more nodes have more arcs over one another.
+    several = any(len(operations) > 1 for operations in named)
+    across, down = (1.2, 2.9) if several else (1.0, 2.2) if named and widest > 4 else (0.75, 1.45)
     with paper_style():
         size = (min(PAGE, max(2.4, across * widest)), down * len(graphs) + 0.4)
         figure = Figure(size, dpi=STYLE["savefig.dpi"], layout="constrained")
@@ -48,7 +55,8 @@ def draw_graphs(graphs: tuple[Graph, ...], title: str) -> Figure:
         figure.suptitle(title, fontsize=8)
         used = {name for g in graphs for name in (*g.nodes, *(o for e in g.edges for o in e.operations))}
         if used & OPERATIONS.keys():
-            figure.supxlabel(LEGEND, fontsize=SMALL)
+            more = _MORE if any(name.startswith(("sep_", "dil_")) for name in used) else ""
+            figure.supxlabel(LEGEND + more, fontsize=SMALL)
     return figure
 
 
@@ -73,6 +81,8 @@ def _draw_edges(axes: Axes, graph: Graph) -> None:
         faint = set(edge.operations) == {"none"}
         gap = 0.14 if height else 0.13 if edge.target < last else 0.2
         _arc(axes, edge.source, edge.target, height, colour, faint, gap)
+        if not name:
+            continue
         axes.text(
             (edge.source + edge.target) / 2, height or 0.06, name, fontsize=SMALL, ha="center",
             va="center" if height else "bottom", color="#888888" if faint else colour,
