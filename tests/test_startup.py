@@ -18,6 +18,7 @@ ENTRIES = {
     "nasbench-data": "nasbench_eval.truth.cli:main",
     "nasbench-verify": "nasbench_eval.verify.cli:main",
     "nasbench-merge": "nasbench_eval.merge.cli:main",
+    "nasbench-show": "nasbench_eval.show.cli:main",
 }
 # Runs a command in a process of its own, which then says what it has imported of the modules in question.
 CODE = """

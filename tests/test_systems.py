@@ -19,6 +19,7 @@ ENTRIES = {
     "nasbench-data": "nasbench_eval.truth.cli:main",
     "nasbench-verify": "nasbench_eval.verify.cli:main",
     "nasbench-merge": "nasbench_eval.merge.cli:main",
+    "nasbench-show": "nasbench_eval.show.cli:main",
 }
 WINDOWS = (
     "error: Windows is not supported: use WSL, the Windows Subsystem for Linux "

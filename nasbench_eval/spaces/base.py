@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
 
+from nasbench_eval.spaces._graph import Graph as Graph
+from nasbench_eval.spaces._graph import GraphEdge as GraphEdge
+
 if TYPE_CHECKING:
     from nasbench_eval.spaces._network import Network as Network
     from nasbench_eval.spaces._network import uninitialised as uninitialised
@@ -96,6 +99,15 @@ class CellSpace(Protocol):
         """An uninitialised network without a stem: one cell of the space's width C, what follows the cells in
         the whole network, and a classifier.  It takes feature maps (B, C, h, w) of any size.
         """
+        ...
+
+
+@runtime_checkable
+class GraphSpace(Protocol):
+    """What a search space offers besides if its architectures can be drawn as graphs."""
+
+    def graphs(self, arch: Any) -> Sequence[Graph]:
+        """The graphs that make up an architecture: one of each kind of cell."""
         ...
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from nasbench_eval.spaces import _nasbench101_order as order
+from nasbench_eval.spaces._graph import Graph, GraphEdge
 from nasbench_eval.spaces._nasbench101_channels import vertex_channels
 from nasbench_eval.wording import shown
 
@@ -350,6 +351,11 @@ class NASBench101:
             except MalformedCell:
                 continue
         return [self.arch(index) for index in sorted(found - {self.index(arch)})]
+
+    def graphs(self, arch: Cell) -> tuple[Graph, ...]:
+        """The cell, for those who draw it; its vertices compute, its edges do not."""
+        edges = tuple(GraphEdge(source, target) for source, target in arch.edges)
+        return (Graph("cell", ("in", *arch.operations, "out"), edges),)
 
     def params(self, arch: Cell, *, num_classes: int) -> int:
         """Trainable scalars of the network, batch norm and classifier included."""

@@ -13,6 +13,7 @@ from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING
 
+from nasbench_eval.spaces._graph import Graph, GraphEdge
 from nasbench_eval.wording import shown
 
 if TYPE_CHECKING:
@@ -120,6 +121,12 @@ def is_live(cell: Cell) -> bool:
     return all(source in reached and target in reaching for source, target in used)
 
 
+def graph_of(operations: Sequence[tuple[str, ...]]) -> Graph:
+    """The graph of the cell that has these operations on its six edges, one or several on each."""
+    edges = (GraphEdge(*edge, names) for edge, names in zip(EDGES, operations, strict=True))
+    return Graph("cell", ("in", "1", "2", "out"), tuple(edges))
+
+
 def _convolutions(cell: Cell) -> tuple[int, int]:
     """How many 1x1 and 3x3 convolutions a cell has."""
     return cell.operations.count("nor_conv_1x1"), cell.operations.count("nor_conv_3x3")
@@ -203,6 +210,10 @@ class NASBench201:
         before_after = [(arch.operations[:edge], arch.operations[edge + 1 :]) for edge in range(len(EDGES))]
         every = [Cell((*before, o, *after)) for before, after in before_after for o in OPERATIONS]
         return [cell for cell in every if cell != arch]
+
+    def graphs(self, arch: Cell) -> tuple[Graph, ...]:
+        """The cell, for those who draw it."""
+        return (graph_of([(operation,) for operation in arch.operations]),)
 
     def params(self, arch: Cell, *, num_classes: int) -> int:
         """Trainable scalars of the network, batch norm and classifier included."""

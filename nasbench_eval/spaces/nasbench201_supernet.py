@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from nasbench_eval.spaces.nasbench201 import EDGES, OPERATIONS, Cell, NASBench201, is_live
+from nasbench_eval.spaces._graph import Graph
+from nasbench_eval.spaces.nasbench201 import EDGES, OPERATIONS, Cell, NASBench201, graph_of, is_live
 from nasbench_eval.wording import shown
 
 if TYPE_CHECKING:
@@ -200,6 +201,10 @@ class NASBench201Supernet:
                 if others:
                     changed.append(Mask((*before, others, *after)))
         return changed
+
+    def graphs(self, arch: Mask) -> tuple[Graph, ...]:
+        """The cell, for those who draw it."""
+        return (graph_of(arch.operations),)
 
     def build(self, arch: Mask, *, num_classes: int) -> Network:
         """NAS-Bench-201's macro network around a cell whose edges have several operations."""

@@ -1,0 +1,195 @@
+"""What is known of an architecture: accuracies of its trainings, and what these cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_eval import registry
+from nasbench_eval.data.folder import data_folder
+from nasbench_eval.errors import UsageError
+from nasbench_eval.registry import UnknownName
+from nasbench_eval.truth import tables
+from nasbench_eval.truth.errors import MissingTruth
+from nasbench_eval.truth.own import Benchmark
+from nasbench_eval.truth.short import short_training
+from nasbench_eval.truth.short_tables import EPOCHS, IMAGES
+
+SPLITS = ("test", "val")
+# What the official trainings are called, which their tables do not say.
+_EPOCHS = {"nasbench101": 108, "nasbench201": 200}
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Final accuracies in percent.
+
+    Attributes:
+        mean: over the runs.
+        std: standard deviation of the single runs (that of a sample); None where fewer than two are known.
+        runs: the single runs that are known.
+        rank: place of the mean among all architectures that have one, 1 for the best.
+        of: how many these are.
+    """
+
+    mean: float
+    std: float | None
+    runs: tuple[float, ...]
+    rank: int
+    of: int
+
+
+@dataclass(frozen=True)
+class ShortTraining:
+    """A training of a few epochs.
+
+    Attributes:
+        epochs: how many.
+        accuracy: in percent; None where unknown.
+        images: which images it is measured on, and after which training, in words.
+        seconds: simulated, of the training and of one pass over these images.
+        modelled: whether the seconds come from a model of recorded ones.
+    """
+
+    epochs: int
+    accuracy: float | None
+    images: str
+    seconds: float
+    modelled: bool
+
+
+@dataclass(frozen=True)
+class OnDataSet:
+    """What is known on a data set.
+
+    Attributes:
+        accuracies: by split, `test` or `val`.
+        seconds: of one training, mean over the runs; None where it was not recorded.
+        short: the training of a few epochs; None where there is none at hand.
+    """
+
+    accuracies: Mapping[str, Accuracy]
+    seconds: float | None = None
+    short: ShortTraining | None = None
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of an architecture.
+
+    Attributes:
+        benchmark: whose trainings they are.
+        networks: options of the space whose networks were trained.
+        same: whether these are the networks that are shown.
+        epochs: of each training; None where unknown.
+        datasets: by data set.
+    """
+
+    benchmark: str
+    networks: Mapping[str, Any]
+    same: bool
+    epochs: int | None
+    datasets: Mapping[str, OnDataSet]
+
+
+class NothingKnown(Exception):
+    """There are no accuracies; the message is the reason."""
+
+
+def known(space: Any, arch: Any, options: Mapping[str, Any], data: Path | None) -> Known:
+    """What the official tables say of an architecture.
+
+    Args:
+        space: its search space.
+        arch: the architecture.
+        options: the space's options by name.
+        data: the folder of tables; None for $NASBENCH_EVAL_DATA, then ./data.
+
+    Raises:
+        NothingKnown: if there are no tables, or the architecture is not in them.
+    """
+    name = str(getattr(space, "judged_as", space.name))
+    if name not in tables.TABLES:
+        raise NothingKnown(f"there are no tables of accuracies for {name}")
+    trained = registry.find("spaces", name)()
+    index = _index(trained, space.format(arch))
+    try:
+        folder = data_folder(data)
+        table = tables.load_table(name, folder)
+    except UsageError as error:
+        raise NothingKnown(str(error)) from error
+    datasets = {}
+    for dataset in tables.DATASETS:
+        try:
+            finals = {split: tables.accuracy(table, dataset, split) for split in SPLITS}
+        except UsageError:  # no accuracies on this data set
+            continue
+        runs = {split: tables.runs(table, dataset, split) for split in SPLITS}
+        found = _finals(finals, runs, index)
+        datasets[dataset] = OnDataSet(found, short=_short(name, dataset, folder, index))
+    networks = {key: getattr(trained, key) for key in options if hasattr(trained, key)}
+    same = all(options[key] == value for key, value in networks.items())
+    return Known(name, networks, same, _EPOCHS.get(name), datasets)
+
+
+def known_of(benchmark: Benchmark, arch: Any, options: Mapping[str, Any]) -> Known:
+    """What a benchmark of one's own says of an architecture of its space.
+
+    Raises:
+        NothingKnown: if it was not trained.
+    """
+    index, dataset = benchmark.space.index(arch), benchmark.dataset.name
+    if index not in benchmark.indices:
+        raise NothingKnown(
+            f"{benchmark.title} has trained {len(benchmark.indices):,} architectures, and not this one"
+        )
+    finals = {split: benchmark.accuracy(dataset, split) for split in SPLITS}
+    runs = {split: benchmark.runs(dataset, split) for split in SPLITS}
+    row = benchmark.table[benchmark.table["index"] == index].iloc[0].to_dict()
+    seconds = float(np.mean([row[f"seconds_run{run}"] for run in range(len(benchmark.record["seeds"]))]))
+    found = {dataset: OnDataSet(_finals(finals, runs, index), seconds)}
+    return Known(benchmark.title, dict(options), True, int(row["epochs"]), found)
+
+
+def _index(trained: Any, text: str) -> int:
+    """The position of an architecture in the table of the space that it is judged by."""
+    try:
+        return int(trained.index(trained.parse(text)))
+    except ValueError as error:
+        raise NothingKnown(f"{trained.name} has no such architecture") from error
+
+
+def _finals(finals: Mapping[str, Numbers], runs: Mapping[str, Numbers], index: int) -> dict[str, Accuracy]:
+    found = {}
+    for split, values in finals.items():
+        mean = values[index]
+        if np.isnan(mean):
+            continue
+        single = [float(run) for run in runs[split][index] if not np.isnan(run)]
+        std = float(np.std(single, ddof=1)) if len(single) > 1 else None
+        rank, of = int((values > mean).sum()) + 1, int((~np.isnan(values)).sum())
+        found[split] = Accuracy(float(mean), std, tuple(single), rank, of)
+    return found
+
+
+def _short(name: str, dataset: str, folder: Path, index: int) -> ShortTraining | None:
+    if dataset not in IMAGES:
+        return None
+    try:
+        short = short_training(name, dataset, folder)
+    except (MissingTruth, UnknownName):  # the tables are not here, or the space has none
+        return None
+    accuracy = short.accuracy_N[index]
+    return ShortTraining(
+        EPOCHS,
+        None if np.isnan(accuracy) else float(accuracy),
+        short.split,
+        float(short.seconds_N[index]),
+        bool(short.modelled_N[index]),
+    )
