@@ -88,9 +88,9 @@ def given(
     else:
         named = {ALONE: networks}
     for name, network in named.items():
-        if isinstance(network, type) or not (isinstance(network, nn.Module) or callable(network)):
+        if not (isinstance(network, nn.Module) or callable(network)):
             raise UsageError(
-                f"{name} is a {type(network).__name__}; hand over a nn.Module, or a function that builds one"
+                f"{name} is a {type(network).__name__}; hand over a network, or a function that builds one"
             )
         model = network if isinstance(network, nn.Module) else built(network, name, seed)
         try:

@@ -79,7 +79,7 @@ class Adapted(Network):
         self._met = 0
         if len(self.cells):
             self.cells[0].register_forward_pre_hook(self._enter)
-        if self.look.maps is not None:
+        if self.look.maps is not None and self.look.maps[0] in self._names:
             self._names[self.look.maps[0]].register_forward_hook(self._tap)
 
     @cached_property
@@ -90,11 +90,8 @@ class Adapted(Network):
     # How the passes see it
 
     def inside(self) -> dict[str, nn.Module]:
-        sites = {
-            f"{name}#{i}": site
-            for i, ((name, _), site) in enumerate(zip(self.look.sites, self.sites, strict=True))
-        }
-        return {**self._names, **sites, "(entry)": self.stem}
+        sites = zip((name for name, _ in self.look.sites), self.sites, strict=True)
+        return {**self._names, **dict(sites), "(entry)": self.stem}
 
     def blocks(self) -> dict[str, nn.Module]:
         return dict(zip(self.look.blocks, self.cells, strict=True))
@@ -175,8 +172,15 @@ class Adapted(Network):
 
     def _calls_shown(self) -> AbstractContextManager[object]:
         """Activations that are function calls go through their `sites`, if an observer watches any."""
-        watched = any(site._forward_hooks for site in self.sites)
-        return _Shown(self._names, self.sites) if watched else nullcontext()
+        maps = None if self.look.maps is None else self.look.maps[0]
+        tapped = self.shows_features and maps not in self._names and maps is not None
+        if not (tapped or any(site._forward_hooks for site in self.sites)):
+            return nullcontext()
+        return _Shown(self._names, self.sites, self._tapped(maps) if tapped else nullcontext())
+
+    def _tapped(self, name: str | None) -> AbstractContextManager[object]:
+        site = self.sites[[name for name, _ in self.look.sites].index(str(name))]
+        return site.register_forward_hook(self._tap)
 
     @contextmanager
     def _plain(self) -> Iterator[None]:
@@ -193,14 +197,21 @@ class Adapted(Network):
 class _Shown(TorchFunctionMode):
     """Lets the activations that are function calls go through the modules that stand for them."""
 
-    def __init__(self, modules: Mapping[str, nn.Module], sites: nn.ModuleList) -> None:
+    def __init__(
+        self,
+        modules: Mapping[str, nn.Module],
+        sites: nn.ModuleList,
+        tap: AbstractContextManager[object],
+    ) -> None:
         super().__init__()
+        self._tap = tap
         self._modules = [module for module in modules.values() if isinstance(module, tuple(MODULES))]
         self._waiting = iter(sites)
         self._inside = 0
         self._hooks = ExitStack()
 
     def __enter__(self) -> _Shown:
+        self._hooks.enter_context(self._tap)
         for module in self._modules:
             self._hooks.enter_context(module.register_forward_pre_hook(self._count(1)))
             self._hooks.enter_context(module.register_forward_hook(self._count(-1)))

@@ -42,7 +42,8 @@ class Look:
     Attributes:
         head: name of the linear layer that gives the logits.
         blocks: names of the blocks of the body, in the order of the pass.
-        maps: whose output are the last features with positions, and in which of its calls; None without any.
+        maps: what gives the last features with positions, a module or an activation that is called, and in
+            which of its calls; None without any.
         sites: the activations that are function calls, in the order of the pass: names and kinds.
         mutated: modules whose outputs are changed in place by what follows.
         attention: whether products of features weigh features.
@@ -116,8 +117,8 @@ def look(
         head=name,
         blocks=_blocks(model, modules, watch, blocks),
         maps=_maps(body, x),
-        sites=tuple(event for event in watch.events[:place] if isinstance(event, tuple) and len(event) == 2),
-        mutated=frozenset(call.name for call in body if call.y._version != call.version),
+        sites=tuple(site for site in watch.sites if any(call.name == site[0] for call in body)),
+        mutated=frozenset(c.name for c in body if c.name in modules and c.y._version != c.version),
         attention=any(event == "attention" for event in watch.events[:place]),
         times=Counter(call.name for call in watch.events if isinstance(call, Call)),
         tokens=any(call.y.ndim == 3 for call in body),
@@ -131,6 +132,7 @@ class _Watch(TorchFunctionMode):
         super().__init__()
         self.modules = modules
         self.events: list[Any] = []
+        self.sites: list[tuple[str, str]] = []
         self.began: dict[str, int] = {}
         self._inside: list[str] = []
 
@@ -139,8 +141,12 @@ class _Watch(TorchFunctionMode):
             isinstance(self.modules[name], tuple(MODULES)) for name in self._inside
         ):
             owner, kind = self._inside[-1] if self._inside else "", FUNCTIONS[func]
-            self.events.append((f"{owner}.{kind}" if owner else kind, kind))
-        elif func in _ATTENTION:
+            name = f"{owner}.{kind}#{len(self.sites)}".lstrip(".")  # a module may call several
+            self.sites.append((name, kind))
+            y = func(*args, **(kwargs or {}))
+            self.events.append(Call(name, y, y._version))
+            return y
+        if func in _ATTENTION:
             self.events.append("attention")
         return func(*args, **(kwargs or {}))
 
@@ -190,7 +196,7 @@ def _head(watch: _Watch, out: object, modules: Mapping[str, nn.Module], named: s
     calls = [
         (place, call)
         for place, call in enumerate(watch.events)
-        if isinstance(call, Call) and isinstance(modules[call.name], nn.Linear)
+        if isinstance(call, Call) and isinstance(modules.get(call.name), nn.Linear)
     ]
     for _, call in reversed(calls):
         if named is not None and call.name != named:

@@ -132,6 +132,7 @@ class Engine:
         headed = [a for a in asked if a.request.spec.objective != "features"]
         datasets = list(dict.fromkeys(a.request.dataset for a in headed))
         body = set(modules(self.network).values()) - {self.network.classifier}
+        self.network.shows_features = any(watches(a.watch.observer, "on_features") for a in asked)
         tape = Tape(self.network, wanted, forward.bn)
         with batch_norm(self.network, forward.bn), torch.set_grad_enabled(wanted != {"nothing"}):
             with self._clock(asked), shown(body, _watches(asked)), tape.running():

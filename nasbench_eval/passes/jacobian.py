@@ -5,6 +5,7 @@ Tensor legend: B samples, C channels, P positions of an output, K entries a kern
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -188,7 +189,8 @@ def by_entry(network: Network, x: Tensor, modules: Mapping[str, nn.Module], name
     direction = torch.zeros_like(parameter)
     direction.view(-1)[0] = 1.0
     try:
-        with torch.no_grad(), fwAD.dual_level():
+        with torch.no_grad(), fwAD.dual_level(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # PyTorch's own, of how it has some tangents
             dual: Any = fwAD.make_dual(parameter.detach(), direction)  # type: ignore[no-untyped-call]
             module._parameters[kind] = dual
             logits = network.head(network.features(x.detach()))

@@ -25,6 +25,7 @@ class Network(nn.Module):
         stem: its output is the input of the first block.
         cells: the blocks of the body in a row.
         classifier: the linear layer that gives the logits.
+        shows_features: whether anybody watches the features of the next pass.
         functional: whether it has activations that no module shows.
         classifier_name: what the classifier's tensors are drawn by.
     """
@@ -32,6 +33,7 @@ class Network(nn.Module):
     stem: nn.Module
     cells: nn.ModuleList
     classifier: nn.Linear
+    shows_features: bool = True
     functional: bool = False
     classifier_name: str = "classifier"
 
