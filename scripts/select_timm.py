@@ -1,7 +1,7 @@
 """Print the architectures of timm that are small and were trained on ImageNet-1k alone.
 
-The list can be given to commands as `archs=FILE`: an architecture a line, with comments.  The comments say how
-well size and slowness alone rank these architectures by accuracy; no accuracy is printed.
+The list can be given to commands as `archs=FILE`: an architecture a line, with comments.  The comments say
+how well size and slowness alone rank these architectures by accuracy; no accuracy is printed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ FEWEST = 10
 
 def main() -> int:
     """Print the list; returns the exit code."""
-    parser = Parser(description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = Parser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="the data folder")
     parser.add_argument("--max-params", type=float, default=30e6, metavar="N", help="most parameters")
     parser.add_argument("--max-gmacs", type=float, default=2.0, metavar="X", help="most GMACs of an image")

@@ -2,14 +2,15 @@
 
 Both tables come from the repository of timm (huggingface/pytorch-image-models, Apache-2.0): `timm_imagenet`
 from `results/results-imagenet.csv`, and `timm_speed` from the benchmark of inference on an RTX 3090 with
-automatic mixed precision (PyTorch 2.4).  A row of the first is a trained model at one image size.  Its name is
-`ARCHITECTURE.TAG`, where the tag says how it was trained; `timm_recipes.yaml` says which tags mean ImageNet-1k
-alone.
+automatic mixed precision (PyTorch 2.4).  A row of the first is a trained model at one image size.  Its name
+is `ARCHITECTURE.TAG`, where the tag says how it was trained; `timm_recipes.yaml` says which tags mean
+ImageNet-1k alone.
 
 An architecture has been trained once or several times, by recipes that are years apart.  Its accuracy here
 (`imagenet1k_test`) is the best of those on ImageNet-1k alone: the nearest to what the architecture can reach,
-where a mean would hold the old recipes of an old architecture against it.  The best favours architectures that
-were trained often, so the mean and the number of recipes stand beside it, and `recipes` has the single ones.
+where a mean would hold the old recipes of an old architecture against it.  The best favours architectures
+that were trained often, so the mean and the number of recipes stand beside it, and `recipes` has the single
+ones.
 Accuracy, multiply-accumulates and speed of an architecture are of one image size: the smallest that both
 tables have.  The accuracy is that on ImageNet's 50,000 validation images, which no recipe trains on; recipes
 were chosen by them, though.
