@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _TAG = re.compile(r"[A-Za-z0-9_-]+")
 # Tiny networks that timm has for its own tests are no networks that people use.
 _FOR_TESTS = "test_*"
+# CrossViT scales images to its own two sizes, whatever they are; made for another size it fails on most.
+_RESCALING = ("crossvit",)
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ def _config(arch: str) -> Any:
 
 def _fixed_size(arch: str) -> bool:
     known = _config(arch)
-    return known is not None and bool(known.fixed_input_size)
+    return known is not None and bool(known.fixed_input_size) and _places()[arch] not in _RESCALING
 
 
 @contextmanager

@@ -126,6 +126,11 @@ class TestNetworks:
             for a, b in zip(plain.state_dict().values(), same.state_dict().values(), strict=True)
         )
 
+    def test_a_network_that_scales_its_images_keeps_its_size(self) -> None:
+        network = Timm(img_size=64).build("crossvit_9_240", num_classes=7).eval()
+        with torch.no_grad():
+            assert network(torch.zeros(1, 3, 64, 64)).shape == (1, 7)
+
     def test_a_size_that_cannot_be_is_told(self) -> None:
         with pytest.raises(ValueError, match="timm cannot build xcit_nano_12_p16_224 for images of 5 pixels"):
             Timm(img_size=5).build("xcit_nano_12_p16_224", num_classes=7)
