@@ -20,7 +20,7 @@ from nasbench_eval.data.images import (
     load_images,
 )
 from nasbench_eval.errors import UsageError
-from nasbench_eval.truth import convert, convert101, nasbench101, nasbench201, short_tables
+from nasbench_eval.truth import convert, convert101, nasbench101, nasbench201, short_tables, timm
 from nasbench_eval.truth.download import download, sha256_of
 from nasbench_eval.truth.errors import MissingTruth
 from nasbench_eval.truth.sources import (
@@ -29,6 +29,8 @@ from nasbench_eval.truth.sources import (
     NASBENCH101_SOURCE,
     SAMPLE_SOURCE,
     TABLE_SOURCES,
+    TIMM_SOURCE,
+    TIMM_SPEED_SOURCE,
     fetch,
 )
 
@@ -76,6 +78,17 @@ def describe_sample(folder: Path) -> str:
         f"{short_tables.SAMPLE_FILE}: {table['index'].nunique()} architectures, {short_tables.EPOCHS} epochs,"
         f" best accuracies on test images {parts}"
     )
+
+
+def describe_timm(folder: Path) -> str:
+    """Load and check timm's table of accuracies; one line on it.  Raises TruthError."""
+    table = timm.load_results(folder)
+    return f"{timm.FILE}: {table['arch'].nunique()} architectures, {table['model'].nunique()} trained models"
+
+
+def describe_timm_speed(folder: Path) -> str:
+    """Load and check timm's table of speeds; one line on it.  Raises TruthError."""
+    return f"{timm.SPEED_FILE}: {timm.load_speed(folder)['model'].nunique()} architectures"
 
 
 def describe_images(folder: Path, dataset: str) -> str:
@@ -131,6 +144,21 @@ def build_sample(folder: Path, say: Say) -> None:
     short_tables.save_sample(convert.sample_from_json(file), folder)
     _discard([file])
     say(f"built {describe_sample(folder)}")
+
+
+def build_timm(folder: Path, say: Say) -> None:
+    """Make sure of timm's tables of accuracies and speeds.  Raises UsageError."""
+    kept = [_kept(describe, folder, say) for describe in (describe_timm, describe_timm_speed)]
+    if all(kept):
+        return
+    files = []
+    for source in (TIMM_SOURCE, TIMM_SPEED_SOURCE):
+        say(f"fetching {source.url}")
+        files.append(fetch(source, _downloads(folder)))
+    timm.save(timm.from_csv(files[0]), timm.speed_from_csv(files[1]), folder)
+    _discard(files)
+    for describe in (describe_timm, describe_timm_speed):
+        say(f"built {describe(folder)}")
 
 
 def _build_from_public(folder: Path, say: Say) -> None:
@@ -225,7 +253,8 @@ def save_images(arrays: Arrays, folder: Path, dataset: str) -> Path:
 def check_folder(folder: Path, say: Say) -> int:
     """Check everything in a data folder.
 
-    NAS-Bench-101's table and images may be missing, which is said, and so may the tables of 12 epochs.
+    NAS-Bench-101's table and images may be missing, which is said, and so may the tables of 12 epochs and
+    timm's.
 
     Returns:
         0 if all that is there is right, 2 if something is wrong or NAS-Bench-201's table is missing.
@@ -237,6 +266,8 @@ def check_folder(folder: Path, say: Say) -> int:
         for describe, file in (
             (describe_short, short_tables.FULL_FILE),
             (describe_sample, short_tables.SAMPLE_FILE),
+            (describe_timm, timm.FILE),
+            (describe_timm_speed, timm.SPEED_FILE),
         )
         if (folder / file).exists()
     ]

@@ -54,6 +54,12 @@ def _parser() -> argparse.ArgumentParser:
         "(downloads 1.2 MB; its source states no licence)",
     )
     only.add_argument(
+        "--timm",
+        action="store_true",
+        help="build the tables of timm's ImageNet-1k accuracies and inference speeds and nothing else "
+        "(downloads 0.2 MB, Apache-2.0)",
+    )
+    only.add_argument(
         "--nasbench101",
         type=Path,
         nargs="?",
@@ -71,6 +77,8 @@ def _run() -> int:
         raise UsageError("--nasbench101 builds that table alone; leave out --check, --nats and --imagenet16")
     if args.short and (args.check or args.nats or args.imagenet16):
         raise UsageError("--short builds that table alone; leave out --check, --nats and --imagenet16")
+    if args.timm and (args.check or args.nats or args.imagenet16):
+        raise UsageError("--timm builds its tables alone; leave out --check, --nats and --imagenet16")
     from nasbench_eval.data.images import FORMATS
     from nasbench_eval.truth import build
 
@@ -80,6 +88,9 @@ def _run() -> int:
         return build.check_folder(folder, say)
     if args.short:
         build.build_sample(folder, say)
+        return 0
+    if args.timm:
+        build.build_timm(folder, say)
         return 0
     if args.nasbench101 is not None:
         build.build_nasbench101(folder, None if args.nasbench101 is _DOWNLOAD else args.nasbench101, say)

@@ -1,9 +1,10 @@
 """Public sources of tables and images, what pins each, and how one is fetched.
 
-The archives of images, NAS-Bench-101's files and the file of 12-epoch trainings are pinned by the sha256 of
-their bytes.  The public CSVs of accuracies are pinned by the sha256 of the numbers read from them (`digest`):
-every number that is used is covered, and columns that are not used, such as training accuracy, are not.
-Those pins were computed from a table that was converted from these files before, not from the files' bytes.
+The archives of images, NAS-Bench-101's files, timm's and the file of 12-epoch trainings are pinned by the
+sha256 of their bytes.  NAS-Bench-201's public CSVs are pinned by the sha256 of the numbers read from them
+(`digest`): every number that is used is covered, and columns that are not used, such as training accuracy,
+are not.  Those pins were computed from a table that was converted from these files before, not from the
+files' bytes.
 """
 
 from __future__ import annotations
@@ -76,6 +77,19 @@ SAMPLE_SOURCE = Source(
     "/architectures/topology_ss_architectures.json",
     sha256="500e72af7b87502b7a9daaa09070098aa082bcdef6d353610d7d1d4e725cf22e",
     size=1_225_213,
+)
+
+# Accuracies of timm's models on ImageNet-1k, and their speeds at inference, Apache-2.0.
+_TIMM = f"{_GITHUB}/huggingface/pytorch-image-models/aa4b5850c1543fa488abf260f18390eda46cf85d/results"
+TIMM_SOURCE = Source(
+    f"{_TIMM}/results-imagenet.csv",
+    sha256="30972bf7c7ab451bbd4480ec6116b13d0a84441c57bbc946896fd312264acfcd",
+    size=123_104,
+)
+TIMM_SPEED_SOURCE = Source(
+    f"{_TIMM}/benchmark-infer-amp-nhwc-pt240-cu124-rtx3090.csv",
+    sha256="0ee56fb006cad780c5931d314422874777502d408f734273bcac4c74d5e3c67a",
+    size=83_629,
 )
 
 IMAGE_SOURCES: Mapping[str, Source] = {
