@@ -6,7 +6,7 @@ The network itself stays as it is: passes run through a copy.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cached_property
 from typing import Any
@@ -109,8 +109,8 @@ class Adapted(Network):
         tensors = tensors_of(named(self.source))
         return tensors if init == "keep" else {name: tensors[name] for name in self.traits.opaque}
 
-    def times(self) -> Mapping[str, int]:
-        return self.look.times
+    def plain(self) -> Collection[str]:
+        return self.look.plain
 
     def release(self) -> None:
         self._phi = self._maps = None

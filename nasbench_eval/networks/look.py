@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 from nasbench_eval.errors import UsageError
 from nasbench_eval.networks.activations import FUNCTIONS, MODULES
 from nasbench_eval.networks.names import Normed
+from nasbench_eval.networks.plain import plain
 from nasbench_eval.wording import first_line
 
 _ATTENTION = {
@@ -48,6 +49,7 @@ class Look:
         mutated: modules whose outputs are changed in place by what follows.
         attention: whether products of features weigh features.
         times: how often each module was met, by name.
+        plain: what was met once, with a row of output a sample, and is a layer of a well-known kind.
         tokens: whether a block gives tokens (B, N, C) instead of maps.
     """
 
@@ -58,17 +60,20 @@ class Look:
     mutated: frozenset[str]
     attention: bool
     times: Mapping[str, int]
+    plain: frozenset[str]
     tokens: bool
 
 
 def channels_second(y: Tensor, x: Tensor) -> Tensor:
     """An output with its channels in the second dimension, where it has positions.
 
-    Tokens (B, N, C) have them last.  Of four dimensions the two that have the proportions of the input x
-    (B, C, H, W) are positions; if in doubt the last two.
+    Tokens (B, N, C) have them last.  Where windows of a sample stand in rows of their own, (B·W, N, C), they
+    are put together again.  Of four dimensions the two that have the proportions of the input x (B, C, H, W)
+    are positions; if in doubt the last two.
     """
     if y.ndim == 3:
-        return y.movedim(-1, 1)
+        together = len(y) > len(x) and len(y) % len(x) == 0
+        return (y.reshape(len(x), -1, y.shape[-1]) if together else y).movedim(-1, 1)
     if y.ndim != 4:
         return y
     height, width = x.shape[-2:]
@@ -99,7 +104,7 @@ def look(
     Raises:
         UsageError: if it does not run, is no classifier, or lacks what was named.
     """
-    watch = _Watch(modules)
+    watch = _Watch(modules, len(x))
     with torch.no_grad(), watch.watching(), watch:
         try:
             out = model(x)
@@ -112,6 +117,7 @@ def look(
                 "say what it takes with input=(channels, height, width)"
             ) from error
     name, place = _head(watch, out, modules, head)
+    times = Counter(call.name for call in watch.events if isinstance(call, Call))
     body = [event for event in watch.events[:place] if isinstance(event, Call)]
     return Look(
         head=name,
@@ -120,7 +126,8 @@ def look(
         sites=tuple(site for site in watch.sites if any(call.name == site[0] for call in body)),
         mutated=frozenset(c.name for c in body if c.name in modules and c.y._version != c.version),
         attention=any(event == "attention" for event in watch.events[:place]),
-        times=Counter(call.name for call in watch.events if isinstance(call, Call)),
+        times=times,
+        plain=frozenset(known for known in watch.plain if times[known] == 1),
         tokens=any(call.y.ndim == 3 for call in body),
     )
 
@@ -128,11 +135,14 @@ def look(
 class _Watch(TorchFunctionMode):
     """Keeps what happens in a pass: outputs of modules, activations that are called, attention."""
 
-    def __init__(self, modules: Mapping[str, nn.Module]) -> None:
+    def __init__(self, modules: Mapping[str, nn.Module], samples: int) -> None:
         super().__init__()
-        self.modules = modules
+        self.modules, self.samples = modules, samples
+        # Hooks may make a weight of other parameters, or another input or output.
+        self.hooked = {n for n, m in modules.items() if m._forward_pre_hooks or m._forward_hooks}
         self.events: list[Any] = []
         self.sites: list[tuple[str, str]] = []
+        self.plain: set[str] = set()
         self.began: dict[str, int] = {}
         self._inside: list[str] = []
 
@@ -172,10 +182,15 @@ class _Watch(TorchFunctionMode):
         return hook
 
     def _leave(self, name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, args: object, y: object) -> None:
+        def hook(module: nn.Module, args: tuple[object, ...], y: object) -> None:
             self._inside.pop()
-            if isinstance(y, Tensor):
-                self.events.append(Call(name, y, y._version))
+            if not isinstance(y, Tensor):
+                return
+            self.events.append(Call(name, y, y._version))
+            x = args[0] if args else None
+            by_sample = isinstance(x, Tensor) and len(y) == self.samples and name not in self.hooked
+            if by_sample and plain(module, x, y):
+                self.plain.add(name)
 
         return hook
 

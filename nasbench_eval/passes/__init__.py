@@ -1,7 +1,6 @@
 """Passes: the computations proxies watch, each run once for all of them."""
 
 from nasbench_eval.passes.engine import Engine
-from nasbench_eval.passes.jacobian import shows_gradients
 from nasbench_eval.passes.observer import (
     GradientObserver,
     LayerKind,
@@ -41,6 +40,5 @@ __all__ = [
     "modules",
     "parameter_names",
     "parameters",
-    "shows_gradients",
     "stack",
 ]

@@ -32,6 +32,7 @@ from nasbench_eval.passes.weights import draw
 from nasbench_eval.seeding import generator, seed_of, signs_like
 from nasbench_eval.spaces.base import Network
 from nasbench_eval.training import Checkpoints, Diverged, Folder, Memory, Training, train
+from nasbench_eval.wording import first_line
 
 Loss = Callable[[Tensor], Tensor]
 
@@ -240,7 +241,7 @@ class Engine:
                 if mine[0].request.spec.forward.bn == "train":
                     jacobian.coupled_samples(objective_B, parameters, show)
                 else:
-                    jacobian.separate_samples(objective_B, owners, parameters, show, self.network.times())
+                    jacobian.separate_samples(objective_B, owners, parameters, show, self.network.plain())
 
     def _labels(self, asked: Sequence[_Asked]) -> Tensor | None:
         """The labels of the batch, shown to the observers that watch them; None where nobody needs them."""
@@ -290,7 +291,12 @@ class Engine:
                 return tangents.curvature(self.network, x, tape.layers, gradients, loss)
         names = parameter_names(self.network, "weights")
         weights = [parameter for name, parameter in parameters_of(self.network).items() if name in names]
-        return jacobian.curvature(self.network, x, weights, loss)
+        try:
+            return jacobian.curvature(self.network, x, weights, loss)
+        except RuntimeError as error:
+            if "derivative for" not in str(error):
+                raise
+            raise Undefined(f"it has an operation without a second derivative: {first_line(error)}") from None
 
     def _precision(self, forward: ForwardSpec) -> torch.autocast:
         half = self._half and not forward.float64

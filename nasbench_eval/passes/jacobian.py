@@ -6,7 +6,7 @@ Tensor legend: B samples, C channels, P positions of an output, K entries a kern
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -85,7 +85,7 @@ def separate_samples(
     tape: Sequence[Seen],
     parameters: Mapping[str, Tensor],
     show: SampleGradient,
-    times: Mapping[str, int] | None = None,
+    plain: Collection[str] | None = None,
 ) -> None:
     """∂objective_n/∂θ where no sample sees another: one backward pass, then each layer's own products.
 
@@ -96,13 +96,14 @@ def separate_samples(
         tape: the layers that own parameters, with the inputs and outputs of this pass.
         parameters: those of interest by name; those of a layer that was not met have zeros.
         show: is handed each parameter's name, the parameter and its gradients (B, *shape).
-        times: how often each layer is met, by name; None where a layer that is not on the tape is idle.
+        plain: names of the layers whose products are known; None for all, and then one that is not on the tape
+            is idle.
     """
     waiting = dict(parameters)
     owned = {id(parameter) for parameter in parameters.values()}
     tape = [seen for seen in tape if any(id(p) in owned for p in seen.module.parameters(recurse=False))]
-    if times is not None:
-        tape = [seen for seen in tape if shows_gradients(seen.module) and times.get(seen.name) == 1]
+    if plain is not None:
+        tape = [seen for seen in tape if seen.name in plain]
     for seen, gradient in zip(tape, by_outputs(objective_B.sum(), tape), strict=True):
         with torch.no_grad():
             found = _layer_gradients(seen, gradient)
@@ -113,7 +114,7 @@ def separate_samples(
             if waiting.pop(name, None) is None:
                 raise TypeError(f"no sample gradients are defined for '{seen.name}', which is met twice")
             show(name, parameter, found[kind].reshape(len(objective_B), *parameter.shape))
-    if times is not None and waiting:
+    if plain is not None and waiting:
         coupled_samples(objective_B, waiting, show)
         return
     for name, idle in waiting.items():
@@ -157,25 +158,6 @@ def _layer_gradients(seen: Seen, g: Tensor) -> dict[str, Tensor]:
     raise TypeError(f"no sample gradients are defined for {type(module).__name__} '{seen.name}' as it is set")
 
 
-_SHOWN = (nn.Conv2d, nn.Linear, nn.LayerNorm, nn.GroupNorm, nn.BatchNorm2d)
-
-
-def shows_gradients(module: nn.Module) -> bool:
-    """Whether a layer's input and the gradient by its output tell the gradients by its parameters.
-
-    They do not where a subclass computes something else, or where a weight is made of other parameters.
-    """
-    of = next((kind for kind in _SHOWN if isinstance(module, kind)), None)
-    if of is None or module._forward_pre_hooks or "parametrizations" in module._modules:
-        return False
-    if type(module).forward is not of.forward:
-        return False
-    if isinstance(module, nn.Conv2d):
-        own = type(module)._conv_forward is nn.Conv2d._conv_forward
-        return own and _padded_by_number(module)
-    return not isinstance(module, nn.BatchNorm2d) or module.track_running_stats or module.training
-
-
 def by_entry(network: Network, x: Tensor, modules: Mapping[str, nn.Module], name: str) -> Tensor:
     """∂f_k(x_n)/∂θ[0, …, 0] of a parameter by its name, (B, K), by a forward pass of tangents.
 
@@ -187,7 +169,7 @@ def by_entry(network: Network, x: Tensor, modules: Mapping[str, nn.Module], name
     parameter = module._parameters[kind]
     assert parameter is not None
     direction = torch.zeros_like(parameter)
-    direction.view(-1)[0] = 1.0
+    direction[(0,) * direction.ndim] = 1.0
     try:
         with torch.no_grad(), fwAD.dual_level(), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # PyTorch's own, of how it has some tangents

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from nasbench_eval.errors import Undefined
 from nasbench_eval.networks.activations import PIECEWISE
 from nasbench_eval.networks.traits import Traits
 from nasbench_eval.passes import Observer, PassSpec, Record, layers
@@ -54,6 +55,8 @@ class _CodeObserver(Observer):
         return layers(net, "relu")
 
     def on_layer(self, name: str, module: nn.Module, x: Tensor, y: Tensor) -> None:
+        if len(x) != len(self.kernel_BB):
+            raise Undefined(f"'{name}' does not have a row a sample")
         # Units in the order in which channels-last memory holds them: it does not matter, and spares a copy.
         active_BB = jointly_active(x.movedim(1, -1).flatten(1))
         active_B, units = active_BB.diagonal(), x[0].numel()

@@ -21,12 +21,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nasbench_eval.passes import Observer, PassSpec, Record, modules, parameters, shows_gradients
+from nasbench_eval.passes import Observer, PassSpec, Record, modules, parameters
 from nasbench_eval.passes.spec import Source
 from nasbench_eval.proxies.base import Batch, ProxyInfo
 from nasbench_eval.spaces.base import Network
 
 SMOOTHING = 0.05
+# Outputs from which on it is cheaper to move the entries one by one than to go back from each output.
+MANY = 128
 
 
 @dataclass(frozen=True)
@@ -88,16 +90,14 @@ class _FisherObserver(Observer):
         names = list(parameters(net))
         self.row = {name: t for t, name in enumerate(names[:tensors])}
         self.head = net.classifier_name
-        times, inside = net.times(), modules(net)
+        plain = net.plain()
         # What no layer known here shows is had from the network as a whole, an entry at a time; and so is
         # everything where there are more outputs to go back from than entries.
-        few = min(net.classifier.weight.shape) <= len(self.row)
+        few = min(net.classifier.weight.shape) <= max(len(self.row), MANY)
         self.others = {
             name
             for name in self.row
-            if times is not None
-            and (owner := _owner(name)) != self.head
-            and not (few and shows_gradients(inside[owner]) and times.get(owner) == 1)
+            if plain is not None and (owner := _owner(name)) != self.head and not (few and owner in plain)
         }
         # The size of the network, for vkdnw_single.
         self.size = {"tensors": len(names), "layers": len({_owner(name) for name in names})}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
@@ -79,8 +79,12 @@ class Network(nn.Module):
         """A layer's output with its channels in the second dimension: (B, C, h, w), (B, C, N) or (B, C)."""
         return y
 
-    def times(self) -> Mapping[str, int] | None:
-        """How often a pass meets each module, by name; None where it is once for all that have a bearing."""
+    def plain(self) -> Collection[str] | None:
+        """Names of layers that a pass meets once, a row of output a sample, and that are of well-known kinds.
+
+        Their inputs and the gradients by their outputs tell the gradients by their parameters.  None where
+        this holds of all that have a bearing on the output.
+        """
         return None
 
     def release(self) -> None:
