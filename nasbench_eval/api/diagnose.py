@@ -27,7 +27,7 @@ from nasbench_eval.passes import (
 )
 from nasbench_eval.passes.spec import Init
 from nasbench_eval.proxies.intrain import InTrain, capacity, gradient_health
-from nasbench_eval.run.rows import Task
+from nasbench_eval.runs.rows import Task
 from nasbench_eval.spaces.base import Network
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from nasbench_eval.options.typed import fields_of, typed
 from nasbench_eval.passes.spec import Init
 from nasbench_eval.proxies.base import Choosy, Proxy
 from nasbench_eval.registry import UnknownName
-from nasbench_eval.run.rows import Row
+from nasbench_eval.runs.rows import Row
 from nasbench_eval.scoring.config import proxies_of
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.scoring.worker import score_architecture

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from nasbench_eval.run import parquet
+from nasbench_eval.runs import parquet
 
 # What a row may end as and never be scored again; any other end is a failure.
 _SCORED = ("ok", "nan", "inf")

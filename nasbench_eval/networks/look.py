@@ -188,8 +188,9 @@ class _Watch(TorchFunctionMode):
                 return
             self.events.append(Call(name, y, y._version))
             x = args[0] if args else None
-            by_sample = isinstance(x, Tensor) and len(y) == self.samples and name not in self.hooked
-            if by_sample and plain(module, x, y):
+            if not isinstance(x, Tensor) or len(y) != self.samples or name in self.hooked:
+                return
+            if plain(module, x, y):
                 self.plain.add(name)
 
         return hook

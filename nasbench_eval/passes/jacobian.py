@@ -96,7 +96,7 @@ def separate_samples(
         tape: the layers that own parameters, with the inputs and outputs of this pass.
         parameters: those of interest by name; those of a layer that was not met have zeros.
         show: is handed each parameter's name, the parameter and its gradients (B, *shape).
-        plain: names of the layers whose products are known; None for all, and then one that is not on the tape
+        plain: names of the layers whose products are known; None for all, and then one not on the tape
             is idle.
     """
     waiting = dict(parameters)

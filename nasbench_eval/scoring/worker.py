@@ -23,7 +23,7 @@ from nasbench_eval.errors import Undefined
 from nasbench_eval.networks.adapted import Adapted
 from nasbench_eval.passes import Body, Engine, ForwardSpec, Observer, Outcome, PassSpec, Request
 from nasbench_eval.proxies.base import Choosy, Proxy
-from nasbench_eval.run.rows import Row, Task, status_of
+from nasbench_eval.runs.rows import Row, Task, status_of
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.seeding import seed_of
 from nasbench_eval.spaces.base import CellSpace, Network, SearchSpace, Sizes, weight_key

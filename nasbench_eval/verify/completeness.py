@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nasbench_eval.run.record import within
+from nasbench_eval.runs.record import within
 from nasbench_eval.verify.held import Check, Held, Partition, verdict
 from nasbench_eval.wording import counted, ranges, some
 from nasbench_eval.work.sample import architectures, asked, is_uniform, uniform

@@ -12,7 +12,7 @@ import torch
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options.typed import Execution, Sampled, made
-from nasbench_eval.run.split import Split, split_of
+from nasbench_eval.runs.split import Split, split_of
 from nasbench_eval.spaces.base import SearchSpace
 
 # Bytes a process may take on a GPU: 2 GiB of activations (NAS-Bench-201's largest cell at B = 64, R = 64),

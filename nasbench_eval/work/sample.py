@@ -9,8 +9,8 @@ from nasbench_eval import sampling
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options.quoting import CELLS, RANGE, numbers_of
 from nasbench_eval.options.typed import RunOptions, Sampled
-from nasbench_eval.run.record import LATER, Record
-from nasbench_eval.run.split import split_of
+from nasbench_eval.runs.record import LATER, Record
+from nasbench_eval.runs.split import split_of
 from nasbench_eval.spaces.base import SearchSpace
 from nasbench_eval.wording import first_line, some
 from nasbench_eval.work.subject import LISTED, Subject, recorded
