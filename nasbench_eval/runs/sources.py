@@ -21,13 +21,14 @@ _PACKAGE = Path(nasbench_eval.__file__).resolve().parent
 # The modules that decide scores but for those of single proxies, which are told apart.
 _SHARED = (
     "data",
+    "networks",
     "passes",
     "spaces",
     "training",
     "proxies/base.py",
     "proxies/_*.py",
     "seeding.py",
-    "run/rows.py",
+    "runs/rows.py",
     "scoring/job.py",
     "scoring/process.py",
     "scoring/worker.py",

@@ -34,6 +34,7 @@ from oracle import (
 from scipy.linalg import hadamard
 from torch import Tensor, nn
 
+from nasbench_eval.errors import Undefined
 from nasbench_eval.passes import Engine, ForwardSpec, Observer, PassSpec, Record, Request
 from nasbench_eval.proxies._features import entropy, raw_covariance, raw_entropy
 from nasbench_eval.proxies.expressivity import Expressivity
