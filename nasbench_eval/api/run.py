@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def run(*words: str, quiet: bool = False, **options: Any) -> Finished:
 
     Args:
         words: options as on the command line, such as `proxy=[intrain,snip]` or `proxy.batch_size=32`.
-        quiet: leave out what the command prints; progress is shown on standard error all the same.
+        quiet: leave out what the command prints, its progress too.
         options: options by name, where the name is a word of Python: `n=50`, `run="first"`.
 
     Raises:
@@ -83,7 +84,7 @@ def run(*words: str, quiet: bool = False, **options: Any) -> Finished:
     with _composed(line) as config:
         work = resolve(config)
         command.check([config], images=True)
-        with redirect_stdout(None) if quiet else _as_it_is():
+        with _silent() if quiet else nullcontext():
             command.execute(config)
     return Finished(work.folder)
 
@@ -108,8 +109,9 @@ def _composed(line: overrides.CommandLine) -> Iterator[DictConfig]:
 
 
 @contextmanager
-def _as_it_is() -> Iterator[None]:
-    yield
+def _silent() -> Iterator[None]:
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        yield
 
 
 def _said(value: object) -> str:
