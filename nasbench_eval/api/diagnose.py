@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from nasbench_eval.api.given import Factory, given, settle, untouched
+from nasbench_eval.api.given import Networks, given, settle, untouched
 from nasbench_eval.api.inputs import shown
 from nasbench_eval.api.score import Asked, ask, chosen_proxies
 from nasbench_eval.errors import UsageError
@@ -98,7 +98,7 @@ class Diagnosis:
 
 
 def diagnose(
-    network: nn.Module | Factory,
+    network: Networks,
     proxy: str = "intrain",
     *,
     input: tuple[int, ...] | None = None,
@@ -115,7 +115,7 @@ def diagnose(
     """Say which layers and gradients make InTrain's score, and which are weakest.
 
     Args:
-        network: as for `nasbench_eval.score`; it stays as it is.
+        network: one, as for `nasbench_eval.score`; it stays as it is.
         proxy: `intrain`, or one of its readings in `configs/proxy`, such as `intrain_cell`.
         input, images, labels, seed, device, init, head, blocks, data: as for `nasbench_eval.score`.
         options: of the proxy, `{"layers": "cell"}`.
@@ -129,7 +129,10 @@ def diagnose(
     if not all(isinstance(each, InTrain) for each in chosen.values()) or len(chosen) != 1:
         raise UsageError(f"diagnose looks into intrain and its readings, not into {proxy}")
     with untouched():
-        [each] = given(network, pictures.shape, seed, head, blocks)
+        every = list(given(network, pictures.shape, seed, head, blocks))
+        if len(every) > 1:
+            raise UsageError("diagnose looks into one network at a time")
+        [each] = every
         asked = ask(each, chosen, pictures, None, seed)
         place = torch.device(device) if device is not None else asked.network.classifier.weight.device
         [dataset] = asked.job.datasets.values()

@@ -100,6 +100,11 @@ def _parser() -> argparse.ArgumentParser:
         "one that nasbench-train made",
     )
     add("--figure", type=Path, metavar="FILE", help="draw the cell: FILE ends in .png, .pdf or .svg")
+    add(
+        "--diagnose",
+        action="store_true",
+        help="say which layers and gradients make InTrain's score of the network, and which are weakest",
+    )
     add("--json", action="store_true", help="print one JSON object and nothing else")
     add("--data", type=Path, metavar="FOLDER", help="folder of the tables of accuracies (NASBENCH_EVAL_DATA)")
     return parser

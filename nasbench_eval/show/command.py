@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from nasbench_eval import spaces
 from nasbench_eval.data.datasets import DataSet
-from nasbench_eval.errors import UsageError
+from nasbench_eval.errors import Undefined, UsageError
 from nasbench_eval.files import write_whole
 from nasbench_eval.options.typed import typed
 from nasbench_eval.paths import config_folder, configured
@@ -65,12 +65,17 @@ def show(arguments: argparse.Namespace) -> int:
     )
     if figure is not None:
         _draw(facts, figure)
+    found = _diagnosed(space, arch, resolution, classes) if arguments.diagnose else None
     if arguments.json:
-        print(json.dumps(facts.json(), indent=2, allow_nan=False))
+        print(
+            json.dumps(facts.json() | ({"diagnosis": found[1]} if found else {}), indent=2, allow_nan=False)
+        )
         return 0
     from nasbench_eval.show.text import text
 
     print(text(facts))
+    if found:
+        print("\n" + "\n".join(found[0]))
     if figure is not None:
         print(f"\nfigure: {figure}")
     return 0
@@ -121,6 +126,17 @@ def require_drawable(figure: Path) -> None:
     near = nearest(missing, [each.name for each in there.iterdir() if each.is_dir()])
     hint = f"did you mean {there / near[0]}?" if near else f"the nearest that exists is {there}"
     raise UsageError(f"--figure {figure}: there is no folder {figure.parent}; {hint}")
+
+
+def _diagnosed(space: Any, arch: Any, resolution: int, classes: int) -> tuple[list[str], dict[str, Any]]:
+    """What InTrain sees, as lines and as plain data."""
+    from nasbench_eval.show import diagnosis
+
+    try:
+        found = diagnosis.diagnosis_of(space, arch, resolution, classes)
+    except Undefined as reason:
+        raise UsageError(f"--diagnose: InTrain is not defined on this network: {reason}") from None
+    return diagnosis.lines(found), diagnosis.told(found)
 
 
 def _benchmark(arguments: argparse.Namespace) -> Benchmark | None:

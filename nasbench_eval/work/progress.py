@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from nasbench_eval.errors import Terminated, UsageError
 from nasbench_eval.runs.rows import Row, outcome_of
@@ -32,6 +32,11 @@ _LOG = 60.0
 # Failures of a proxy from its first cell on, after which it is told that there is nothing else.
 _AT_ONCE = 50
 _FAILED = ("nan", "oom", "error")
+
+
+def _watched() -> bool:
+    """Whether somebody sees a bar: at a terminal, or in a notebook."""
+    return sys.stderr.isatty() or "ipykernel" in sys.modules
 
 
 class Progress:
@@ -107,7 +112,7 @@ class Progress:
             unit=unit,
             smoothing=0.05,
             file=sys.stderr,
-            disable=not lacking or not sys.stderr.isatty(),
+            disable=not lacking or not _watched(),
         )
         self._write("running")
 
