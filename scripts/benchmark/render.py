@@ -113,6 +113,28 @@ def throughput(f: Mapping[str, Any]) -> str:
     return what + table(("", "cells a second"), rows)
 
 
+def networks(figures: Mapping[str, Any]) -> str:
+    """A row a network and group."""
+    rows = [
+        (
+            *(network, what, _number(cost["ratio"]), f"{cost['seconds']:.2f}", f"{cost['bare_seconds']:.2f}"),
+            *(_number(f["peak_ratios"][what]), _number(f["bare_peak_bytes"] / 1e9)),
+        )
+        for network, f in figures.items()
+        for what, cost in f["costs"].items()
+    ]
+    head = (
+        "network",
+        "scored",
+        "bare passes",
+        "seconds",
+        "of a bare pass",
+        "peaks of a bare pass",
+        "its peak, GB",
+    )
+    return table(head, rows, left=2)
+
+
 def training(f: Mapping[str, Any]) -> str:
     """Cells an hour and seconds a training."""
     what = (
@@ -162,6 +184,7 @@ _PARTS = {
     "targets": ("What the targets are judged by", costs),
     "throughput": ("Throughput", throughput),
     "training": ("Training", training),
+    "networks": ("Networks of no search space", networks),
     "startup": ("Start-up", startup),
     "memory": ("Memory", memory),
     "operators": ("Largest operators", operators),

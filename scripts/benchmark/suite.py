@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark import memory, operators, readings, startup, throughput, training
+from benchmark import memory, networks, operators, readings, startup, throughput, training
 from benchmark.costs import Figures, measure
 from benchmark.processes import Processes
 
 ON_ANY_DEVICE = ("proxies", "targets", "operators")
-SECTIONS = ("startup", "throughput", "training", *ON_ANY_DEVICE, "memory")
+SECTIONS = ("startup", "throughput", "training", *ON_ANY_DEVICE, "networks", "memory")
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,20 @@ class Suite:
     def startup(self) -> dict[str, Any]:
         """Seconds until a command has done something."""
         return startup.startup(self.extent.repeats)
+
+    def networks(self) -> dict[str, Any]:
+        """The cost of `nasbench_eval.score` on networks that people use."""
+        found = {}
+        for title, name in networks.MODELS.items():
+            labels = {"intrain": ("intrain",), readings.FEW_PASS_TITLE: readings.FEW_PASS}
+            costs = {
+                what: self._fresh(networks.cost, name, of, self.extent.repeats) for what, of in labels.items()
+            }
+            base = self._fresh(networks.peak, name, None)
+            ratios = {what: self._fresh(networks.peak, name, of) / base for what, of in labels.items()}
+            found[title] = {"costs": costs, "bare_peak_bytes": base, "peak_ratios": ratios}
+            say(f"{title}: " + ", ".join(f"{what} {cost['ratio']:.2f}" for what, cost in costs.items()))
+        return found
 
     def memory(self) -> dict[str, Any]:
         """A worker's memory over a run, and its peak."""

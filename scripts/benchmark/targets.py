@@ -58,6 +58,23 @@ TARGETS = (
     _cost("te_nas, `bn=eval`", "te_nas, bn=eval", 4),
     _cost("vkdnw, 10 classes", "vkdnw", 6),
     _cost("gradsign, 10 classes", "gradsign", 2.5),
+    *(
+        Target(f"{what} on {network}", "bare passes at B = 64, R = 64", ("networks", network, *path), limit)
+        for network in ("ResNet-18", "MobileNetV2")
+        for what, path, limit in (
+            ("InTrain", ("costs", "intrain", "ratio"), 1.3),
+            ("the few-pass group", ("costs", FEW_PASS_TITLE, "ratio"), 8),
+        )
+    ),
+    *(
+        Target(
+            f"peak of InTrain on {network}",
+            "peaks of a bare pass",
+            ("networks", network, "peak_ratios", "intrain"),
+            1.2,
+        )
+        for network in ("ResNet-18", "MobileNetV2")
+    ),
     Target("two workers against one process of defaults", "times", ("throughput", "ratio"), 1.9, True),
     Target("`nasbench-score --help`", "s", ("startup", "help_seconds"), 1),
     Target("a command's first score", "s", ("startup", "first_score_seconds"), 6),
