@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
 from nasbench_eval.run.rows import Row, Task
 from nasbench_eval.run.store import Store
 from nasbench_eval.spaces.base import Names, SearchSpace
+from nasbench_eval.spaces.open import Known
 
 
 class Workload(Protocol):
@@ -60,6 +62,11 @@ class Wanted(Generic[W]):
         self.asked = tuple(stands_in)
         self.copied = 0
         self._stands_in, self._names = stands_in, Names(job.space)
+        if isinstance(job.space, Known):
+            for index, text in store.texts(job.tasks()).items():
+                job.space.require(index, text)
+                with suppress(ValueError):  # of no architecture: nasbench-verify tells
+                    job.space.index(job.space.parse(text))
         self._members: dict[int, list[int]] = {}
         for member, cell in stands_in.items():
             self._members.setdefault(cell, []).append(member)
