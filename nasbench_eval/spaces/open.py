@@ -191,8 +191,8 @@ def known(space: object, texts: Iterable[str]) -> SearchSpace:
     if lacking := [name for name in METHODS if not callable(getattr(cls, name, None))]:
         name = getattr(space, "name", cls.__name__)
         raise UsageError(
-            f"the search space {name} has no length, and so would be an open one, but no "
-            f"{' and no '.join(lacking)}"
+            f"the search space {name} has no length, so it counts as an open one, but it lacks "
+            f"{', '.join(lacking)}"
         )
     options = {field.name: getattr(space, field.name) for field in fields(cast(Any, space))}
     found: SearchSpace = _restored(cls, options, dict(space.texts) if isinstance(space, Known) else {})
