@@ -58,12 +58,13 @@ class OpenChains:
 
 
 class _Stack(Network):
-    """A chain, and a classifier."""
+    """A stem, a chain and a classifier."""
 
     def __init__(self, chain: Chain, num_classes: int) -> None:
         super().__init__()
+        width = WIDTHS[0]
+        self.stem = nn.Sequential(nn.Conv2d(3, width, 3, padding=1, bias=False), nn.BatchNorm2d(width))
         blocks: list[nn.Module] = []
-        width = 3
         for part in chain:
             if part:
                 convolution = nn.Conv2d(width, part, 3, padding=1, bias=False)
@@ -75,6 +76,7 @@ class _Stack(Network):
         self.classifier = nn.Linear(width, num_classes)
 
     def features(self, x_BCHW: Tensor) -> Tensor:
+        x_BCHW = self.stem(x_BCHW)
         for cell in self.cells:
             x_BCHW = cell(x_BCHW)
         return x_BCHW
