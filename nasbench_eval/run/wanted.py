@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
 from nasbench_eval.run.rows import Row, Task
@@ -63,10 +62,10 @@ class Wanted(Generic[W]):
         self.copied = 0
         self._stands_in, self._names = stands_in, Names(job.space)
         if isinstance(job.space, Known):
-            for index, text in store.texts(job.tasks()).items():
+            texts = store.texts(job.tasks())
+            for index, text in texts.items():
                 job.space.require(index, text)
-                with suppress(ValueError):  # of no architecture: nasbench-verify tells
-                    job.space.index(job.space.parse(text))
+            job.space.learn(texts.values())
         self._members: dict[int, list[int]] = {}
         for member, cell in stands_in.items():
             self._members.setdefault(cell, []).append(member)

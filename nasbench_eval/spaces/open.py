@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import fields
 from functools import cache, cached_property
 from types import MappingProxyType
@@ -122,6 +123,17 @@ class Known:
         self.require(index, text)
         self._texts.setdefault(index, text)
         return index
+
+    def learn(self, texts: Iterable[object]) -> None:
+        """Make the architectures that texts name known; a text that names none is passed over.
+
+        Raises:
+            UsageError: if two have the same index.
+        """
+        for text in map(str, texts):
+            if self._texts.get(index_of(self.name, text)) != text:
+                with suppress(ValueError):
+                    self.index(self.parse(text))
 
     def require(self, index: int, text: str) -> None:
         """Refuse a text where another one is known to have its index.

@@ -15,8 +15,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -194,7 +193,7 @@ def check(table: pd.DataFrame, space: SearchSpace, dataset: str, seeds: int, whe
     if isinstance(space, Known):
         if not whole:
             raise refuse("the column index does not ascend")
-        _learn(space, table["arch"])
+        space.learn(table["arch"])
         if unknown := [i for i in index.tolist() if i not in space.texts]:
             raise refuse(f"the index {unknown[0]} is that of none of its architectures")
     elif not whole or index[-1] >= len(space):
@@ -217,13 +216,6 @@ def check(table: pd.DataFrame, space: SearchSpace, dataset: str, seeds: int, whe
             raise refuse(f"{dataset}_{split} is not the mean of its runs")
     if not (table["params"] > 0).all() or not (table["flops"] > 0).all():
         raise refuse("a network has no parameters or no FLOPs")
-
-
-def _learn(space: Known, texts: Iterable[object]) -> None:
-    """Make the architectures of a table known; a text that names none is told by the check of its row."""
-    for text in texts:
-        with suppress(ValueError):
-            space.index(space.parse(str(text)))
 
 
 def columns(dataset: str, seeds: int) -> list[str]:

@@ -107,12 +107,9 @@ def _learnt(space: Known, rows: pd.DataFrame) -> Iterator[str]:
     """Make the architectures that rows name known; says of those that cannot be told apart."""
     for text in dict.fromkeys(rows["arch"]):
         try:
-            arch = space.parse(text)
-            space.index(arch)
+            space.learn([text])
         except UsageError as error:
             yield str(error)
-        except ValueError:  # told by the check of the cells
-            continue
 
 
 def _partition(place: Path, task: Task, columns: Collection[str] | None) -> Partition:
