@@ -101,6 +101,9 @@ class Known:
     def __len__(self) -> int:
         raise UsageError(f"the search space {self.name} has no length: its architectures cannot be counted")
 
+    def __bool__(self) -> bool:
+        return True  # and no question of length
+
     @property
     def texts(self) -> Mapping[int, str]:
         """The texts that are known, by index, in the order in which they were met."""
