@@ -41,8 +41,8 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.passes import Observer, PassSpec
 from nasbench_eval.paths import config_folder
 from nasbench_eval.proxies.base import Proxy, ProxyInfo
-from nasbench_eval.run.parquet import column_fault, schema
-from nasbench_eval.run.rows import Row
+from nasbench_eval.runs.parquet import column_fault, schema
+from nasbench_eval.runs.rows import Row
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.scoring.worker import score_architecture
 from nasbench_eval.spaces.base import CellSpace, Network, SearchSpace

@@ -318,7 +318,7 @@ def _bench_table(check: Check) -> list[str]:
 def _score_lines(check: Check) -> list[str]:
     """How far the scoring is, and how its scores compare with the CPU's committed ones."""
     from nasbench_eval.errors import UsageError
-    from nasbench_eval.run.store import read_scores
+    from nasbench_eval.runs.store import read_scores
 
     try:
         rows = read_scores(check.out / "intrain", proxy="intrain")

@@ -25,7 +25,7 @@ from commands import Ask, Asked
 
 from nasbench_eval import __version__
 from nasbench_eval.cli import score
-from nasbench_eval.run.store import digest, read_scores
+from nasbench_eval.runs.store import digest, read_scores
 
 # All of them compute what they score, whatever stands in the folders beside theirs.
 TINY = ["space.channels=4", "space.cells_per_stage=1", "workers=1", "device=cpu", "reuse=none"]

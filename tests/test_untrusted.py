@@ -23,7 +23,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.report.expression import evaluate
 from nasbench_eval.report.scores import read_runs
 from nasbench_eval.report.spec import load_table_spec
-from nasbench_eval.run.store import Store
+from nasbench_eval.runs.store import Store
 from nasbench_eval.training.checkpoints import Folder
 
 PACKAGE = Path(nasbench_eval.__file__).parent

@@ -16,10 +16,10 @@ from nasbench_eval.benchmark.trainer import Trainer
 from nasbench_eval.data.images import images_path
 from nasbench_eval.files import write_whole
 from nasbench_eval.options.typed import plain, train_options_of
-from nasbench_eval.run.record import TRAINED
-from nasbench_eval.run.sources import sources
-from nasbench_eval.run.store import Store
-from nasbench_eval.run.wanted import Wanted
+from nasbench_eval.runs.record import TRAINED
+from nasbench_eval.runs.sources import sources
+from nasbench_eval.runs.store import Store
+from nasbench_eval.runs.wanted import Wanted
 from nasbench_eval.truth.ceiling import WEAK, Ceiling
 from nasbench_eval.wording import counted
 from nasbench_eval.work.execution import space_named

@@ -19,7 +19,7 @@ from nasbench_eval.data.folder import data_folder
 from nasbench_eval.data.images import FORMATS, Format
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options.typed import TrainOptions, plain, train_options_of
-from nasbench_eval.run.record import LATER, TRAINED, fingerprint
+from nasbench_eval.runs.record import LATER, TRAINED, fingerprint
 from nasbench_eval.spaces.open import is_open
 from nasbench_eval.training import Training
 from nasbench_eval.wording import shown

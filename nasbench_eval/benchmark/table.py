@@ -15,7 +15,7 @@ import pandas as pd
 
 from nasbench_eval.benchmark.trainer import Plan, curve_columns, label_of, sizes
 from nasbench_eval.files import write_whole
-from nasbench_eval.run.store import read_scores
+from nasbench_eval.runs.store import read_scores
 from nasbench_eval.truth.ceiling import Ceiling
 from nasbench_eval.truth.own import CURVES, RECORD, SPLITS, TABLE, Benchmark, check, columns
 

@@ -1,6 +1,6 @@
 """Architectures in, rows of a benchmark out: each trained with every seed, then asked what it has learnt.
 
-A row is stored as a score is (see `run/store.py`), under the label `trained_SEED`: `score` is the accuracy
+A row is stored as a score is (see `runs/store.py`), under the label `trained_SEED`: `score` is the accuracy
 on the test images.
 
 Tensor legend: N images, C channels, R height and width.
@@ -27,7 +27,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.passes.observer import modules
 from nasbench_eval.passes.spec import Init
 from nasbench_eval.passes.weights import draw
-from nasbench_eval.run.rows import Row, Task, status_of
+from nasbench_eval.runs.rows import Row, Task, status_of
 from nasbench_eval.seeding import seed_of
 from nasbench_eval.spaces.base import Network, SearchSpace
 from nasbench_eval.training import Diverged, Epoch, Folder, Training, train

@@ -15,7 +15,7 @@ from nasbench_eval.merge.plan import Plan, plan_of
 from nasbench_eval.merge.removal import clear_up, remove_merged
 from nasbench_eval.merge.sources import Source
 from nasbench_eval.merge.survey import survey_of
-from nasbench_eval.run.store import Store
+from nasbench_eval.runs.store import Store
 from nasbench_eval.wording import printable
 
 

@@ -10,8 +10,8 @@ from nasbench_eval.files import write_whole
 from nasbench_eval.merge.missing import Gap, shortened, told
 from nasbench_eval.merge.plan import Plan
 from nasbench_eval.merge.survey import Survey
-from nasbench_eval.run.record import Record, fingerprint
-from nasbench_eval.run.split import Split
+from nasbench_eval.runs.record import Record, fingerprint
+from nasbench_eval.runs.split import Split
 from nasbench_eval.wording import counted
 
 # Ranges of cells in a line of the terminal; the file has all of them.

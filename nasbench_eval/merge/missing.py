@@ -13,9 +13,9 @@ from nasbench_eval import sampling
 from nasbench_eval.data.folder import data_folder
 from nasbench_eval.errors import UsageError
 from nasbench_eval.merge.sources import Source
-from nasbench_eval.run.record import LATER, Record, sessions, within
-from nasbench_eval.run.rows import Task
-from nasbench_eval.run.split import Split
+from nasbench_eval.runs.record import LATER, Record, sessions, within
+from nasbench_eval.runs.rows import Task
+from nasbench_eval.runs.split import Split
 from nasbench_eval.scoring.job import job_of
 from nasbench_eval.spaces.open import is_open, space_of
 from nasbench_eval.wording import counted

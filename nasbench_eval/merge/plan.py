@@ -10,8 +10,8 @@ from typing import Any
 from nasbench_eval.errors import UsageError
 from nasbench_eval.merge.missing import Sample, expected, sample_of
 from nasbench_eval.merge.sources import Source, joined_identity, own_scores, refuse_other, shards_of
-from nasbench_eval.run.record import Record
-from nasbench_eval.run.rows import Task
+from nasbench_eval.runs.record import Record
+from nasbench_eval.runs.rows import Task
 
 
 @dataclass(frozen=True)

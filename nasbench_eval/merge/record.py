@@ -9,7 +9,7 @@ from typing import Any
 
 from nasbench_eval.merge.messages import whole_command
 from nasbench_eval.merge.plan import Plan
-from nasbench_eval.run.record import MACHINERY, OUTCOME, Record, sessions
+from nasbench_eval.runs.record import MACHINERY, OUTCOME, Record, sessions
 
 
 def record(plan: Plan) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from nasbench_eval.merge.missing import Gap
 from nasbench_eval.merge.rows import join
 from nasbench_eval.merge.sources import Source, kept_out
 from nasbench_eval.merge.survey import Survey, refuse_contradictions, rivals_of
-from nasbench_eval.run.rows import Task
-from nasbench_eval.run.split import Split
+from nasbench_eval.runs.rows import Task
+from nasbench_eval.runs.split import Split
 from nasbench_eval.wording import counted, some
 
 # What scoring and training leave in a shard's folder; whoever put more there would not want it deleted.

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.run import parquet
+from nasbench_eval.runs import parquet
 from nasbench_eval.spaces.open import same_index
 
 # What a row may end as and never be scored again; any other end is a failure.

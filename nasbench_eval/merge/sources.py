@@ -12,11 +12,11 @@ from typing import Any
 import pyarrow as pa
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.run import parquet
-from nasbench_eval.run.lock import in_use, lock
-from nasbench_eval.run.record import LATER, Record, completed, read_record, sessions, within
-from nasbench_eval.run.rows import Task
-from nasbench_eval.run.split import Split, shard_folders
+from nasbench_eval.runs import parquet
+from nasbench_eval.runs.lock import in_use, lock
+from nasbench_eval.runs.record import LATER, Record, completed, read_record, sessions, within
+from nasbench_eval.runs.rows import Task
+from nasbench_eval.runs.split import Split, shard_folders
 from nasbench_eval.wording import shown
 from nasbench_eval.work.sample import given
 

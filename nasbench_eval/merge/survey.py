@@ -13,9 +13,9 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.merge.missing import Gap, Mask, Sample, counted_gaps, gaps, ranges
 from nasbench_eval.merge.rows import Joined, join
 from nasbench_eval.merge.sources import Source, same_bits
-from nasbench_eval.run import parquet
-from nasbench_eval.run.rows import Task
-from nasbench_eval.run.split import Split
+from nasbench_eval.runs import parquet
+from nasbench_eval.runs.rows import Task
+from nasbench_eval.runs.split import Split
 from nasbench_eval.wording import some
 
 

@@ -22,7 +22,7 @@ from nasbench_eval.report.draw import WIDTH
 from nasbench_eval.report.scores import Part, Scores
 from nasbench_eval.report.tables import Truth, matched_accuracy
 from nasbench_eval.report.titles import DATASETS
-from nasbench_eval.run.parquet import MARKS, schema
+from nasbench_eval.runs.parquet import MARKS, schema
 
 BANDS = {"bad": (0.0, 0.1), "middling": (0.45, 0.55), "good": (0.9, 1.0)}
 SAID = {"bad": "worst tenth", "middling": "middle tenth", "good": "best tenth"}

@@ -22,7 +22,7 @@ from nasbench_eval.report.statistics.correlation import Correlation, Failures, c
 from nasbench_eval.report.statistics.resampled import Resamples
 from nasbench_eval.report.titles import DATASETS
 from nasbench_eval.report.values import row_values
-from nasbench_eval.run.record import mixed_texts
+from nasbench_eval.runs.record import mixed_texts
 from nasbench_eval.sampling import BANDS
 from nasbench_eval.truth.ceiling import Ceiling
 

@@ -10,9 +10,9 @@ from omegaconf import DictConfig
 
 from nasbench_eval.data.images import images_path, load_images
 from nasbench_eval.errors import UsageError
-from nasbench_eval.run import provenance
-from nasbench_eval.run.sources import sources
-from nasbench_eval.run.wanted import Wanted
+from nasbench_eval.runs import provenance
+from nasbench_eval.runs.sources import sources
+from nasbench_eval.runs.wanted import Wanted
 from nasbench_eval.scoring import messages
 from nasbench_eval.scoring.config import Run, located, resolve
 from nasbench_eval.scoring.process import Scorer

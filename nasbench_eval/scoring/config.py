@@ -17,8 +17,8 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.options.typed import RunOptions, fields_of, options_of, plain, typed
 from nasbench_eval.passes.spec import IN_HALF
 from nasbench_eval.proxies.base import Proxy
-from nasbench_eval.run.parquet import column_fault
-from nasbench_eval.run.record import LATER, fingerprint
+from nasbench_eval.runs.parquet import column_fault
+from nasbench_eval.runs.record import LATER, fingerprint
 from nasbench_eval.scoring.classes import representatives
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.spaces.base import CellSpace

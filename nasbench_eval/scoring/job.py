@@ -12,8 +12,8 @@ from nasbench_eval.options.typed import made, typed
 from nasbench_eval.passes import PassSpec
 from nasbench_eval.passes.spec import Precision
 from nasbench_eval.proxies.base import OfSize, Proxy
-from nasbench_eval.run.record import LATER, Record
-from nasbench_eval.run.rows import Task
+from nasbench_eval.runs.record import LATER, Record
+from nasbench_eval.runs.rows import Task
 from nasbench_eval.spaces.base import SearchSpace, Sizes
 from nasbench_eval.spaces.open import space_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from nasbench_eval.run.wanted import Wanted
+from nasbench_eval.runs.wanted import Wanted
 from nasbench_eval.scoring.config import Run
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.scoring.reuse import Taken

@@ -10,7 +10,7 @@ import torch
 
 from nasbench_eval.data.batches import Batches
 from nasbench_eval.errors import UsageError
-from nasbench_eval.run.rows import Row, Task
+from nasbench_eval.runs.rows import Row, Task
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.scoring.worker import failure, needs_passes, score_architecture
 from nasbench_eval.work.compute import configure_process

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.run import parquet
-from nasbench_eval.run.record import Record, completed, within
-from nasbench_eval.run.rows import Row, Task
-from nasbench_eval.run.wanted import Wanted
+from nasbench_eval.runs import parquet
+from nasbench_eval.runs.record import Record, completed, within
+from nasbench_eval.runs.rows import Row, Task
+from nasbench_eval.runs.wanted import Wanted
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.spaces.open import Known
 

@@ -19,7 +19,7 @@ import torch
 from nasbench_eval.data.batches import Batches
 from nasbench_eval.passes import Body, Engine, ForwardSpec, Outcome, PassSpec, Request
 from nasbench_eval.proxies.base import Proxy
-from nasbench_eval.run.rows import Row, Task, status_of
+from nasbench_eval.runs.rows import Row, Task, status_of
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.seeding import seed_of
 from nasbench_eval.spaces.base import CellSpace, Network, SearchSpace, Sizes, weight_key

@@ -15,9 +15,9 @@ from omegaconf import DictConfig
 
 from nasbench_eval.data.images import images_path
 from nasbench_eval.errors import UsageError
-from nasbench_eval.run import provenance
-from nasbench_eval.run.record import known_record, read_record, within
-from nasbench_eval.run.sources import foreign, sources
+from nasbench_eval.runs import provenance
+from nasbench_eval.runs.record import known_record, read_record, within
+from nasbench_eval.runs.sources import foreign, sources
 from nasbench_eval.sampling import spans
 from nasbench_eval.scoring.process import Scorer
 from nasbench_eval.search import messages, reading

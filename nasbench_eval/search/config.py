@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options.typed import SearchOptions, plain, search_options_of, typed
-from nasbench_eval.run.record import fingerprint
+from nasbench_eval.runs.record import fingerprint
 from nasbench_eval.scoring.config import images_of, items_of, shared_of
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.search.course import Course, algorithm_of

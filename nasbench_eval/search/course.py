@@ -8,7 +8,7 @@ from typing import Any
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options.typed import made
-from nasbench_eval.run.record import within
+from nasbench_eval.runs.record import within
 from nasbench_eval.search.algorithms.base import Algorithm, Problem, Search
 from nasbench_eval.search.draws import Draws
 from nasbench_eval.search.guide import ByRanks, ByValue, Judge

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.run.rows import Row, Task
-from nasbench_eval.run.store import Store
+from nasbench_eval.runs.rows import Row, Task
+from nasbench_eval.runs.store import Store
 from nasbench_eval.search.history import CLOCKS, Numbers
 from nasbench_eval.search.scores import Known
 from nasbench_eval.wording import ranges

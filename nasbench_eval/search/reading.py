@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.run import parquet
-from nasbench_eval.run.record import Record, completed, sessions, within
+from nasbench_eval.runs import parquet
+from nasbench_eval.runs.record import Record, completed, sessions, within
 from nasbench_eval.scoring.reuse import reading, runs_in
 from nasbench_eval.search.history import CLOCKS
 from nasbench_eval.search.scores import Known

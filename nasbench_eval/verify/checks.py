@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.run.lock import in_use
-from nasbench_eval.run.record import LATER, TRAINED, Record, completed, fingerprint, mixed_texts, within
-from nasbench_eval.run.store import digest
+from nasbench_eval.runs.lock import in_use
+from nasbench_eval.runs.record import LATER, TRAINED, Record, completed, fingerprint, mixed_texts, within
+from nasbench_eval.runs.store import digest
 from nasbench_eval.scoring.classes import representatives
 from nasbench_eval.spaces.base import Names
 from nasbench_eval.verify.completeness import completeness

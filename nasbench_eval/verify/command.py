@@ -10,8 +10,8 @@ from pathlib import Path
 from nasbench_eval.data.folder import data_folder
 from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import UnknownName
-from nasbench_eval.run.record import read_record
-from nasbench_eval.run.split import shard_folders
+from nasbench_eval.runs.record import read_record
+from nasbench_eval.runs.split import shard_folders
 from nasbench_eval.verify.checks import structure
 from nasbench_eval.verify.held import Check, read
 from nasbench_eval.verify.rescoring import Settings, rescore

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.run.record import within
+from nasbench_eval.runs.record import within
 from nasbench_eval.verify.held import Check, Held, Partition, verdict
 from nasbench_eval.wording import counted, ranges, some
 from nasbench_eval.work.sample import asked, first_drawn, is_uniform

@@ -11,9 +11,9 @@ import pandas as pd
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.proxies.base import Proxy
-from nasbench_eval.run import parquet
-from nasbench_eval.run.record import TRAINED, Record
-from nasbench_eval.run.rows import Task
+from nasbench_eval.runs import parquet
+from nasbench_eval.runs.record import TRAINED, Record
+from nasbench_eval.runs.rows import Task
 from nasbench_eval.scoring.job import Job, job_of, proxy_of
 from nasbench_eval.spaces.open import Known
 from nasbench_eval.wording import some

@@ -17,9 +17,9 @@ from tqdm import tqdm
 
 from nasbench_eval.data.images import images_path, load_images
 from nasbench_eval.errors import UsageError
-from nasbench_eval.run import provenance
-from nasbench_eval.run.record import Record, sessions, within
-from nasbench_eval.run.rows import Row, Task
+from nasbench_eval.runs import provenance
+from nasbench_eval.runs.record import Record, sessions, within
+from nasbench_eval.runs.rows import Row, Task
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.scoring.process import Scorer
 from nasbench_eval.spaces.base import Names

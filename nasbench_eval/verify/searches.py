@@ -8,7 +8,7 @@ import numpy as np
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options.typed import made
-from nasbench_eval.run.record import within
+from nasbench_eval.runs.record import within
 from nasbench_eval.sampling import cells_of
 from nasbench_eval.search.course import Course, course_of
 from nasbench_eval.search.replay import faults

@@ -12,7 +12,7 @@ import torch
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options.typed import Execution, Sampled
-from nasbench_eval.run.split import Split, split_of
+from nasbench_eval.runs.split import Split, split_of
 from nasbench_eval.spaces.base import SearchSpace
 from nasbench_eval.spaces.open import is_open, space_of
 

@@ -22,7 +22,7 @@ from typing import NamedTuple, Protocol
 from tqdm import tqdm
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.run.rows import Row, Task
+from nasbench_eval.runs.rows import Row, Task
 from nasbench_eval.work import processes
 
 # Seconds after which no rows are told of if there are none.

@@ -22,7 +22,7 @@ from typing import Any
 from tqdm import tqdm
 
 from nasbench_eval.errors import Terminated, UsageError
-from nasbench_eval.run.rows import Row, outcome_of
+from nasbench_eval.runs.rows import Row, outcome_of
 from nasbench_eval.wording import counted
 from nasbench_eval.work.pool import Pool
 
@@ -50,7 +50,7 @@ class Progress:
         self.folder = folder
         self.cells: set[int] = set()
         self.rows, self.outcomes = Counter[str](), Counter[str]()
-        self._log = logging.Logger("nasbench_eval.run")
+        self._log = logging.Logger("nasbench_eval.runs")
         self._failing: dict[str, list[Row]] = {}  # by label, until a score comes or it is told
         self._settled: set[str] = set()
         self._pool: Pool | None = None

@@ -7,8 +7,8 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 
 from nasbench_eval.errors import Terminated
-from nasbench_eval.run.rows import Row
-from nasbench_eval.run.wanted import W, Wanted
+from nasbench_eval.runs.rows import Row
+from nasbench_eval.runs.wanted import W, Wanted
 from nasbench_eval.work.pool import Item, Pool, Scores
 from nasbench_eval.work.progress import Progress
 

@@ -10,8 +10,8 @@ from nasbench_eval import sampling
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options.quoting import CELLS, RANGE, numbers_of
 from nasbench_eval.options.typed import RunOptions, Sampled
-from nasbench_eval.run.record import LATER, Record, within
-from nasbench_eval.run.split import split_of
+from nasbench_eval.runs.record import LATER, Record, within
+from nasbench_eval.runs.split import split_of
 from nasbench_eval.spaces.base import SearchSpace
 from nasbench_eval.spaces.open import Known, index_of
 from nasbench_eval.wording import first_line, shortened, some

@@ -15,9 +15,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from nasbench_eval.options.quoting import plain
-from nasbench_eval.run import provenance
-from nasbench_eval.run.store import Store
-from nasbench_eval.run.wanted import W, Wanted
+from nasbench_eval.runs import provenance
+from nasbench_eval.runs.store import Store
+from nasbench_eval.runs.wanted import W, Wanted
 from nasbench_eval.sampling import spans
 from nasbench_eval.spaces.base import SearchSpace
 from nasbench_eval.spaces.open import Known

@@ -20,7 +20,7 @@ from nasbench_eval.data.folder import data_folder
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options.typed import typed
 from nasbench_eval.paths import config_folder, configured
-from nasbench_eval.run.record import Record
+from nasbench_eval.runs.record import Record
 from nasbench_eval.spaces.base import SearchSpace
 from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.spaces.open import Known, space_of

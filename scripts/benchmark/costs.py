@@ -18,7 +18,7 @@ import torch
 from benchmark.processes import peak_bytes
 from benchmark.unit import REFERENCE, Size, bare_pass, counted, matmul_rate, own_size, timed
 from nasbench_eval.errors import UsageError
-from nasbench_eval.run.rows import Row
+from nasbench_eval.runs.rows import Row
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.scoring.process import Scorer
 

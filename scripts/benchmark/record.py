@@ -18,7 +18,7 @@ import torch
 from benchmark import render
 from nasbench_eval.errors import UsageError
 from nasbench_eval.files import write_whole
-from nasbench_eval.run import provenance
+from nasbench_eval.runs import provenance
 
 Entry = dict[str, Any]  # a run: what `heading` says, and its figures under "sections"
 _HISTORY = "history.jsonl"

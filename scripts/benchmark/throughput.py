@@ -28,9 +28,9 @@ from benchmark.processes import Processes
 from benchmark.readings import compose
 from benchmark.unit import SPACE
 from nasbench_eval.data.batches import Batches
-from nasbench_eval.run.rows import Row
-from nasbench_eval.run.store import Store
-from nasbench_eval.run.wanted import Wanted
+from nasbench_eval.runs.rows import Row
+from nasbench_eval.runs.store import Store
+from nasbench_eval.runs.wanted import Wanted
 from nasbench_eval.sampling import uniform
 from nasbench_eval.scoring.config import Run
 from nasbench_eval.scoring.job import Job

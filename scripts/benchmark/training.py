@@ -17,9 +17,9 @@ import torch
 
 from nasbench_eval.benchmark.trainer import Plan, Trainer
 from nasbench_eval.options.typed import typed
-from nasbench_eval.run.rows import Row
-from nasbench_eval.run.store import Store
-from nasbench_eval.run.wanted import Wanted
+from nasbench_eval.runs.rows import Row
+from nasbench_eval.runs.store import Store
+from nasbench_eval.runs.wanted import Wanted
 from nasbench_eval.sampling import uniform
 from nasbench_eval.training import Training
 from nasbench_eval.truth.own import Benchmark, load

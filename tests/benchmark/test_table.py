@@ -20,8 +20,8 @@ from nasbench_eval.benchmark.table import build, failures, save
 from nasbench_eval.benchmark.trainer import MEASURED, VERSION, Plan, curve_columns, label_of, sizes
 from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import UnknownName
-from nasbench_eval.run.rows import Row
-from nasbench_eval.run.store import Store
+from nasbench_eval.runs.rows import Row
+from nasbench_eval.runs.store import Store
 from nasbench_eval.spaces.nasbench101 import NASBench101
 from nasbench_eval.truth.own import CURVES, EMBEDDED, RECORD, TABLE, check, columns, load
 

@@ -27,8 +27,8 @@ from nasbench_eval.merge.cli import main as merge
 from nasbench_eval.options import overrides
 from nasbench_eval.report.cli import main as report
 from nasbench_eval.report.titles import DATASETS
-from nasbench_eval.run.rows import Row, Task
-from nasbench_eval.run.store import read_scores
+from nasbench_eval.runs.rows import Row, Task
+from nasbench_eval.runs.store import read_scores
 from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.truth.own import columns, load
 

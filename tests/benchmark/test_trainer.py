@@ -29,7 +29,7 @@ from nasbench_eval.data.batches import Batches
 from nasbench_eval.data.images import images_path
 from nasbench_eval.proxies.flops import Flops
 from nasbench_eval.proxies.params import Params
-from nasbench_eval.run.rows import Row
+from nasbench_eval.runs.rows import Row
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.scoring.worker import score_architecture
 from nasbench_eval.spaces.base import SearchSpace

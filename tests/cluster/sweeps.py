@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from nasbench_eval.cli import score
-from nasbench_eval.run.parquet import MARKS
-from nasbench_eval.run.store import read_scores
+from nasbench_eval.runs.parquet import MARKS
+from nasbench_eval.runs.store import read_scores
 
 long_only = pytest.mark.skipif(os.environ.get("FUZZING") != "long", reason="a long test: make test-long")
 

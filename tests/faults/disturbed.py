@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from nasbench_eval.run.store import digest, read_scores
+from nasbench_eval.runs.store import digest, read_scores
 
 LONG = os.environ.get("FUZZING") == "long"
 long_only = pytest.mark.skipif(not LONG, reason="a long test: make test-long")

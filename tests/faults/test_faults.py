@@ -26,7 +26,7 @@ from disturbed import (
     state,
 )
 
-from nasbench_eval.run.store import read_scores
+from nasbench_eval.runs.store import read_scores
 
 Start = Callable[..., Command]
 Undisturbed = Callable[[int], Path]

@@ -19,9 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasbench_eval.report.scores import read_runs
-from nasbench_eval.run import parquet
-from nasbench_eval.run.rows import Task
-from nasbench_eval.run.store import Store, read_scores
+from nasbench_eval.runs import parquet
+from nasbench_eval.runs.rows import Task
+from nasbench_eval.runs.store import Store, read_scores
 from nasbench_eval.truth import nasbench101, nasbench201
 from nasbench_eval.truth.errors import TruthError
 

@@ -33,11 +33,11 @@ from nasbench_eval.merge import messages, missing, removal
 from nasbench_eval.merge.cli import main
 from nasbench_eval.merge.missing import Sample, ranges
 from nasbench_eval.merge.sources import Source, own_scores
-from nasbench_eval.run import parquet
-from nasbench_eval.run.record import read_record
-from nasbench_eval.run.rows import Task
-from nasbench_eval.run.split import Split, shard_folders
-from nasbench_eval.run.store import digest, read_scores
+from nasbench_eval.runs import parquet
+from nasbench_eval.runs.record import read_record
+from nasbench_eval.runs.rows import Task
+from nasbench_eval.runs.split import Split, shard_folders
+from nasbench_eval.runs.store import digest, read_scores
 from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.truth import own as benchmark
 from nasbench_eval.truth import tables

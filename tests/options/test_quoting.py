@@ -14,7 +14,7 @@ from nasbench_eval.cli import score, train
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options.overrides import jobs, read
 from nasbench_eval.options.quoting import ARCHS, PATHS, quoted
-from nasbench_eval.run.store import read_scores
+from nasbench_eval.runs.store import read_scores
 from nasbench_eval.spaces.nasbench101 import NASBench101
 
 TINY = ["space.channels=4", "space.cells_per_stage=1", "workers=0", "device=cpu", "reuse=none"]

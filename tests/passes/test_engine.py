@@ -29,7 +29,7 @@ from nasbench_eval.passes import (
 )
 from nasbench_eval.passes.observer import parameters
 from nasbench_eval.proxies.base import ProxyInfo
-from nasbench_eval.run.rows import Task
+from nasbench_eval.runs.rows import Task
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.scoring.worker import score_architecture
 from nasbench_eval.spaces.base import Network

@@ -27,7 +27,7 @@ from nasbench_eval.proxies.ntk_condition import NTKCondition
 from nasbench_eval.proxies.ntk_frobenius import NTKFrobenius
 from nasbench_eval.proxies.ntk_mean import NTKMean
 from nasbench_eval.proxies.params import Params
-from nasbench_eval.run.rows import Row
+from nasbench_eval.runs.rows import Row
 from nasbench_eval.scoring.config import typed
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.scoring.worker import score_architecture

@@ -19,7 +19,7 @@ from nasbench_eval import registry, testing
 from nasbench_eval.data.batches import Batches
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.paths import config_folder
-from nasbench_eval.run.rows import Row, Task
+from nasbench_eval.runs.rows import Row, Task
 from nasbench_eval.scoring.config import typed
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.scoring.worker import score_architecture

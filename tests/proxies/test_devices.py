@@ -24,8 +24,8 @@ from nasbench_eval.passes import Observer, PassSpec, Record, layers
 from nasbench_eval.passes.weights import draw
 from nasbench_eval.paths import config_folder
 from nasbench_eval.proxies.base import Batch, Proxy, ProxyInfo
-from nasbench_eval.run.rows import Row
-from nasbench_eval.run.store import read_scores
+from nasbench_eval.runs.rows import Row
+from nasbench_eval.runs.store import read_scores
 from nasbench_eval.spaces.base import Network, SearchSpace
 from nasbench_eval.testing import (
     CELLS,

@@ -15,7 +15,7 @@ import nasbench_eval
 from nasbench_eval import registry
 from nasbench_eval.data.batches import Batches
 from nasbench_eval.data.datasets import DataSet
-from nasbench_eval.run.rows import Row
+from nasbench_eval.runs.rows import Row
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.scoring.worker import score_architecture
 from nasbench_eval.spaces.nasbench101 import NASBench101

@@ -13,8 +13,8 @@ import pytest
 import nasbench_eval
 from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import UnknownName
-from nasbench_eval.run.rows import Row
-from nasbench_eval.run.store import Store
+from nasbench_eval.runs.rows import Row
+from nasbench_eval.runs.store import Store
 from nasbench_eval.truth import tables
 
 ROOT = Path(__file__).resolve().parents[2]

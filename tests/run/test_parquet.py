@@ -14,9 +14,9 @@ import pytest
 
 import nasbench_eval
 from nasbench_eval.errors import UsageError
-from nasbench_eval.run import parquet
-from nasbench_eval.run.rows import Row, Task
-from nasbench_eval.run.store import Store, digest, read_scores
+from nasbench_eval.runs import parquet
+from nasbench_eval.runs.rows import Row, Task
+from nasbench_eval.runs.store import Store, digest, read_scores
 
 IDENTITY: dict[str, Any] = {
     "space": {"name": "toy"},

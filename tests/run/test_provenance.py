@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from nasbench_eval.run import provenance
+from nasbench_eval.runs import provenance
 
 
 def test_the_device_and_the_processor_have_names() -> None:

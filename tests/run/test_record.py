@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nasbench_eval.run.record import changed_code
+from nasbench_eval.runs.record import changed_code
 
 KNOWN: dict[str, Any] = {
     "proxies": {"mine": {"name": "snip"}, "other": {"name": "zen"}},

@@ -20,7 +20,7 @@ from nasbench_eval.proxies.intrain import InTrain
 from nasbench_eval.proxies.params import Params
 from nasbench_eval.proxies.vkdnw import Vkdnw
 from nasbench_eval.proxies.vkdnw_single import VkdnwSingle
-from nasbench_eval.run import sources
+from nasbench_eval.runs import sources
 from nasbench_eval.spaces.nasbench201 import NASBench201
 
 
@@ -51,7 +51,7 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("spaces/nasbench101.py", True),
         ("proxies/_features.py", True),
         ("seeding.py", True),
-        ("run/rows.py", True),
+        ("runs/rows.py", True),
         ("scoring/job.py", True),
         ("scoring/process.py", True),
         ("scoring/worker.py", True),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.run.split import Split, shard_folders, split_of
+from nasbench_eval.runs.split import Split, shard_folders, split_of
 
 SAMPLES = st.lists(st.integers(0, 10**6), min_size=1, max_size=200, unique=True)
 

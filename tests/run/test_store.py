@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.run import store as store_module
-from nasbench_eval.run.rows import Row, Task
-from nasbench_eval.run.store import Store, digest, read_scores
+from nasbench_eval.runs import store as store_module
+from nasbench_eval.runs.rows import Row, Task
+from nasbench_eval.runs.store import Store, digest, read_scores
 
 IDENTITY: dict[str, Any] = {
     "space": {"name": "toy", "channels": 4},

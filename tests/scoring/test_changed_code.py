@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nasbench_eval.run.store import read_scores
+from nasbench_eval.runs.store import read_scores
 
 SMALL = ["space.channels=4", "space.cells_per_stage=1", "device=cpu", "workers=0"]
 PROXY = """

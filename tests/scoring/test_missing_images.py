@@ -9,7 +9,7 @@ import pytest
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options import overrides
-from nasbench_eval.run.rows import Task
+from nasbench_eval.runs.rows import Task
 from nasbench_eval.scoring.config import Run, located, resolve
 
 

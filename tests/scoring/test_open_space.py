@@ -22,7 +22,7 @@ from nasbench_eval import load_scores, load_truth
 from nasbench_eval.cli import score, search, train
 from nasbench_eval.merge.cli import main as merge
 from nasbench_eval.report.cli import main as report
-from nasbench_eval.run.store import digest, read_scores
+from nasbench_eval.runs.store import digest, read_scores
 from nasbench_eval.spaces import open as open_module
 from nasbench_eval.spaces.open import index_of, known
 from nasbench_eval.verify.cli import main as verify

@@ -24,9 +24,9 @@ from nasbench_eval.proxies.base import Proxy
 from nasbench_eval.proxies.intrain import InTrain
 from nasbench_eval.proxies.params import Params
 from nasbench_eval.proxies.snip import Snip
-from nasbench_eval.run import parquet
-from nasbench_eval.run.store import Store, digest, read_scores
-from nasbench_eval.run.wanted import Wanted
+from nasbench_eval.runs import parquet
+from nasbench_eval.runs.store import Store, digest, read_scores
+from nasbench_eval.runs.wanted import Wanted
 from nasbench_eval.scoring.classes import representatives
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.scoring.process import Scorer

@@ -18,7 +18,7 @@ from nasbench_eval.proxies.intrain import InTrain
 from nasbench_eval.proxies.params import Params
 from nasbench_eval.proxies.snip import Snip
 from nasbench_eval.proxies.synflow import Synflow
-from nasbench_eval.run.rows import Row
+from nasbench_eval.runs.rows import Row
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.scoring.worker import score_architecture
 from nasbench_eval.spaces.nasbench201 import NASBench201

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from nasbench_eval import registry, sampling, testing
 from nasbench_eval.passes.weights import draw
-from nasbench_eval.run.rows import Row
+from nasbench_eval.runs.rows import Row
 from nasbench_eval.spaces.base import Network, weight_key
 from nasbench_eval.spaces.nasbench201 import EDGES, OPERATIONS, NASBench201
 from nasbench_eval.spaces.nasbench201_supernet import Mask, NASBench201Supernet, mask_of

@@ -18,9 +18,9 @@ from nasbench_eval import sampling
 from nasbench_eval.errors import UsageError
 from nasbench_eval.proxies.intrain import InTrain
 from nasbench_eval.proxies.params import Params
-from nasbench_eval.run import parquet
-from nasbench_eval.run.record import fingerprint
-from nasbench_eval.run.store import digest
+from nasbench_eval.runs import parquet
+from nasbench_eval.runs.record import fingerprint
+from nasbench_eval.runs.store import digest
 from nasbench_eval.scoring.job import job_of
 from nasbench_eval.verify import rescoring
 from nasbench_eval.verify.cli import main

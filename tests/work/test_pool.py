@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.run.rows import Row, Task
+from nasbench_eval.runs.rows import Row, Task
 from nasbench_eval.work.pool import Item, Pool
 
 TASKS = (Task("a", "p"), Task("a", "q"))

@@ -23,8 +23,8 @@ from typing import Any
 import pytest
 
 from nasbench_eval.errors import Terminated, UsageError
-from nasbench_eval.run.rows import Row
-from nasbench_eval.run.store import read_scores
+from nasbench_eval.runs.rows import Row
+from nasbench_eval.runs.store import read_scores
 from nasbench_eval.work import progress as progress_module
 from nasbench_eval.work.pool import At
 from nasbench_eval.work.progress import Progress

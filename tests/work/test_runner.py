@@ -25,9 +25,9 @@ from nasbench_eval.proxies.base import Proxy, ProxyInfo
 from nasbench_eval.proxies.intrain import InTrain
 from nasbench_eval.proxies.params import Params
 from nasbench_eval.proxies.snip import Snip
-from nasbench_eval.run.rows import Row, Task
-from nasbench_eval.run.store import Store, digest, read_scores
-from nasbench_eval.run.wanted import Wanted
+from nasbench_eval.runs.rows import Row, Task
+from nasbench_eval.runs.store import Store, digest, read_scores
+from nasbench_eval.runs.wanted import Wanted
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.scoring.process import Scorer
 from nasbench_eval.spaces.nasbench201 import NASBench201

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from nasbench_eval.report import epochs
 from nasbench_eval.report.search import indicators, judge, tau
 from nasbench_eval.report.statistics import between, seeds, summary
-from nasbench_eval.run import record
-from nasbench_eval.run.parquet import MARKS, schema
+from nasbench_eval.runs import record
+from nasbench_eval.runs.parquet import MARKS, schema
 from reference_pages.text import ROOT, code, docstring, entries, prose, table
 from reference_pages.text import summary as summary_of
 

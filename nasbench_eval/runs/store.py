@@ -20,9 +20,9 @@ import pandas as pd
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.files import set_aside, write_whole
-from nasbench_eval.run import parquet
-from nasbench_eval.run.lock import lock, require_same
-from nasbench_eval.run.record import (
+from nasbench_eval.runs import parquet
+from nasbench_eval.runs.lock import lock, require_same
+from nasbench_eval.runs.record import (
     OUTCOME,
     SAMPLE,
     DamagedRecord,
@@ -32,8 +32,8 @@ from nasbench_eval.run.record import (
     joined,
     known_record,
 )
-from nasbench_eval.run.rows import Row, Task
-from nasbench_eval.run.split import shard_folders
+from nasbench_eval.runs.rows import Row, Task
+from nasbench_eval.runs.split import shard_folders
 
 
 @dataclass

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Generic, Protocol, TypeVar
 
-from nasbench_eval.run.rows import Row, Task
-from nasbench_eval.run.store import Store
+from nasbench_eval.runs.rows import Row, Task
+from nasbench_eval.runs.store import Store
 from nasbench_eval.spaces.base import Names, SearchSpace
 from nasbench_eval.spaces.open import Known
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.files import set_aside, write_whole
-from nasbench_eval.run.rows import Row
+from nasbench_eval.runs.rows import Row
 from nasbench_eval.wording import first_line, shown
 
 if TYPE_CHECKING:
