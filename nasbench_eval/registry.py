@@ -24,6 +24,8 @@ _ATTRIBUTES = {"proxies": "PROXY", "spaces": "SPACE", "algorithms": "ALGORITHM"}
 _WORDS = {"proxies": "proxy", "spaces": "search space", "algorithms": "algorithm"}
 # Their groups of choices on the command line.
 _GROUPS = {"proxies": "proxy", "spaces": "space", "algorithms": "algorithm"}
+# Modules beside theirs that say what all of them have in common.
+_HELPERS = {"base", "open"}
 # Where their modules lie below this package, if not in a folder of their name.
 _FOLDERS = {"algorithms": "search.algorithms"}
 
@@ -55,10 +57,10 @@ def names(kind: str) -> tuple[str, ...]:
 
 @cache
 def own(kind: str) -> tuple[str, ...]:
-    """Names of this package's modules; `base` and names with a leading underscore are none."""
+    """Names of this package's modules; `base`, `open` and names with a leading underscore are none."""
     package = import_module(f"nasbench_eval.{_FOLDERS.get(kind, kind)}")
     modules = (module.name for module in pkgutil.iter_modules(package.__path__))
-    return tuple(name for name in modules if name != "base" and not name.startswith("_"))
+    return tuple(name for name in modules if name not in _HELPERS and not name.startswith("_"))
 
 
 def plugins(kind: str) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ from nasbench_eval import registry
 from nasbench_eval.data.batches import Batches
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.data.images import FORMATS, images_path
+from nasbench_eval.errors import UsageError
 from nasbench_eval.passes import Observer, PassSpec
 from nasbench_eval.paths import config_folder
 from nasbench_eval.proxies.base import Proxy, ProxyInfo
@@ -47,6 +48,7 @@ from nasbench_eval.scoring.worker import score_architecture
 from nasbench_eval.spaces.base import CellSpace, Network, SearchSpace
 from nasbench_eval.spaces.nasbench101 import NASBench101
 from nasbench_eval.spaces.nasbench201 import NASBench201
+from nasbench_eval.spaces.open import METHODS, Known, OpenSpace, is_open, known
 from nasbench_eval.work.compute import configure_process
 
 SPACE = NASBench201(channels=4, cells_per_stage=1)
@@ -376,6 +378,9 @@ def check_space(name: str, cells: int = 4) -> None:
     lead to other members of the space, networks are cut into body and head, and other sizes of them can be
     built. No proxy may raise on them.
 
+    Of an open space, which has no length, it looks at some that are drawn: their texts are read back, the
+    same generator draws and changes them in the same way, and changes lead to other members of the space.
+
     Args:
         name: the space's.
         cells: how many architectures to look at.
@@ -386,21 +391,104 @@ def check_space(name: str, cells: int = 4) -> None:
     """
     space: SearchSpace = _check_class("spaces", name)()
     assert space.name == name, f"{name}: it calls itself {space.name}"
+    if is_open(space):
+        _check_open(space, cells)
+        return
     assert len(space) > 0, f"{name}: it has no architectures"
     chosen = sorted({round(i * (len(space) - 1) / max(cells - 1, 1)) for i in range(cells)})
     for outside in (-1, len(space)):
         assert _raises(IndexError, space.arch, outside), f"{name}: arch({outside}) raises no IndexError"
-    for text in ("", "no architecture", "\n"):
-        assert _raises(ValueError, space.parse, text), f"{name}: parse({text!r}) raises no ValueError"
+    _check_nonsense(space)
     for index in chosen:
         assert space.index(space.arch(index)) == index, f"{name}: index(arch({index})) is another index"
         _check_arch(space, space.arch(index))
         _check_network(space, space.arch(index))
+    _check_scored(space, chosen)
+
+
+def _check_scored(space: SearchSpace, chosen: Sequence[int]) -> None:
+    """Score architectures with every proxy, and compare what the space tells of sizes."""
     with tempfile.TemporaryDirectory() as temporary:
         _check_every_proxy(space, chosen, _noise(temporary))
         counts = {name: small(registry.find("proxies", name)()) for name in ("flops", "params")}
-        for sized in (space, space.resized(channels=4, cells=1)):
+        for sized in _sizes(space, channels=4):
             _check_closed_form(sized, chosen, counts, Path(temporary))
+
+
+def _sizes(space: SearchSpace, channels: int) -> list[SearchSpace]:
+    """The space and, if it has other sizes, one of a cell a stage; both know the same texts."""
+    if not callable(getattr(space, "resized", None)):
+        return [space]
+    thin = space.resized(channels=channels, cells=1)
+    return [space, known(thin, space.texts.values()) if isinstance(space, Known) else thin]
+
+
+def _check_open(space: SearchSpace, cells: int) -> None:
+    name, drawing = space.name, cast(OpenSpace, space)
+    for method in METHODS:
+        assert callable(getattr(space, method, None)), f"{name}: it has no length, and no method {method}"
+    _check_nonsense(space)
+    before = _generators()
+    for seed in range(cells):
+        drawn, again = (drawing.sample(np.random.default_rng(seed)) for _ in range(2))
+        assert drawn == again, f"{name}: the same generator draws {drawn} and {again}"
+    numbered = known(space, ())
+    assert isinstance(numbered, Known)
+    try:
+        chosen = numbered.drawn(cells, SEED)
+    except UsageError as error:
+        raise AssertionError(f"{name}: {error}") from error
+    for index in chosen:
+        arch = numbered.arch(index)
+        _check_text(space, arch)
+        _check_mutations(drawing, arch)
+    assert _generators() == before, f"{name}: it moves a global random generator"
+    for index in chosen:
+        _check_network(space, numbered.arch(index))
+    _check_scored(numbered, chosen)
+
+
+# Changes, one after the other, and how many architectures they have to come by.
+_STEPS, _VISITED = 20, 4
+
+
+def _check_mutations(space: OpenSpace, start: Any) -> None:
+    """Changes lead to other architectures of the space, by the generator alone, and on to further ones."""
+    arch, visited = start, {space.format(start)}
+    for step in range(_STEPS):
+        text = space.format(arch)
+        other, again = (space.mutate(arch, np.random.default_rng(step)) for _ in range(2))
+        assert space.format(arch) == text, f"{text}: mutate changes the architecture that it is given"
+        assert other == again, f"{text}: the same generator leads to {other} and {again}"
+        found = space.format(other)
+        assert found != text, f"{text}: mutate gives it back"
+        try:
+            _check_text(space, other)
+        except ValueError as error:
+            raise AssertionError(f"{text}: mutate leads out of the space: {error}") from error
+        visited.add(found)
+        arch = other
+    less = f"{_STEPS} changes in a row lead to {len(visited)} architectures"
+    assert len(visited) >= _VISITED, f"{space.format(start)}: {less}"
+
+
+def _check_nonsense(space: SearchSpace) -> None:
+    for text in ("", "no architecture", "\n"):
+        assert _raises(ValueError, space.parse, text), f"{space.name}: parse({text!r}) raises no ValueError"
+
+
+def _check_text(space: SearchSpace | OpenSpace, arch: Any) -> None:
+    """What every architecture owes, in either kind of space."""
+    text = space.format(arch)
+    assert text == text.strip(), f"{text!r}: blanks at an end of its text"
+    assert len(text.splitlines()) == 1, f"{text!r}: its text is not one line"
+    assert not text.startswith("#"), f"{text!r}: its text looks like a comment in a file of archs="
+    assert space.parse(text) == arch, f"{text}: read back it is another architecture"
+    canonical = space.canonical(arch)
+    assert space.canonical(canonical) == canonical, f"{text}: its representative has another representative"
+    assert space.parse(space.format(canonical)) == canonical, (
+        f"{text}: its representative is not of the space"
+    )
 
 
 def _raises(kind: type[Exception], function: Any, argument: object) -> bool:
@@ -413,9 +501,7 @@ def _raises(kind: type[Exception], function: Any, argument: object) -> bool:
 
 def _check_arch(space: SearchSpace, arch: Any) -> None:
     text = space.format(arch)
-    assert space.parse(text) == arch, f"{text}: read back it is another architecture"
-    canonical = space.canonical(arch)
-    assert space.canonical(canonical) == canonical, f"{text}: its representative has another representative"
+    _check_text(space, arch)
     assert isinstance(space.live(arch), bool), f"{text}: live gives no truth value"
     around = [space.format(each) for each in space.neighbours(arch)]
     assert text not in around, f"{text}: it is its own neighbour"
@@ -426,7 +512,7 @@ def _check_arch(space: SearchSpace, arch: Any) -> None:
 
 def _check_network(space: SearchSpace, arch: Any) -> None:
     text = space.format(arch)
-    for resized in (space, space.resized(channels=3, cells=1)):
+    for resized in _sizes(space, channels=3):
         assert resized.format(arch) == text, f"{text}: in other sizes it has another name"
         network = resized.build(arch, num_classes=7)
         assert isinstance(network, Network), f"{text}: build gives no Network"
@@ -444,7 +530,7 @@ def _check_network(space: SearchSpace, arch: Any) -> None:
         assert same, f"{text}: forward is not the head of the features"
         width = network.classifier.in_features
         assert features.shape[1] == width, f"{text}: {features.shape[1]} channels, classifier of {width}"
-    thin = space.resized(channels=1, cells=1)
+    thin = _sizes(space, channels=1)[-1]
     if isinstance(thin, CellSpace):
         logits = thin.build_cell(arch, num_classes=7)(torch.ones(2, 1, 3, 3))
         assert logits.shape == (2, 7), f"{text}: the cell's logits have the shape {tuple(logits.shape)}"
@@ -452,11 +538,15 @@ def _check_network(space: SearchSpace, arch: Any) -> None:
 
 def _runs(proxy: Proxy, space: SearchSpace) -> bool:
     """Whether the space builds the networks that a proxy asks for."""
-    return isinstance(space, CellSpace) or all(spec.forward.body == "whole" for spec in proxy.passes())
+    forwards = [spec.forward for spec in proxy.passes()]
+    sized = all(forward.channels is None and forward.cells is None for forward in forwards)
+    if not sized and not callable(getattr(space, "resized", None)):
+        return False
+    return isinstance(space, CellSpace) or all(forward.body == "whole" for forward in forwards)
 
 
 def _check_every_proxy(space: SearchSpace, indices: Sequence[int], folder: Path) -> None:
-    thin = space.resized(channels=4, cells=1)
+    thin = _sizes(space, channels=4)[-1]
     every = {name: small(registry.find("proxies", name)()) for name in registry.own("proxies")}
     proxies = {name: proxy for name, proxy in every.items() if _runs(proxy, space)}
     for index in indices:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 
@@ -12,6 +14,7 @@ import pytest
 import torch
 from commands import Asked
 
+from nasbench_eval import registry
 from nasbench_eval.data.datasets import DataSet
 
 # As a scoring process does (`worker.configure_process`): several threads only slow small layers down.
@@ -26,6 +29,19 @@ hypothesis.settings.load_profile("tests")
 def asked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Asked:
     """Calls `asked(main, "nasbench-score", *arguments)`."""
     return Asked(monkeypatch, capsys)
+
+
+@pytest.fixture
+def open_spaces(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The search spaces of `open_chains`, offered as another package offers its own."""
+    offered = {"open_chains": "open_chains:OpenChains", "numbered": "open_chains:Numbered"}
+    entries = tuple(EntryPoint(name, value, "nasbench_eval.spaces") for name, value in offered.items())
+    monkeypatch.setattr(
+        registry, "entry_points", lambda *, group: entries if group.endswith("spaces") else ()
+    )
+    registry._entries.cache_clear()
+    yield
+    registry._entries.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -137,7 +137,7 @@ def _record(course: Course) -> dict[str, Any]:
     """What run.json says beside the configuration."""
     return {
         **facts(course, "nasbench-train"),
-        **sample_facts(course),
+        **sample_facts(course, course.plan.space),
         "sources": sources(type(course.plan.space), {TRAINED: Trainer}),
         "images": {},
     }

@@ -13,11 +13,11 @@ from nasbench_eval import sampling
 from nasbench_eval.data.folder import data_folder
 from nasbench_eval.errors import UsageError
 from nasbench_eval.merge.sources import Source
-from nasbench_eval.options.typed import made
 from nasbench_eval.runs.record import LATER, Record, sessions, within
 from nasbench_eval.runs.rows import Task
 from nasbench_eval.runs.split import Split
 from nasbench_eval.scoring.job import job_of
+from nasbench_eval.spaces.open import is_open, space_of
 from nasbench_eval.wording import counted
 from nasbench_eval.work.sample import asked
 from nasbench_eval.work.subject import recorded
@@ -77,12 +77,12 @@ def sample_of(record: Record, of: int, data: Path | None) -> Sample:
     if not isinstance(of, int) or not 0 < of <= min(n, _MOST_SHARDS):
         raise UsageError(f"{n} cells cannot be those of {of} shards")
     try:
-        size = len(made("spaces", record["space"]))
+        space = space_of(record["space"])
     except UsageError:  # a space that is not installed here
         return Sample(n, of, None)
-    if n > size:
+    if not is_open(space) and n > (size := len(space)):
         raise UsageError(f"n={n}: the space has {size} architectures")
-    wish = asked({**record, "shard": None}, size)
+    wish = asked({**record, "shard": None}, space)
     if not isinstance(wish, str):
         cells = np.sort(np.array(wish, dtype=np.int64))
     elif record.get("sampling", LATER["sampling"]) == "stratified":

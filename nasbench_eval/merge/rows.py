@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from nasbench_eval.errors import UsageError
 from nasbench_eval.runs import parquet
+from nasbench_eval.spaces.open import same_index
 
 # What a row may end as and never be scored again; any other end is a failure.
 _SCORED = ("ok", "nan", "inf")
@@ -48,14 +50,19 @@ class Joined:
 
 
 def join(tables: Sequence[pa.Table]) -> Joined:
-    """Take each cell's row from the first table that has one that is no failure, else from the first."""
-    every = pa.concat_tables(tables, promote_options="default")
+    """Take each cell's row from the first table that has one that is no failure, else from the first.
+
+    Raises:
+        UsageError: if an index is that of two architectures.
+    """
+    every = parquet.together(tables)
     source = np.repeat(np.arange(len(tables)), [table.num_rows for table in tables])
     index = _numbers(every, "index")
     failed = ~pc.is_in(every["status"], value_set=pa.array(_SCORED)).to_numpy()
     order = np.lexsort((source, failed, index))
     new = np.ones(len(order), dtype=bool)
     new[1:] = index[order][1:] != index[order][:-1]
+    _refuse_other_texts(every.take(pa.array(order)), index[order], new)
     chosen = order[new]
     doubled = ~new & ~failed[order]
     kept, rival = chosen[np.cumsum(new) - 1][doubled], order[doubled]
@@ -63,6 +70,15 @@ def join(tables: Sequence[pa.Table]) -> Joined:
     kept, rival = kept[differ], rival[differ]
     rivals = np.stack([index[kept], source[kept], source[rival]], axis=1)
     return Joined(every.take(pa.array(chosen)).combine_chunks(), source[chosen], rivals, largest)
+
+
+def _refuse_other_texts(table: pa.Table, index: NDArray[np.int64], new: NDArray[np.bool_]) -> None:
+    """Raises UsageError where rows of one index name different architectures; they are in index order."""
+    texts = table["arch"].to_numpy()
+    other = np.zeros(len(texts), dtype=bool)
+    other[1:] = ~new[1:] & (texts[1:] != texts[:-1])
+    for place in np.flatnonzero(other)[:1].tolist():
+        raise UsageError(same_index(int(index[place]), texts[place - 1], texts[place]))
 
 
 def _compare(table: pa.Table, one: NDArray[np.int64], other: NDArray[np.int64]) -> tuple[NDArray[Any], float]:

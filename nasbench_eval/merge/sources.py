@@ -75,7 +75,7 @@ class Source:
         """
         partition = self.partition(task)
         tables = parquet.at_one_moment(partition)
-        return pa.concat_tables(tables, promote_options="default") if tables else None
+        return parquet.together(tables) if tables else None
 
     def records(self, task: Task) -> list[Record]:
         """What the files of a task say of the runs that began them.
@@ -176,7 +176,10 @@ def _drawn(one: Record, other: Record) -> Iterator[str]:
     """Where two shards are of different samples.  Equally many by other words, as `all`, are the same."""
     for key in ("n", "sample_seed", "truth"):
         yield from _apart(key, one.get(key), other.get(key))
-    yield from _apart("indices", _given(one), _given(other))
+    if _given(one) != _given(other):  # of an open space the texts say more than the indices
+        key = "archs" if one.get("archs") and other.get("archs") else "indices"
+        texts = key == "archs"
+        yield from _apart(key, *(record["archs"] if texts else _given(record) for record in (one, other)))
 
 
 def _given(record: Record) -> list[int] | None:

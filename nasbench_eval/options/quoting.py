@@ -21,8 +21,10 @@ from nasbench_eval.wording import shown
 PATHS = ("data", "fork", "images", "results", "run", "truth")
 # Options whose values are lists of numbers, in which ranges may stand.
 CELLS, SEEDS = "indices", "seeds"
+# The option whose value is a file, or a list of texts in brackets.
+ARCHS = "archs"
 RANGE = re.compile(r"range\(\s*(-?\d+)\s*(?:,\s*(-?\d+)\s*)?(?:,\s*(-?\d+)\s*)?\)")
-_OPTION = re.compile(rf"(\+{{0,2}})({'|'.join((*PATHS, CELLS, SEEDS))})=(.*)", re.DOTALL)
+_OPTION = re.compile(rf"(\+{{0,2}})({'|'.join((*PATHS, CELLS, SEEDS, ARCHS))})=(.*)", re.DOTALL)
 # What Hydra's grammar does with values; a folder of such a name has to be put in quotes.
 _FUNCTIONS = re.compile(r"(?:choice|range|interval|glob|shuffle|sort|tag|str|int|float|bool|json_str)\(.*\)")
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
@@ -47,7 +49,7 @@ def quoted(argument: str, *, multirun: bool, seeds_counted: bool = False) -> str
     plus, key, value = found.groups()
     if seeds_counted and key == SEEDS and re.fullmatch(r"[\s\d,]*", value):
         return argument
-    if key in PATHS:
+    if key in PATHS or (key == ARCHS and not value.lstrip().startswith("[")):
         values = list(split(value))
         if len(values) > 1 and not multirun:
             raise several(argument)
@@ -60,7 +62,7 @@ def quoted(argument: str, *, multirun: bool, seeds_counted: bool = False) -> str
 def plain(argument: str) -> str:
     """An argument without the quotes that `quoted` gave it: as it was typed."""
     found = _OPTION.fullmatch(argument)
-    if not found or found[2] not in PATHS or not _QUOTED.fullmatch(found[3]):
+    if not found or found[2] not in (*PATHS, ARCHS) or not _QUOTED.fullmatch(found[3]):
         return argument
     bare = f"{found[1]}{found[2]}={_read(f'{found[2]}={found[3]}')}"
     try:
@@ -72,7 +74,7 @@ def plain(argument: str) -> str:
 def several(argument: str) -> UsageError:
     """The mistake of naming several values where a run takes one, or takes a list."""
     key, _, value = argument.partition("=")
-    alone = key.lstrip("+") in PATHS
+    alone = key.lstrip("+") in (*PATHS, ARCHS)
     instead = shlex.quote(f"{key}={_in_quotes(value)}" if alone else f"{key}=[{value}]")
     return UsageError(
         f"{shown(argument)} names several values: add -m for a run of each, or write {instead} "
@@ -129,7 +131,7 @@ def _list(key: str, value: str) -> str:
         return value
     else:
         inner = bare
-    item = _cell if key == CELLS else _seed
+    item = {CELLS: _cell, ARCHS: _text}.get(key, _seed)
     return f"[{','.join(item(each.strip()) for each in split(inner) if each.strip())}]"
 
 
@@ -137,6 +139,11 @@ def _cell(item: str) -> str:
     """An item of `indices=`: numbers stay, ranges, texts and hashes are for the search space to read."""
     plain = re.fullmatch(r"[+-]?\d+", item) or _QUOTED.fullmatch(item) or item[0] in "[{$"
     return item if plain else _in_quotes(item)
+
+
+def _text(item: str) -> str:
+    """An item of `archs=`, which is a text, whatever it looks like."""
+    return item if _QUOTED.fullmatch(item) else _in_quotes(item)
 
 
 def _seed(item: str) -> str:

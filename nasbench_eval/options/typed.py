@@ -49,6 +49,7 @@ class Sampled(Execution):
     n: int | str
     sample_seed: Annotated[int, Field(ge=0)]
     indices: tuple[int | str, ...] | None
+    archs: tuple[str, ...] | Path | None
     shard: int | str | None
     shards: Annotated[int, Field(ge=1)] | None
     retry_failed: bool

@@ -85,6 +85,8 @@ class Scores:
 
 
 def _live(space: SearchSpace, part: Part, frame: pd.DataFrame) -> list[bool]:
+    if not callable(getattr(space, "live", None)):
+        raise UsageError(f"{part.space} does not tell which architectures are live; use --cells all")
     try:
         return [space.live(space.parse(arch)) for arch in frame["arch"]]
     except (KeyError, ValueError, AttributeError) as error:

@@ -20,6 +20,7 @@ from nasbench_eval.report.tables import Truth
 from nasbench_eval.report.titles import DATASETS
 from nasbench_eval.report.values import require_members
 from nasbench_eval.spaces.base import Names
+from nasbench_eval.spaces.open import is_open
 from nasbench_eval.truth import tables
 from nasbench_eval.truth.ceiling import Ceiling, noise_ceiling
 from nasbench_eval.truth.own import Benchmark, load
@@ -55,31 +56,39 @@ def truth_of(space: str, folder: Path | None, live: bool, benchmark: Benchmark |
         return _truth_of_benchmark(benchmark, live)
     frame = tables.load_table(space, data_folder(folder))
     cells = registry.find("spaces", space)()
+    listed = not is_open(cells)
 
     def accuracy(dataset: str, split: str) -> npt.NDArray[np.float64]:
         return tables.accuracy(frame, dataset, split)
 
     @cache
     def alive() -> npt.NDArray[np.bool_]:
-        return np.array([cells.live(cells.arch(index)) for index in range(len(frame))])
+        if listed:
+            return np.array([cells.live(cells.arch(index)) for index in range(len(frame))])
+        return np.array([cells.live(cells.parse(text)) for text in frame["arch"]])
 
     @cache
     def ceiling(dataset: str, split: str) -> Ceiling | None:
         runs = tables.runs(frame, dataset, split)
         return noise_ceiling(runs[alive()] if live and runs.shape[1] > 1 else runs)
 
-    return Truth(Names(cells), accuracy, ceiling)
+    if listed:
+        return Truth(Names(cells), accuracy, ceiling)
+    return Truth(frame["arch"].tolist(), accuracy, ceiling, by_name=True)
 
 
 def _truth_of_benchmark(benchmark: Benchmark, live: bool) -> Truth:
     space = benchmark.space
-    judged = [i for i in benchmark.indices if not live or space.live(space.arch(i))]
+    pairs = zip(benchmark.indices, benchmark.places, strict=True)
+    judged = [place for i, place in pairs if not live or space.live(space.arch(i))]
 
     @cache
     def ceiling(dataset: str, split: str) -> Ceiling | None:
         return noise_ceiling(benchmark.runs(dataset, split)[judged])
 
-    return Truth(Names(space), benchmark.accuracy, ceiling)
+    if not is_open(space):
+        return Truth(Names(space), benchmark.accuracy, ceiling)
+    return Truth(benchmark.table["arch"].tolist(), benchmark.accuracy, ceiling, by_name=True)
 
 
 def table_of(benchmark: Benchmark, scores: Scores, splits: Sequence[str]) -> tuple[str, TableSpec]:

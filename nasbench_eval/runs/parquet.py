@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +21,9 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.files import set_aside, write_whole
 from nasbench_eval.runs.rows import Row
 from nasbench_eval.wording import first_line, shown
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _METADATA = b"nasbench_eval"
 _REPLACES = b"replaces"
@@ -35,12 +38,15 @@ _LAST = [
 # Where a row's scores come from if it was not scored itself: the architecture, and the run.  Files that are
 # older than a mark lack its column.
 MARKS = {"copied_from": pa.int32(), "reused_from": pa.string()}
+# Of open search spaces (see `spaces.open`) these two are hashes, which take more bits.
+_WIDE = ("index", "copied_from")
 _FIXED = {name for name, _ in _FIRST + _LAST} | MARKS.keys()
 # What a row bears besides, on its way to the disk and in frames that are read from it.
 _KEYS = {"space", "dataset", "proxy", "label", "traceback"}
 _KINDS = dict(_FIRST + _LAST) | MARKS
 # Columns without which nothing can be made of a row.
 _WHOLE = ("index", "arch", "status", "seconds")
+_LARGEST = 2**31 - 1
 _MERGED = ".merged.parquet"
 _PART = re.compile(r"part-([0-9]+)\.parquet")
 _AGAIN = "the command that made the run sets it aside and scores its cells again"
@@ -122,8 +128,14 @@ def _fault(found: pa.Schema, columns: Collection[str] | None) -> str:
     wanted = _FIXED - MARKS.keys()
     if lacking := sorted((wanted if columns is None else wanted & set(columns)) - set(names)):
         return f"has no column {', '.join(lacking)}"
-    wrong = [name for name in names if found.field(name).type != _KINDS.get(name, pa.float64())]
+    wrong = [name for name in names if found.field(name).type not in _kinds(name)]
     return f"has {wrong[0]} as {found.field(wrong[0]).type}" if wrong else ""
+
+
+def _kinds(name: str) -> tuple[pa.DataType, ...]:
+    """The types that a column may have."""
+    kind = _KINDS.get(name, pa.float64())
+    return (kind, pa.int64()) if name in _WIDE else (kind,)
 
 
 def column_fault(components: Sequence[str]) -> str | None:
@@ -137,9 +149,17 @@ def column_fault(components: Sequence[str]) -> str | None:
     return None
 
 
-def schema(components: Iterable[str]) -> pa.Schema:
-    """The columns of a file whose score is made of these components."""
-    return pa.schema([*_FIRST, *((name, pa.float64()) for name in components), *_LAST, *MARKS.items()])
+def schema(components: Iterable[str], *, wide: bool = False) -> pa.Schema:
+    """The columns of a file whose score is made of these components; `wide` is for indices of open spaces."""
+    columns = [*_FIRST, *((name, pa.float64()) for name in components), *_LAST, *MARKS.items()]
+    return pa.schema([(name, pa.int64() if wide and name in _WIDE else kind) for name, kind in columns])
+
+
+def frame(table: pa.Table) -> pd.DataFrame:
+    """Rows as pandas has them, with every digit of the index of a copied row."""
+    wide = "copied_from" in table.column_names and table.schema.field("copied_from").type == pa.int64()
+    found: pd.DataFrame = table.to_pandas(integer_object_nulls=wide)
+    return found
 
 
 def record_of(table: pa.Table) -> dict[str, Any]:
@@ -158,7 +178,10 @@ def write(file: Path, rows: Sequence[Row], run: Mapping[str, Any]) -> None:
         UsageError: if they cannot be written.
     """
     components = [k for k in rows[0] if k not in _FIXED | {"dataset", "label"}]
-    columns = schema(components).with_metadata({_METADATA: json.dumps(run, sort_keys=True).encode()})
+    wide = any(row["index"] > _LARGEST for row in rows)
+    columns = schema(components, wide=wide).with_metadata(
+        {_METADATA: json.dumps(run, sort_keys=True).encode()}
+    )
     unmarked = dict.fromkeys(MARKS)
     kept = [{**unmarked, **row} for row in sorted(rows, key=lambda row: row["index"])]
     table = pa.Table.from_pylist(
@@ -174,6 +197,16 @@ def indices(partition: Path) -> set[int]:
         UsageError: if a file is damaged.
     """
     return {i for file in files(partition) for i in read(file, ["index"])["index"].to_pylist()}
+
+
+def texts(partition: Path) -> dict[int, str]:
+    """The text of each architecture that has a row, by index.
+
+    Raises:
+        UsageError: if a file is damaged.
+    """
+    tables = [table.to_pydict() for table in at_one_moment(partition, ["index", "arch"])]
+    return {i: text for table in tables for i, text in zip(table["index"], table["arch"], strict=True)}
 
 
 def failed(partition: Path) -> set[int]:
@@ -214,7 +247,7 @@ def scores_of(partition: Path, cells: Iterable[int]) -> list[Row]:
     Raises:
         UsageError: if a file is damaged.
     """
-    wanted = pa.array(cells, pa.int32())
+    wanted = pa.array(cells, pa.int64())
     found: dict[int, Row] = {}
     for file in files(partition):
         brief = read(file, ["index", "status", "copied_from"])
@@ -236,12 +269,12 @@ def drop_failed(partition: Path, indices: Collection[int]) -> None:
     Raises:
         UsageError: if a file is damaged or cannot be written.
     """
-    wanted = pa.array(indices, pa.int32())
+    wanted = pa.array(indices, pa.int64())
     for file in files(partition):
         if not pc.any(_failed(read(file, ["status"]))).as_py():
             continue
         table = read(file)
-        dropped = pc.and_(_failed(table), pc.is_in(table["index"], value_set=wanted))
+        dropped = pc.and_(_failed(table), pc.is_in(table["index"].cast(pa.int64()), value_set=wanted))
         kept = table.filter(pc.invert(dropped))
         if not kept.num_rows:
             _remove(file)
@@ -258,11 +291,15 @@ def compact(partition: Path) -> None:
     several = files(partition)
     if len(several) < 2:
         return
-    # Columns that older files lack are null there.
-    merged = pa.concat_tables([read(f) for f in several], promote_options="default").sort_by("index")
+    merged = together([read(f) for f in several]).sort_by("index")
     metadata = {**merged.schema.metadata, _REPLACES: json.dumps([f.name for f in several]).encode()}
     write_whole(partition / _MERGED, _parquet(merged.replace_schema_metadata(metadata)))
     finish_compaction(partition)
+
+
+def together(tables: Sequence[pa.Table]) -> pa.Table:
+    """The rows of several files; columns that older ones lack are null there."""
+    return pa.concat_tables(tables, promote_options="permissive")
 
 
 def replace(partition: Path, table: pa.Table, run: Mapping[str, Any]) -> None:
@@ -311,8 +348,10 @@ def _replaced(merged: Path) -> list[str]:
 
 def _scored(table: pa.Table) -> Any:
     """Which architecture was scored for each row."""
-    own = table["index"]
-    return pc.coalesce(table["copied_from"], own) if "copied_from" in table.column_names else own
+    own = table["index"].cast(pa.int64())
+    if "copied_from" not in table.column_names:
+        return own
+    return pc.coalesce(table["copied_from"].cast(pa.int64()), own)
 
 
 def _failed(table: pa.Table) -> Any:

@@ -153,6 +153,11 @@ class Store:
                 held.update(table["index"].to_pylist())
         return held
 
+    def texts(self, tasks: Iterable[Task]) -> dict[int, str]:
+        """The text of each architecture that has a row of one of these tasks, by index."""
+        places = [self._partition(task, scores) for task in tasks for scores in {self.scores, self._whole}]
+        return {i: text for place in places for i, text in parquet.texts(place).items()}
+
     def failed(self, task: Task) -> set[int]:
         """Indices of the architectures whose row on disk is an `oom` or an `error`."""
         return parquet.failed(self._partition(task))
@@ -317,6 +322,6 @@ def _frames(
     for partition in sorted((folder / "scores").glob(pattern)):
         files = parquet.files(partition)
         if files:
-            frame = pd.concat([parquet.read(f).to_pandas() for f in files])
+            frame = pd.concat([parquet.frame(parquet.read(f)) for f in files])
             keys = dict(part.split("=", 1) for part in partition.parts[-3:])
             yield keys, frame.sort_values("index")

@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar
 from nasbench_eval.runs.rows import Row, Task
 from nasbench_eval.runs.store import Store
 from nasbench_eval.spaces.base import Names, SearchSpace
+from nasbench_eval.spaces.open import Known
 
 
 class Workload(Protocol):
@@ -60,6 +61,11 @@ class Wanted(Generic[W]):
         self.asked = tuple(stands_in)
         self.copied = 0
         self._stands_in, self._names = stands_in, Names(job.space)
+        if isinstance(job.space, Known):
+            texts = store.texts(job.tasks())
+            for index, text in texts.items():
+                job.space.require(index, text)
+            job.space.learn(texts.values())
         self._members: dict[int, list[int]] = {}
         for member, cell in stands_in.items():
             self._members.setdefault(cell, []).append(member)

@@ -77,7 +77,7 @@ def record(run: Run) -> dict[str, Any]:
     proxies = {proxy.info.name: type(proxy) for proxy in run.job.proxies.values()}
     return {
         **facts(run, "nasbench-score"),
-        **sample_facts(run),
+        **sample_facts(run, run.job.space),
         "truth": run.options.truth,
         "sources": sources(type(run.job.space), proxies),
         "images": {name: provenance.file_digest(file) for name, file in files.items()},

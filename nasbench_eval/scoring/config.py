@@ -78,6 +78,12 @@ def resolve(config: DictConfig) -> Run:
                     f"{task.label} runs a cell by itself, and the search space {job.space.name} has no "
                     "build_cell; leave it out"
                 )
+            other_size = spec.forward.channels is not None or spec.forward.cells is not None
+            if other_size and not callable(getattr(job.space, "resized", None)):
+                raise UsageError(
+                    f"{task.label} scores networks of other sizes, and the search space {job.space.name} has "
+                    "no resized; leave it out"
+                )
     n = _number(options, subject, device)
     if options.sampling == "stratified":
         sample = stratified(options, subject, n)
@@ -164,6 +170,8 @@ def _number(options: RunOptions, subject: Subject, device: torch.device) -> int 
     """How many architectures are asked for; `auto` is all of them on a GPU, unless the space is huge."""
     if options.n != "auto":
         return options.n
+    if subject.open is not None or options.archs is not None:
+        return options.cpu_sample
     every = len(subject.sampled(options.sampling))
     return "all" if device.type == "cuda" and every <= LISTED else min(options.cpu_sample, every)
 

@@ -15,6 +15,7 @@ from nasbench_eval.proxies.base import OfSize, Proxy
 from nasbench_eval.runs.record import LATER, Record
 from nasbench_eval.runs.rows import Task
 from nasbench_eval.spaces.base import SearchSpace, Sizes
+from nasbench_eval.spaces.open import space_of
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def job_of(run: Record, labels: Collection[str] | None = None) -> Job:
         UsageError: if a class is not installed, or no longer has an option of the record.
     """
     return Job(
-        made("spaces", run["space"]),
+        space_of(run["space"]),
         {name: typed(DataSet, info, name) for name, info in run["datasets"].items()},
         {label: proxy_of(run, label) for label in (run["proxies"] if labels is None else labels)},
         run["seed"],

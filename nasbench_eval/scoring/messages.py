@@ -17,9 +17,12 @@ def headline(run: Run, classes: int) -> str:
     """What is going to be done; `classes` of isomorphic architectures are scored."""
     labels = list(run.job.proxies)
     proxies = ", ".join(labels) if len(labels) < 5 else f"{len(labels)} proxies"
-    cells, size = counted(len(run.indices), "cell"), len(run.job.space)
-    if run.options.n == "auto" and len(run.indices) < size:
-        cells = f"a random sample of {cells} (no GPU; n=all scores all {size:,})"
+    cells = counted(len(run.indices), "cell")
+    if run.options.n == "auto" and run.options.archs is None and run.options.indices is None:
+        if run.subject.open is not None:
+            cells = f"a random sample of {cells}"
+        elif len(run.indices) < (size := len(run.job.space)):
+            cells = f"a random sample of {cells} (no GPU; n=all scores all {size:,})"
     if run.split is not None:
         cells += f", shard {run.split} of {run.sampled:,}"
     if run.options.dedupe == "isomorphic":

@@ -21,6 +21,7 @@ from nasbench_eval.runs.record import Record, completed, within
 from nasbench_eval.runs.rows import Row, Task
 from nasbench_eval.runs.wanted import Wanted
 from nasbench_eval.scoring.job import Job
+from nasbench_eval.spaces.open import Known
 
 Readings = dict[str, list[Task]]  # tasks by the text of what decides their scores
 
@@ -138,6 +139,8 @@ def _agree(sessions: Sequence[Record], ours: Record, key: str, name: str) -> boo
 
 def _fits(row: Row, job: Job, task: Task) -> bool:
     """Whether a row is what the record of its run makes expect."""
+    if isinstance(job.space, Known) and not job.space.means(row["index"], row["arch"]):
+        return False
     info = job.proxies[task.label].info
     expected = (job.seed, info.version)
     return (row.get("seed"), row.get("proxy_version")) == expected and row.keys() >= set(info.columns)

@@ -19,6 +19,7 @@ from nasbench_eval.search.course import Course, algorithm_of
 from nasbench_eval.search.guides import Guide, guide_of
 from nasbench_eval.search.history import CLOCKS
 from nasbench_eval.search.loop import Budget
+from nasbench_eval.spaces.open import is_open
 from nasbench_eval.work.execution import Work, device_named, folder_of, space_named, workers_of
 from nasbench_eval.work.sample import uniform
 from nasbench_eval.work.subject import Subject, chosen
@@ -70,6 +71,11 @@ def resolve(config: DictConfig) -> Plan:
         for name, values in items_of("dataset", parts.get("dataset")).items()
     }
     subject = chosen(options.truth, space_named(parts.get("space")), datasets)
+    if is_open(subject.space):
+        raise UsageError(
+            f"nasbench-search changes architectures by the numbers of an enumerated space, which those of "
+            f"{subject.space.name} do not have; nasbench-score n= scores a sample of them"
+        )
     if len(subject.datasets) > 1:
         raise UsageError(f"a search is on one data set; -m dataset={','.join(datasets)} searches on each")
     [dataset] = subject.datasets.values()

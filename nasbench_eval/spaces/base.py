@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
@@ -138,6 +139,12 @@ class Names(Sequence[str]):
 
     def __len__(self) -> int:
         return len(self.space)
+
+    def holds(self, index: int) -> bool:
+        """Whether the space has, or an open one knows, an architecture of this index."""
+        with suppress(IndexError):
+            return bool(self[index])
+        return False
 
     @overload
     def __getitem__(self, index: int) -> str: ...

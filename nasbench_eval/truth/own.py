@@ -27,9 +27,10 @@ from numpy.typing import NDArray
 
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.errors import UsageError
-from nasbench_eval.options.typed import made, typed
+from nasbench_eval.options.typed import typed
 from nasbench_eval.registry import UnknownName, nearest
 from nasbench_eval.spaces.base import SearchSpace
+from nasbench_eval.spaces.open import Known, is_open, space_of
 from nasbench_eval.truth.ceiling import Ceiling, noise_ceiling
 from nasbench_eval.truth.columns import percent_fault
 from nasbench_eval.wording import first_line, shown
@@ -77,8 +78,15 @@ class Benchmark:
         indices: list[int] = self.table["index"].tolist()
         return indices
 
+    @property
+    def places(self) -> list[int]:
+        """Where the accuracies of these architectures stand in what `accuracy` gives."""
+        return list(range(len(self.table))) if is_open(self.space) else self.indices
+
     def accuracy(self, dataset: str, split: str) -> NDArray[np.float64]:
         """Accuracies in percent, means over the seeds, of every architecture of the space; NaN if untrained.
+
+        Of an open space these are the rows of the table.
 
         Raises:
             UnknownName: if the benchmark is of another data set, or there is no such split.
@@ -103,8 +111,8 @@ class Benchmark:
             raise UnknownName("split", split, SPLITS)
 
     def _of_all(self, column: str) -> NDArray[np.float64]:
-        values = np.full(len(self.space), np.nan)
-        values[self.indices] = self.table[column]
+        values = np.full(len(self.table if is_open(self.space) else self.space), np.nan)
+        values[self.places] = self.table[column]
         return values
 
 
@@ -123,7 +131,7 @@ def load(name: str) -> Benchmark:
         raise UsageError(f"{folder / TABLE} cannot be read ({first_line(error)}); make it again") from error
     if hashlib.sha256(content).hexdigest() != record["table_sha256"]:
         raise UsageError(f"{folder / TABLE} is not the table that {RECORD} is about; make it again")
-    space: SearchSpace = made("spaces", record["space"])
+    space = space_of(record["space"])
     dataset = typed(DataSet, record["dataset"], f"{folder / RECORD}")
     try:
         check(table, space, dataset.name, len(record["seeds"]), str(folder / TABLE))
@@ -181,7 +189,14 @@ def check(table: pd.DataFrame, space: SearchSpace, dataset: str, seeds: int, whe
     index = table["index"].to_numpy()
     if not len(table):
         raise refuse("it has no rows")
-    if index.dtype.kind not in "iu" or (np.diff(index) <= 0).any() or index[0] < 0 or index[-1] >= len(space):
+    whole = index.dtype.kind in "iu" and (np.diff(index) > 0).all() and index[0] >= 0
+    if isinstance(space, Known):
+        if not whole:
+            raise refuse("the column index does not ascend")
+        space.learn(table["arch"])
+        if unknown := [i for i in index.tolist() if i not in space.texts]:
+            raise refuse(f"the index {unknown[0]} is that of none of its architectures")
+    elif not whole or index[-1] >= len(space):
         raise refuse(f"the column index does not ascend from 0 to {len(space) - 1}")
     for i, arch in zip(index.tolist(), table["arch"], strict=True):
         if arch != space.format(space.arch(i)):

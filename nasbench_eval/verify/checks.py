@@ -115,7 +115,7 @@ def _wrong_cells(part: Partition, names: Names) -> Iterator[str]:
     index = part.rows["index"]
     if twice := set(index[index.duplicated()]):
         yield f"{part}: {counted(len(twice), 'cell')} twice, {ranges(twice)}"
-    inside = index.between(0, len(names) - 1)
+    inside = index.map(names.holds).astype(bool)
     if not inside.all():
         yield f"{part}: outside the space {ranges(set(index[~inside]))}"
     rows = part.rows[inside]
@@ -159,7 +159,8 @@ def _copies(held: Held) -> Check:
     if held.job is None:
         return Check("skip", "copies", "the search space cannot be built here")
     space, problems, number = held.job.space, [], 0
-    inside = {i for part in held.partitions for i in part.rows["index"] if 0 <= i < len(space)}
+    names = Names(space)
+    inside = {i for part in held.partitions for i in part.rows["index"] if names.holds(i)}
     origins = representatives(space, sorted(inside))
     for part in held.partitions:
         said = zip(part.rows["index"], scored_cells(part.rows), strict=True)

@@ -7,11 +7,13 @@ partition that has fewer cells than this asked for is no failure where they are 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
+from nasbench_eval.errors import UsageError
 from nasbench_eval.runs.record import within
 from nasbench_eval.verify.held import Check, Held, Partition, verdict
 from nasbench_eval.wording import counted, ranges, some
-from nasbench_eval.work.sample import architectures, asked, is_uniform, uniform
+from nasbench_eval.work.sample import asked, first_drawn, is_uniform
 
 
 def completeness(held: Held) -> Check:
@@ -20,23 +22,23 @@ def completeness(held: Held) -> Check:
         return Check("skip", "complete", "the search space cannot be built here")
     if not held.partitions:
         return Check("FAIL", "complete", "there are no scores")
-    size = len(held.job.space)
-    last = asked(held.record, size)
+    space = held.job.space
+    last = asked(held.record, space)
     if isinstance(last, str):
         return Check("skip", "complete", last)
     order: Sequence[int] = last
     if held.record.get("shard") is not None:
         order = ()  # no part of a shard is a sample
     elif is_uniform(held.record):
-        every = architectures(held.record, size)
         most = max(part.rows["index"].nunique() for part in held.partitions)
-        order = uniform(every, min(len(every), most), held.record["sample_seed"])
+        with suppress(UsageError):  # an open space from which no more can be drawn
+            order = first_drawn(held.record, space, most)
     problems, fewer, begun = [], [], 0
     for part in held.partitions:
         cells = set(part.rows["index"].tolist())
         if cells >= set(last):
             continue
-        own = [wish for record in part.records.values() if not isinstance(wish := asked(record, size), str)]
+        own = [wish for record in part.records.values() if not isinstance(wish := asked(record, space), str)]
         whole = any(cells >= set(wish) for wish in own)
         if cells and (whole or cells == set(order[: len(cells)])):
             fewer.append(part)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import pandas as pd
-import pyarrow as pa
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.proxies.base import Proxy
@@ -16,6 +15,7 @@ from nasbench_eval.runs import parquet
 from nasbench_eval.runs.record import TRAINED, Record
 from nasbench_eval.runs.rows import Task
 from nasbench_eval.scoring.job import Job, job_of, proxy_of
+from nasbench_eval.spaces.open import Known
 from nasbench_eval.wording import some
 
 
@@ -90,13 +90,26 @@ def read(folder: Path, record: Record) -> Held:
         job = replace(job_of(record, ()), proxies=proxies)
     except UsageError as error:
         job, unfit = None, dict.fromkeys(record["proxies"], str(error))
-    partitions = []
+    partitions: list[Partition] = []
     for place in sorted((folder / "scores").glob("space=*/dataset=*/proxy=*")):
         space, dataset, label = (part.partition("=")[2] for part in place.parts[-3:])
         columns = proxies[label].info.columns if label in proxies else None
         if space == record["space"]["name"] and parquet.files(place):
             partitions.append(_partition(place, Task(dataset, label), columns))
+    if job is not None and isinstance(job.space, Known):
+        partitions = [
+            replace(part, problems=(*part.problems, *_learnt(job.space, part.rows))) for part in partitions
+        ]
     return Held(folder, record, job, unfit, partitions)
+
+
+def _learnt(space: Known, rows: pd.DataFrame) -> Iterator[str]:
+    """Make the architectures that rows name known; says of those that cannot be told apart."""
+    for text in dict.fromkeys(rows["arch"]):
+        try:
+            space.learn([text])
+        except UsageError as error:
+            yield str(error)
 
 
 def _partition(place: Path, task: Task, columns: Collection[str] | None) -> Partition:
@@ -113,10 +126,8 @@ def _partition(place: Path, task: Task, columns: Collection[str] | None) -> Part
             problems.append(f"{file} {wrong}")
         else:
             tables.append(table)
-    every = (
-        pa.concat_tables(tables, promote_options="default") if tables else parquet.schema(()).empty_table()
-    )
-    return Partition(task, every.to_pandas(), tuple(problems), records)
+    every = parquet.together(tables) if tables else parquet.schema(()).empty_table()
+    return Partition(task, parquet.frame(every), tuple(problems), records)
 
 
 def _wrong_columns(found: Sequence[str], columns: Collection[str]) -> str:
@@ -132,7 +143,8 @@ def scored_cells(rows: pd.DataFrame) -> list[int]:
     """Which architecture was scored for each row: its own, or the one it was copied from."""
     if "copied_from" not in rows:
         return [int(i) for i in rows["index"]]
-    return [int(i) for i in rows["copied_from"].fillna(rows["index"])]
+    pairs = zip(rows["index"], rows["copied_from"], strict=True)
+    return [int(index if pd.isna(origin) else origin) for index, origin in pairs]
 
 
 def verdict(name: str, problems: Sequence[str], good: str) -> Check:

@@ -22,6 +22,7 @@ from nasbench_eval.runs.record import Record, sessions, within
 from nasbench_eval.runs.rows import Row, Task
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.scoring.process import Scorer
+from nasbench_eval.spaces.base import Names
 from nasbench_eval.verify.held import Check, Held, Partition, scored_cells
 from nasbench_eval.wording import counted, some
 from nasbench_eval.work.subject import recorded
@@ -85,7 +86,7 @@ def rescore(held: Held, settings: Settings) -> Iterator[Check]:
     yield Check("ok", "machinery", f"{machinery}: scores are compared {how}")
     images = _images(held, settings)
     fit, skipped = _fit(held, settings, device, images)
-    drawn = _draw(fit, settings)
+    drawn = _draw(fit, settings, Names(held.job.space))
     scored = _score(held.job, drawn, images.folder, device)
     found = _compare(scored, drawn, held.job, exact, settings.rtol)
     _return_memory()
@@ -186,11 +187,11 @@ def _unfit(record: Record, folder: Path, dataset: str) -> str | None:
     return None
 
 
-def _draw(parts: Sequence[Partition], settings: Settings) -> dict[int, list[Drawn]]:
+def _draw(parts: Sequence[Partition], settings: Settings, names: Names) -> dict[int, list[Drawn]]:
     """The rows to compare, by the cell that is scored: of each partition the first in one order that it has.
 
     The order is the same for all partitions, so that proxies share passes.  What ran out of memory or into an
-    error is left out, for it may come out otherwise.
+    error is left out, for it may come out otherwise, and so is what the space does not have.
     """
     kept = {}
     for part in parts:
@@ -203,7 +204,8 @@ def _draw(parts: Sequence[Partition], settings: Settings) -> dict[int, list[Draw
         rows = kept[part.task]
         chosen = rows.loc[order[np.isin(order, rows.index)][: settings.cells]]
         for cell, row in zip(scored_cells(chosen), chosen.to_dict("records"), strict=True):
-            drawn.setdefault(cell, []).append((part, {str(key): value for key, value in row.items()}))
+            if names.holds(cell):
+                drawn.setdefault(cell, []).append((part, {str(key): value for key, value in row.items()}))
     return drawn
 
 

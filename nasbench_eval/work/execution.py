@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.options.typed import Execution, Sampled, made
+from nasbench_eval.options.typed import Execution, Sampled
 from nasbench_eval.runs.split import Split, split_of
 from nasbench_eval.spaces.base import SearchSpace
+from nasbench_eval.spaces.open import is_open, space_of
 
 # Bytes a process may take on a GPU: 2 GiB of activations (NAS-Bench-201's largest cell at B = 64, R = 64),
 # as much again for kernels' workspaces and the driver.
@@ -124,12 +125,13 @@ def space_named(node: Any) -> SearchSpace:
     """
     if not isinstance(node, dict) or "name" not in node:
         raise UsageError("no search space is chosen; choose one with space=NAME")
-    space: SearchSpace = made("spaces", node)
-    return space
+    return space_of(node)
 
 
 def check_side(space: SearchSpace, side: int, option: str) -> None:
     """Refuse images that the space's networks cannot take: all have the same stem and the same strides.
+
+    Those of an open space need not have, and are not tried.
 
     Args:
         space: the search space.
@@ -140,6 +142,8 @@ def check_side(space: SearchSpace, side: int, option: str) -> None:
         UsageError: naming a size near by, if that one fits.
     """
     near = max(8, side // 8 * 8)
+    if is_open(space):
+        return
     if side != near and not _takes(space, side) and _takes(space, near):
         raise UsageError(
             f"networks of {space.name} cannot take images of {side} x {side} pixels; "

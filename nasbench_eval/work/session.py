@@ -19,6 +19,8 @@ from nasbench_eval.runs import provenance
 from nasbench_eval.runs.store import Store
 from nasbench_eval.runs.wanted import W, Wanted
 from nasbench_eval.sampling import spans
+from nasbench_eval.spaces.base import SearchSpace
+from nasbench_eval.spaces.open import Known
 from nasbench_eval.work.execution import SampleWork, Work
 from nasbench_eval.work.pool import Scores
 from nasbench_eval.work.progress import Progress
@@ -36,13 +38,19 @@ def named(config: DictConfig, resolve: Callable[[DictConfig], WorkT]) -> WorkT:
     return work
 
 
-def sample_facts(work: SampleWork) -> dict[str, Any]:
-    """What run.json says of the sample that a command works on."""
+def sample_facts(work: SampleWork, space: SearchSpace) -> dict[str, Any]:
+    """What run.json says of the sample that a command works on.
+
+    Of an open space it lists the texts of named architectures: their indices alone would say nothing.
+    """
+    named = work.options.indices is not None or work.options.archs is not None
+    texts = [space.texts[index] for index in work.sample] if isinstance(space, Known) and named else None
     return {
         "n": work.sampled,
         "shard": None if work.split is None else str(work.split),
-        "sample": "given" if work.options.indices else work.options.n,
-        "indices": spans(work.sample) if work.options.indices else None,
+        "sample": "given" if named else work.options.n,
+        "indices": spans(work.sample) if named and texts is None else None,
+        "archs": texts,
         "sample_seed": work.options.sample_seed,
     }
 

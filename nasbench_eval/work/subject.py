@@ -18,11 +18,12 @@ from omegaconf import OmegaConf
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.data.folder import data_folder
 from nasbench_eval.errors import UsageError
-from nasbench_eval.options.typed import made, typed
+from nasbench_eval.options.typed import typed
 from nasbench_eval.paths import config_folder, configured
 from nasbench_eval.runs.record import Record
 from nasbench_eval.spaces.base import SearchSpace
 from nasbench_eval.spaces.nasbench201 import NASBench201
+from nasbench_eval.spaces.open import Known, space_of
 
 if TYPE_CHECKING:
     from nasbench_eval.truth.own import Benchmark
@@ -48,6 +49,11 @@ class Subject:
     benchmark: Benchmark | None = None
 
     @property
+    def open(self) -> Known | None:
+        """The space, if its architectures cannot be listed; those that a benchmark has trained can be."""
+        return self.space if self.benchmark is None and isinstance(self.space, Known) else None
+
+    @property
     def architectures(self) -> Sequence[int]:
         """What a sample is drawn from: the whole space, or what the benchmark has trained; by index."""
         return range(len(self.space)) if self.benchmark is None else self.benchmark.indices
@@ -57,6 +63,8 @@ class Subject:
         if sampling != "live":
             return self.architectures
         self.require_list()
+        if not callable(getattr(self.space, "live", None)):
+            raise UsageError(f"sampling=live: {self.space.name} does not tell which architectures are live")
         return [index for index in self.architectures if self.space.live(self.space.arch(index))]
 
     def require_list(self) -> None:
@@ -65,6 +73,11 @@ class Subject:
         Raises:
             UsageError: saying how many architectures there are.
         """
+        if self.open is not None:
+            raise UsageError(
+                f"the architectures of {self.space.name} cannot be listed: n=1000 draws some of them, archs= "
+                "names some"
+            )
         if (size := len(self.architectures)) > LISTED:
             raise UsageError(
                 f"{self.space.name} has {size:,} architectures, too many to go through; n=1000 draws some of "
@@ -136,7 +149,7 @@ def recorded(run: Record) -> Subject:
     Raises:
         UsageError: if the space or the benchmark is not here.
     """
-    space = made("spaces", run["space"])
+    space = space_of(run["space"])
     datasets = {name: typed(DataSet, info, name) for name, info in run["datasets"].items()}
     if run.get("truth") is None:
         return Subject(space, datasets)

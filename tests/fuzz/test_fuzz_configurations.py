@@ -30,6 +30,7 @@ dataset=cifar10; dataset=[cifar10,cifar100]; dataset.cifar10.num_classes=5; data
 proxy=intrain; proxy=[snip,params]; proxy=table1; proxy.batch_size=8; proxy.intrain.layers=cell;
 +proxy.wide.name=intrain; ++proxy.wide={name: zico, batches: 3}; proxy.input=gaussian; proxy.name=5;
 experiment=table1; experiment=null; n=5; n=all; n=auto; seed=3; sample_seed=1; indices=[1,2,3];
+archs=[x,y]; archs=/nowhere;
 sampling=stratified; dedupe=isomorphic; precision=bf16; device=cpu; workers=2; reuse=none;
 data=/nowhere; results=elsewhere; run=mine; missing_images=skip; options={layers: cell}; options=3;
 ~proxy; ~dataset.cifar10; ~n; -m; --multirun; --cfg; job; --help; --info; --resolve; --co; seed=0,1;

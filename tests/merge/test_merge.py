@@ -710,10 +710,10 @@ def test_of_trainings_the_command_for_all_of_them_comes_next(run: Path, merge: A
 def test_a_space_that_is_not_installed_is_merged_by_numbers(
     run: Path, whole: Path, merge: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def absent(kind: str, node: Any) -> Any:
+    def absent(node: Any) -> Any:
         raise UsageError("no such space")
 
-    monkeypatch.setattr(missing, "made", absent)
+    monkeypatch.setattr(missing, "space_of", absent)
     assert merge(run).code == 0
     assert digest(run) == digest(whole)
 

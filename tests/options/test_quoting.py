@@ -13,7 +13,7 @@ from commands import Ask, Asked
 from nasbench_eval.cli import score, train
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options.overrides import jobs, read
-from nasbench_eval.options.quoting import PATHS, quoted
+from nasbench_eval.options.quoting import ARCHS, PATHS, quoted
 from nasbench_eval.runs.store import read_scores
 from nasbench_eval.spaces.nasbench101 import NASBench101
 
@@ -44,12 +44,20 @@ def ask(asked: Asked, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ask:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("key", [key for key in PATHS if key not in ("images", "fork")])
+@pytest.mark.parametrize("key", [ARCHS, *(key for key in PATHS if key not in ("images", "fork"))])
 def test_a_name_is_taken_as_it_stands(key: str, name: str) -> None:
     [config] = jobs(read([f"{key}={name}"]))
     assert config[key] == name
     [config, other] = jobs(read(["-m", f"{key}={name},other"]))
     assert (config[key], other[key]) == (name, "other")
+
+
+def test_texts_in_brackets_are_texts_whatever_they_look_like() -> None:
+    [config] = jobs(read(["archs=[12,c8-p,1e5,|a~0|,'a,b']"]))
+    assert list(config["archs"]) == ["12", "c8-p", "1e5", "|a~0|", "a,b"]
+    [config, other] = jobs(read(["-m", "archs=[p,c8],[12]"]))
+    assert (list(config["archs"]), list(other["archs"])) == (["p", "c8"], ["12"])
+    assert quoted("archs=null", multirun=False) == "archs=null"
 
 
 @pytest.mark.parametrize("name", NAMES)

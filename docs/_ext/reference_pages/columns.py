@@ -22,7 +22,7 @@ from reference_pages.text import summary as summary_of
 _RUN = ROOT / "results" / "table1"
 
 _SCORES = {
-    "index": "the cell's index in the benchmark",
+    "index": "the cell's index in the benchmark; of an open search space a hash of its text, as int64",
     "arch": "the benchmark's text for the cell",
     "seed": "the run's seed, from which weights, inputs and labels are drawn",
     "score": "higher predicts a better network",
@@ -32,7 +32,8 @@ _SCORES = {
     "raised, its worker died or took too long",
     "error": "the first line of the error, null if there was none",
     "proxy_version": "the proxy's version, raised whenever a change moves scores",
-    "copied_from": "index of the isomorphic cell that was scored instead; null for all others",
+    "copied_from": "index of the isomorphic cell that was scored instead; null for all others; of an open "
+    "search space as int64",
     "reused_from": "name of the run that the row was taken over from; null if it was computed here",
 }
 
@@ -47,8 +48,9 @@ _RECORD = {
     "dedupe": "`none` or `isomorphic`",
     "precision": "`float32`, `tf32` or `bf16`",
     "n": "how many cells the command asked for",
-    "sample": "the value of `n=`; `given` where `indices=` names the cells",
-    "indices": "the cells that `indices=` names, such as `7,3,10-19`; null if it names none",
+    "sample": "the value of `n=`; `given` where `indices=` or `archs=` names the cells",
+    "indices": "the cells that `indices=` or `archs=` names, such as `7,3,10-19`; null if none are named",
+    "archs": "the texts that `archs=` names, of an open search space; null if none are named",
     "sample_seed": "seed of the sample's draw",
     "truth": "the benchmark that `truth=` names; null for the official tables",
     "shard": "which shard of the run this is, null for a run in one piece",
@@ -112,7 +114,7 @@ def scores() -> str:
 def run() -> str:
     """The keys of run.json."""
     known = {*record.LATER, *record.OUTCOME, *record.SAMPLE, *record.MACHINERY, "command", "earlier"}
-    known |= {"space", "seed", "datasets", "proxies", "shard", "workers", "indices", "search"}
+    known |= {"space", "seed", "datasets", "proxies", "shard", "workers", "indices", "archs", "search"}
     _match("keys of run.json", known, _RECORD)
     for file in (ROOT / "results").glob("*/run.json"):
         if other := json.loads(file.read_text(encoding="utf-8")).keys() - _RECORD.keys():

@@ -52,7 +52,7 @@ class Chains:
         return "-".join(arch)
 
     def build(self, arch: Chain, *, num_classes: int) -> Network:
-        return uninitialised(lambda: _Stack(arch, self.channels, self.cells_per_stage, num_classes))
+        return uninitialised(lambda: Stack(arch, self.channels, self.cells_per_stage, num_classes))
 
     def resized(self, *, channels: int | None, cells: int | None) -> Chains:
         return Chains(
@@ -89,7 +89,7 @@ def _operation(name: str, channels: int) -> nn.Module:
     return _convolution(channels, channels, int(name[-1]))
 
 
-class _Stack(Network):
+class Stack(Network):
     """Stem, N cells, a block that halves the resolution and doubles the width, N cells, classifier."""
 
     def __init__(self, chain: Chain, channels: int, cells: int, num_classes: int) -> None:

@@ -1,4 +1,4 @@
-"""The proxy and the space of this package pass the checks of nasbench_eval."""
+"""The proxy and the spaces of this package pass the checks of nasbench_eval."""
 
 from pathlib import Path
 
@@ -15,3 +15,7 @@ def test_its_scores_have_not_moved() -> None:
 
 def test_the_space() -> None:
     testing.check_space("chains")
+
+
+def test_the_space_without_a_length() -> None:
+    testing.check_space("free_chains")

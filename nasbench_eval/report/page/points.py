@@ -120,6 +120,8 @@ def _add_space(points: Points, space: str, tables: Sequence[Table], scores: Scor
         return
     cells = _cells(values.values())
     index = cells["index"].to_numpy(dtype=np.int64)
+    # Indices of an open space are hashes, which say nothing and do not fit: the page counts its cells.
+    numbers = index if index.max() < 1 << 32 else np.arange(len(index))
     described = []
     for dataset, known in judged.items():
         shown = {name: row for name, row in rows.items() if (dataset, name) in values}
@@ -151,7 +153,7 @@ def _add_space(points: Points, space: str, tables: Sequence[Table], scores: Scor
             "name": space,
             "title": SPACES.get(space, space),
             "cells": len(index),
-            "index": points.add(squeeze(index.astype("<u4").tobytes())),
+            "index": points.add(squeeze(numbers.astype("<u4").tobytes())),
             "archs": points.add(squeeze("\n".join(cells["arch"]).encode())),
             "datasets": described,
         }
