@@ -17,7 +17,7 @@ from nasbench_eval.runs import parquet
 from nasbench_eval.spaces.open import same_index
 
 # What a row may end as and never be scored again; any other end is a failure.
-_SCORED = ("ok", "nan", "inf")
+_SCORED = ("ok", "nan", "inf", "undefined")
 # What says how a row came about, and not what the scores are.
 _ABOUT = {"seconds", "error", *parquet.MARKS}
 

@@ -14,7 +14,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.report.scores import Scores, read_runs
 from nasbench_eval.report.spec import RowSpec, load_aggregate
-from nasbench_eval.report.values import require_members, row_values
+from nasbench_eval.report.values import defined, require_members, row_values
 from nasbench_eval.truth.own import EMBEDDED, load
 from nasbench_eval.truth.tables import TABLES, load_table
 
@@ -41,7 +41,8 @@ def load_scores(
         value: `score`, or another column of the rows, such as `seconds` or a component of the score; proxies
             without it are left out.  `status` says of each row whether it is `ok`, `inf`, or what failed.
         failures: what stands for NaN, +∞ and what raised: `worst`, −∞, as the report ranks them; or `nan`, by
-            which pandas leaves them out.  A score of −∞ is no failure, and stays.
+            which pandas leaves them out.  A score of −∞ is no failure, and stays; where a proxy is not defined
+            on an architecture there is NaN.
         aggregates: names of `configs/aggregate`, or paths of YAML files: a column each, formed of `score` as
             the report does, over the architectures that all members have scores of.
 
@@ -73,7 +74,9 @@ def load_scores(
         if part.space == space and part.dataset == (dataset or part.dataset)
     }
     columns = {
-        key: frame.set_index("index")[value] for key, frame in chosen.items() if value in _values(frame)
+        key: (frame if value == "status" else defined(frame)).set_index("index")[value]
+        for key, frame in chosen.items()
+        if value in _values(frame)
     }
     if not columns:
         known = {name for frame in chosen.values() for name in _values(frame)}

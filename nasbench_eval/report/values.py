@@ -31,10 +31,17 @@ def row_values(
     frame = scores.frames.get(part)
     if frame is None:
         return None, notes
+    if (left := len(frame) - len(frame := defined(frame))):
+        notes = [*notes, f"{row.name}: undefined on {left} architectures of {dataset}, which are left out"]
     value = _evaluate(frame, row.value)
     if value is None:
         return None, [*notes, f"{row.name}: '{row.value}' needs a column that the scores do not have"]
     return _keyed(frame, value), notes
+
+
+def defined(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of architectures that a proxy has a meaning on."""
+    return frame[frame["status"] != "undefined"]
 
 
 def row_labels(scores: Scores, space: str, row: RowSpec, dataset: str) -> list[str]:
@@ -91,7 +98,7 @@ def _member(scores: Scores, part: Part, member: str) -> pd.DataFrame | None:
     source = _source(scores, part, member)
     if source is None:
         return None
-    frame, column = scores.frames[source[0]], source[1]
+    frame, column = defined(scores.frames[source[0]]), source[1]
     return _keyed(frame, _without_failures(frame, column, frame[column]))
 
 

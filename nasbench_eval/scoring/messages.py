@@ -67,6 +67,8 @@ def outcome(run: Run, wanted: Wanted[Job], progress: Progress) -> str:
         said += f"; {progress.failed} of {counted(rows.total(), 'score')} failed"
         if lowest := progress.outcomes["lowest"]:
             said += f"; {counted(lowest, 'score')} of −∞, which ranks lowest"
+        if undefined := progress.outcomes["undefined"]:
+            said += f"; {undefined:,} undefined, as the proxy has no meaning there"
     if wanted.copied:
         said += f"; {counted(wanted.copied, 'score')} copied from an isomorphic cell"
     if again := rows["oom"] + rows["error"]:

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from nasbench_eval.data.batches import Batches
-from nasbench_eval.errors import Undefined
+from nasbench_eval.errors import Undefined, UsageError
 from nasbench_eval.networks.adapted import Adapted
 from nasbench_eval.passes import Body, Engine, ForwardSpec, Observer, Outcome, PassSpec, Request
 from nasbench_eval.proxies.base import Choosy, Proxy
@@ -137,8 +137,8 @@ def built(space: SearchSpace, arch: Any, forward: ForwardSpec, num_classes: int)
     """The network that a pass runs through: of its size, and the whole of it or the cell by itself.
 
     Raises:
-        Undefined: if the space has no networks of other sizes, or builds no cell by itself.
-        UsageError: if what it builds is no network that passes can run through.
+        Undefined: if the space has no networks of other sizes or builds no cell by itself, or if what it builds
+            is no network that passes can run through.
     """
     if forward.body == "cell" and not isinstance(space, CellSpace):
         raise Undefined("it runs a cell by itself, and this network has none; body=whole runs all of it")
@@ -155,7 +155,10 @@ def built(space: SearchSpace, arch: Any, forward: ForwardSpec, num_classes: int)
     if isinstance(network, Network):
         return network
     assert forward.resolution is not None
-    return Adapted(network, (3, forward.resolution, forward.resolution))
+    try:
+        return Adapted(network, (3, forward.resolution, forward.resolution))
+    except UsageError as error:  # no classifier, or none of such images
+        raise Undefined(str(error)) from None
 
 
 def _run_network(

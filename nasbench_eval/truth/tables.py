@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import UnknownName
-from nasbench_eval.truth import nasbench101, nasbench201
+from nasbench_eval.truth import nasbench101, nasbench201, timm
 
 # A search space with ground truth: the loader of its table from a data folder.
 TABLES: Mapping[str, Callable[[Path], pd.DataFrame]] = {
     "nasbench101": nasbench101.load,
     "nasbench201": nasbench201.load,
+    "timm": timm.load,
 }
 
-DATASETS = ("cifar10", "cifar100", "imagenet16_120")
+DATASETS = ("cifar10", "cifar100", "imagenet16_120", "imagenet1k")
 SPLITS = ("val", "test")
 
 
@@ -40,7 +41,7 @@ def accuracy(table: pd.DataFrame, dataset: str, split: str) -> NDArray[np.float6
 
     Args:
         table: of `load_table`.
-        dataset: `cifar10`, `cifar100` or `imagenet16_120`; NAS-Bench-101 has `cifar10` alone.
+        dataset: `cifar10`, `cifar100`, `imagenet16_120` or `imagenet1k`, as far as the space has it.
         split: `val` or `test`.
 
     Returns:
@@ -85,3 +86,6 @@ def _check(table: pd.DataFrame, dataset: str, split: str) -> None:
     # The column of hashes is NAS-Bench-101's alone.
     if "hash" in table.columns and dataset != "cifar10":
         raise UsageError(f"nasbench101 has accuracies on cifar10 alone, none on {dataset}")
+    known = [name for name in DATASETS if any(str(column).startswith(f"{name}_") for column in table)]
+    if dataset not in known:
+        raise UsageError(f"the table has accuracies on {', '.join(known)}, none on {dataset}")

@@ -20,7 +20,7 @@ from nasbench_eval.verify.completeness import completeness
 from nasbench_eval.verify.held import Check, Held, Partition, scored_cells, verdict
 from nasbench_eval.wording import counted, first_line, ranges, some
 
-_STATUSES = ("ok", "nan", "inf", "oom", "error")
+_STATUSES = ("ok", "nan", "inf", "undefined", "oom", "error")
 _FAILED = ("oom", "error")
 
 
@@ -138,7 +138,7 @@ def _wrong_values(held: Held, part: Partition) -> Iterator[str]:
     fits = np.select(
         [np.isfinite(score), np.isinf(score)],
         [rows["status"] == "ok", rows["status"] == "inf"],
-        rows["status"].isin(["nan", *_FAILED]),
+        rows["status"].isin(["nan", "undefined", *_FAILED]),
     )
     if (wrong := rows[~fits.astype(bool)]).size:
         yield f"{part}: the status is not that of the score at {ranges(set(wrong['index']))}"

@@ -195,7 +195,7 @@ def _draw(parts: Sequence[Partition], settings: Settings, names: Names) -> dict[
     """
     kept = {}
     for part in parts:
-        rows = part.rows[part.rows["status"].isin(("ok", "nan", "inf"))].drop_duplicates("index")
+        rows = part.rows[part.rows["status"].isin(("ok", "nan", "inf", "undefined"))].drop_duplicates("index")
         kept[part.task] = rows.set_index("index", drop=False)
     every = sorted({int(i) for rows in kept.values() for i in rows.index})
     order = np.random.default_rng(settings.seed).permutation(np.array(every, dtype=np.int64))

@@ -32,6 +32,7 @@ _LOG = 60.0
 # Failures of a proxy from its first cell on, after which it is told that there is nothing else.
 _AT_ONCE = 50
 _FAILED = ("nan", "oom", "error")
+_STATUSES = ("ok", "nan", "inf", "undefined", "oom", "error")
 
 
 def _watched() -> bool:
@@ -210,7 +211,7 @@ class Progress:
                 "before": self._before,
                 "now": len(self._filled),
             },
-            "scores": {status: self.rows[status] for status in ("ok", "nan", "inf", "oom", "error")},
+            "scores": {status: self.rows[status] for status in _STATUSES},
             f"{self._unit}s_per_hour": round(self._rate(), 1),
             "seconds_left": None if left is None else round(left),
             "workers": self._workers() if state == "running" else None,
