@@ -41,8 +41,8 @@ def load_scores(
         value: `score`, or another column of the rows, such as `seconds` or a component of the score; proxies
             without it are left out.  `status` says of each row whether it is `ok`, `inf`, or what failed.
         failures: what stands for NaN, +∞ and what raised: `worst`, −∞, as the report ranks them; or `nan`, by
-            which pandas leaves them out.  A score of −∞ is no failure, and stays; where a proxy is not defined
-            on an architecture there is NaN.
+            which pandas leaves them out.  A score of −∞ is no failure, and stays.  NaN where a proxy is not
+            defined on an architecture.
         aggregates: names of `configs/aggregate`, or paths of YAML files: a column each, formed of `score` as
             the report does, over the architectures that all members have scores of.
 

@@ -31,7 +31,7 @@ def row_values(
     frame = scores.frames.get(part)
     if frame is None:
         return None, notes
-    if (left := len(frame) - len(frame := defined(frame))):
+    if left := len(frame) - len(frame := defined(frame)):
         notes = [*notes, f"{row.name}: undefined on {left} architectures of {dataset}, which are left out"]
     value = _evaluate(frame, row.value)
     if value is None:

@@ -137,8 +137,8 @@ def built(space: SearchSpace, arch: Any, forward: ForwardSpec, num_classes: int)
     """The network that a pass runs through: of its size, and the whole of it or the cell by itself.
 
     Raises:
-        Undefined: if the space has no networks of other sizes or builds no cell by itself, or if what it builds
-            is no network that passes can run through.
+        Undefined: if the space has no networks of other sizes or builds no cell by itself, or if what it
+            builds is no network that passes can run through.
     """
     if forward.body == "cell" and not isinstance(space, CellSpace):
         raise Undefined("it runs a cell by itself, and this network has none; body=whole runs all of it")
