@@ -40,6 +40,19 @@ class Given:
     head: str | None
     blocks: tuple[str, ...] | None
     name: str = "given"
+    made: list[Adapted] = field(default_factory=list, compare=False, repr=False)
+
+    def look(self) -> Adapted:
+        """The network's copy, looked at before any pass; the first that `build` gives.
+
+        Raises:
+            UsageError: if it is no network that passes can run through.
+        """
+        try:
+            self.made.append(Adapted(self.model, self.shape, self.head, self.blocks))
+        except UsageError as error:
+            raise UsageError(f"{self.label}: {error}") from None
+        return self.made[0]
 
     def __len__(self) -> int:
         return 1
@@ -66,7 +79,7 @@ class Given:
         return []
 
     def build(self, arch: str, *, num_classes: int) -> Adapted:
-        return Adapted(self.model, self.shape, self.head, self.blocks)
+        return self.made.pop() if self.made else Adapted(self.model, self.shape, self.head, self.blocks)
 
 
 def given(

@@ -168,10 +168,7 @@ def ask(each: Given, proxies: Mapping[str, Proxy], pictures: Shown, classes: int
     Raises:
         UsageError: if it is no classifier, or one of other classes.
     """
-    try:
-        network = each.build(each.label, num_classes=0)
-    except UsageError as error:
-        raise UsageError(f"{each.label}: {error}") from None
+    network = each.look()
     logits = network.classifier.out_features
     if classes is not None and classes != logits:
         raise UsageError(f"classes={classes}: {each.label} tells {logits} classes apart")

@@ -54,7 +54,6 @@ class Adapted(Network):
         blocks: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
-        checked(model)
         object.__setattr__(self, "source", unwrapped(model))  # no module of this one
         self.source: nn.Module
         self.model = taken_apart(_copied(self.source))
@@ -241,6 +240,7 @@ class _Shown(TorchFunctionMode):
         return site(args[0] if args else kwargs["input"])
 
 
+@torch.no_grad()
 def checked(model: nn.Module) -> None:
     """Refuse what passes cannot run through.
 
@@ -264,7 +264,12 @@ def checked(model: nn.Module) -> None:
     for name, parameter in parameters.items():
         if parameter.dtype in (torch.float16, torch.bfloat16):
             raise UsageError(f"{name} is in {parameter.dtype}; pass network.float()")
-        if parameter.is_floating_point() and not parameter.isfinite().all():
+        # A sum is quick, and finite unless an entry is not, or so many are huge that the sum overflows.
+        if (
+            parameter.is_floating_point()
+            and not parameter.sum().isfinite()
+            and not parameter.isfinite().all()
+        ):
             raise UsageError(f"{name} has entries that are not finite; draw the network's weights anew")
 
 

@@ -12,7 +12,7 @@ forward passes of tangents are enough.  With x_u, y_u the tangents of a layer's 
                           ⟨λ, D²f⟩ = ⟨λ, u ∗ x_v + v ∗ x_u⟩
     batch norm            y_u = γ r (x_u − m(x_u) − x̂ b_u)
                           ⟨λ, D²f⟩ = −Σ_c r (b_v ⟨μ, x_u⟩ + b_u ⟨μ, x_v⟩ + b_λ ⟨x_u, y_v⟩)
-    ReLU, pooling, sums   linear where they are smooth: no second derivative
+    ReLU, pooling, sums   linear where they are smooth: no second derivative; ReLU6 too
 
 with u the layer's own part of the direction, x̂ = (x − m(x)) r, r = (σ² + ε)^(−1/2), m(·) the mean over a
 channel c, b_z = m(z x̂), and μ the gradient of the loss by x.  Batch norm's Jacobian is symmetric, so that its
@@ -170,6 +170,15 @@ class _Relu(_Pointwise):
         return y_u
 
 
+class _Relu6(_Pointwise):
+    def __init__(self, name: str, module: Any, x: Tensor, y: Tensor) -> None:
+        super().__init__(name, module, y)
+        self.moves = (y > 0) & (y < 6)
+
+    def along_weights(self, x_u: Tensor) -> Tensor:
+        return x_u * self.moves
+
+
 class _MaxPool(_Pointwise):
     def __init__(self, name: str, module: Any, x: Tensor, y: Tensor) -> None:
         super().__init__(name, module, y)
@@ -186,6 +195,7 @@ _KINDS: dict[type[nn.Module], Callable[[str, Any, Tensor, Tensor], Layer]] = {
     nn.Linear: _Product,
     nn.BatchNorm2d: _BatchNorm,
     nn.ReLU: _Relu,
+    nn.ReLU6: _Relu6,
     nn.MaxPool2d: _MaxPool,
 }
 

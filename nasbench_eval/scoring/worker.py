@@ -20,7 +20,7 @@ from torch import nn
 
 from nasbench_eval.data.batches import Batches
 from nasbench_eval.errors import Undefined, UsageError
-from nasbench_eval.networks.adapted import Adapted
+from nasbench_eval.networks.adapted import Adapted, checked
 from nasbench_eval.passes import Body, Engine, ForwardSpec, Observer, Outcome, PassSpec, Request
 from nasbench_eval.proxies.base import Choosy, Proxy
 from nasbench_eval.runs.rows import Row, Task, status_of
@@ -156,6 +156,7 @@ def built(space: SearchSpace, arch: Any, forward: ForwardSpec, num_classes: int)
         return network
     assert forward.resolution is not None
     try:
+        checked(network)
         return Adapted(network, (3, forward.resolution, forward.resolution))
     except UsageError as error:  # no classifier, or none of such images
         raise Undefined(str(error)) from None

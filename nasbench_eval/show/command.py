@@ -47,7 +47,7 @@ def show(arguments: argparse.Namespace) -> int:
         require_drawable(figure)
     benchmark = _benchmark(arguments)
     space = benchmark.space if benchmark else spaces.get(arguments.space or _SPACE, **given(arguments.option))
-    dataset = benchmark.dataset if benchmark else dataset_of(arguments.dataset or _DATASET)
+    dataset = benchmark.dataset if benchmark else dataset_of(arguments.dataset or judged_on(space.name))
     arch = meant(arguments.arch, space)
     name = name_of(space, arch)
     resolution = arguments.resolution or dataset.resolution
@@ -96,6 +96,15 @@ def given(assignments: Sequence[str]) -> dict[str, Any]:
             raise UsageError(f"--option {key} is given twice")
         options[key] = OmegaConf.from_dotlist([f"value={value}"]).get("value")
     return options
+
+
+def judged_on(space: str) -> str:
+    """The data set that a space's networks are judged on first, by the report's tables."""
+    for name in configured("table"):
+        table: Any = OmegaConf.load(config_folder() / "table" / f"{name}.yaml")
+        if table.space == space:
+            return str(table.datasets[0])
+    return _DATASET
 
 
 def dataset_of(name: str) -> DataSet:

@@ -12,6 +12,7 @@ import numpy as np
 from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import nearest
 from nasbench_eval.spaces.base import Graph, GraphSpace, Sizes
+from nasbench_eval.spaces.open import index_of, is_open
 from nasbench_eval.wording import first_line, shown
 
 if TYPE_CHECKING:
@@ -134,7 +135,9 @@ def meant(text: str, space: Any) -> Any:
         return space.parse(text)
     except ValueError as error:
         if index is None or size is None:
-            raise UsageError(f"{first_line(error)}{_hint(number, space)}") from error
+            told = first_line(error)  # some spaces tell the nearest themselves
+            hint = "" if "did you mean" in told else _hint(number, space)
+            raise UsageError(f"{told}{hint}") from error
         if not 0 <= index < size:
             nearest = 0 if index < 0 else size - 1
             raise UsageError(
@@ -165,6 +168,17 @@ def name_of(space: Any, arch: Any) -> Name:
     """What an architecture is called."""
     canonical = space.canonical(arch) if hasattr(space, "canonical") else None
     enumerated = size_of(space) is not None and hasattr(space, "index")
+    if is_open(space):
+        text, standing = space.format(arch), None if canonical is None else space.format(canonical)
+        return Name(
+            arch=text,
+            index=index_of(space.name, text),
+            canonical=standing,
+            canonical_index=None if standing is None else index_of(space.name, standing),
+            live=None,
+            neighbours=None,
+            graphs=tuple(space.graphs(arch)) if isinstance(space, GraphSpace) else (),
+        )
     return Name(
         arch=space.format(arch),
         index=int(space.index(arch)) if enumerated else None,

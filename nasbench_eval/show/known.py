@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from nasbench_eval import registry
 from nasbench_eval.data.folder import data_folder
 from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import UnknownName
+from nasbench_eval.spaces.open import is_open
 from nasbench_eval.truth import tables
 from nasbench_eval.truth.errors import MissingTruth
 from nasbench_eval.truth.own import Benchmark
@@ -23,6 +26,13 @@ from nasbench_eval.truth.short_tables import EPOCHS, IMAGES
 SPLITS = ("test", "val")
 # What the official trainings are called, which their tables do not say.
 _EPOCHS = {"nasbench101": 108, "nasbench201": 200}
+# Columns of tables, and what they are.
+_PUBLISHED = {
+    "params_millions": "million parameters",
+    "gmacs": "GMACs",
+    "images_per_second": "images a second on an RTX 3090",
+    "img_size": "pixels, of which these are",
+}
 Numbers = NDArray[np.float64]
 
 
@@ -72,11 +82,13 @@ class OnDataSet:
         accuracies: by split, `test` or `val`.
         seconds: of one training, mean over the runs; None where it was not recorded.
         short: the training of a few epochs; None where there is none at hand.
+        published: further numbers that are published, by what they are.
     """
 
     accuracies: Mapping[str, Accuracy]
     seconds: float | None = None
     short: ShortTraining | None = None
+    published: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,21 +130,22 @@ def known(space: Any, arch: Any, options: Mapping[str, Any], data: Path | None) 
     if name not in tables.TABLES:
         raise NothingKnown(f"there are no tables of accuracies for {name}")
     trained = registry.find("spaces", name)()
-    index = _index(trained, space.format(arch))
     try:
         folder = data_folder(data)
         table = tables.load_table(name, folder)
     except UsageError as error:
         raise NothingKnown(str(error)) from error
+    index = _place(table, space.format(arch)) if is_open(trained) else _index(trained, space.format(arch))
     datasets = {}
     for dataset in tables.DATASETS:
-        try:
-            finals = {split: tables.accuracy(table, dataset, split) for split in SPLITS}
-        except UsageError:  # no accuracies on this data set
-            continue
-        runs = {split: tables.runs(table, dataset, split) for split in SPLITS}
-        found = _finals(finals, runs, index)
-        datasets[dataset] = OnDataSet(found, short=_short(name, dataset, folder, index))
+        finals = {}
+        for split in SPLITS:
+            with suppress(UsageError):  # no such accuracies
+                finals[split] = tables.accuracy(table, dataset, split)
+        if finals:
+            runs = {split: tables.runs(table, dataset, split) for split in finals}
+            found, short = _finals(finals, runs, index), _short(name, dataset, folder, index)
+            datasets[dataset] = OnDataSet(found, short=short, published=_published(table, index))
     networks = {key: getattr(trained, key) for key in options if hasattr(trained, key)}
     same = all(options[key] == value for key, value in networks.items())
     return Known(name, networks, same, _EPOCHS.get(name), datasets)
@@ -155,6 +168,20 @@ def known_of(benchmark: Benchmark, arch: Any, options: Mapping[str, Any]) -> Kno
     seconds = float(np.mean([row[f"seconds_run{run}"] for run in range(len(benchmark.record["seeds"]))]))
     found = {dataset: OnDataSet(_finals(finals, runs, index), seconds)}
     return Known(benchmark.title, dict(options), True, int(row["epochs"]), found)
+
+
+def _place(table: pd.DataFrame, text: str) -> int:
+    """The row of an architecture in the table of an open space."""
+    rows = np.flatnonzero(table["arch"] == text)
+    if not len(rows):
+        raise NothingKnown(f"the table has {len(table):,} architectures, and not this one")
+    return int(rows[0])
+
+
+def _published(table: pd.DataFrame, index: int) -> dict[str, float]:
+    """What a table has of an architecture beside accuracies."""
+    found = {said: table[column].iloc[index] for column, said in _PUBLISHED.items() if column in table}
+    return {said: float(number) for said, number in found.items() if not np.isnan(number)}
 
 
 def _index(trained: Any, text: str) -> int:

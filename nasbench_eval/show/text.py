@@ -57,6 +57,8 @@ def _head(facts: Facts) -> list[str]:
 def _canonical(facts: Facts) -> list[str]:
     name = facts.name
     if name.canonical == name.arch:
+        if facts.size is None:
+            return _line("canonical", "yes")
         return _line("canonical", "yes: it stands for all architectures that are isomorphic to it")
     other = "another" if name.canonical_index is None else f"architecture {name.canonical_index}"
     lines = _line("canonical", f"no: {other} stands for it and all others that are isomorphic to it:")
@@ -135,7 +137,12 @@ def _known(known: Known | str) -> list[str]:
     header = list(dict.fromkeys(key for row in rows for key in row))
     lines = [f"accuracies of {known.benchmark}{epochs}, in percent:"]
     lines += [f"  {line}" for line in table(header, [[row.get(key, "-") for key in header] for row in rows])]
-    return lines + _wrapped(" ".join(_notes(known)), 2)
+    lines += _wrapped(" ".join(_notes(known)), 2)
+    for dataset, found in known.datasets.items():
+        if found.published:
+            told = ", ".join(f"{number:,.5g} {said}" for said, number in found.published.items())
+            lines += _wrapped(f"published with {DATASETS.get(dataset, dataset)}: {told}", 2)
+    return lines
 
 
 def _cells(found: OnDataSet) -> dict[str, str]:

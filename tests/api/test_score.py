@@ -471,3 +471,12 @@ def test_bad_input_is_one_line(network: Any, given: dict[str, Any], message: str
 def test_the_message_names_the_network() -> None:
     with pytest.raises(UsageError, match=r"^second: the network gives"):
         score({"first": networks.Plain(), "second": Two()}, ["params"])
+
+
+def test_second_derivatives_through_relu6(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nasbench_eval.passes import tangents
+
+    network = networks.drawn(networks.Plain(nn.ReLU6()))
+    quick = scores(network, "grasp", init="keep")["grasp"]
+    monkeypatch.setattr(tangents, "covers", lambda _: False)
+    assert scores(network, "grasp", init="keep")["grasp"] == pytest.approx(quick, rel=1e-3)
