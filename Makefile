@@ -17,7 +17,7 @@ RUN ?= results/table1
 FILE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-lga-search reproduce-ntk-evolution reproduce-teg reproduce-guides reproduce-nats data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report docs clean
+.PHONY: help demo reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-lga-search reproduce-ntk-evolution reproduce-timm reproduce-teg reproduce-guides reproduce-nats data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -81,6 +81,14 @@ reproduce-lga-search: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## sear
 	$(BIN)/nasbench-search -m $(CIFAR10) $(LGA) guide=params,val
 	$(BIN)/nasbench-report results/$(NAME)/search_digits
 	$(BIN)/nasbench-report results/$(NAME)/search_cifar10
+
+# The recipe of each network is published; what is scored are its architecture and random weights.
+reproduce-timm: $(READY) $(NASBENCH_EVAL_DATA)/timm_imagenet.parquet ## do proxies rank timm's networks on ImageNet? (an hour on two cores)
+	mkdir -p results/$(NAME)
+	$(BIN)/python scripts/select_timm.py > results/$(NAME)/archs.txt
+	$(BIN)/nasbench-score experiment=timm archs=results/$(NAME)/archs.txt run=$(NAME) $(OPTIONS)
+	$(BIN)/nasbench-report results/$(NAME)
+	$(BIN)/python scripts/study_timm.py results/$(NAME)
 
 reproduce-ntk-evolution: $(READY) ## how kernels change over ten epochs in bad, middling and good cells of digits (10 minutes)
 	$(BIN)/nasbench-score experiment=ntk_evolution run=$(NAME) $(OPTIONS)

@@ -30,7 +30,7 @@ def text(facts: Facts) -> str:
 
 def _head(facts: Facts) -> list[str]:
     name = facts.name
-    place = "" if name.index is None else f", architecture {name.index}"
+    place = "" if facts.size is None else f", architecture {name.index}"
     lines = [f"{facts.space}{place}{f' of {facts.size:,}' if facts.size is not None else ''}"]
     lines += _folded(name.arch, 2)
     if name.canonical is not None:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from nasbench_eval import registry, spaces
 from nasbench_eval.show.cli import main
+from nasbench_eval.spaces.open import index_of
 from nasbench_eval.truth import tables
 from nasbench_eval.truth.short import Short
 
@@ -268,7 +269,8 @@ def test_a_plug_in_that_says_less_is_shown(told: Any, monkeypatch: pytest.Monkey
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     monkeypatch.setattr(registry, "_entries", lambda kind: (entry,) if kind == "spaces" else ())
     found = read(told("--space", "letters", "--option", "width=4", "--json", "a=b"))
-    assert (found["arch"], found["index"], found["canonical"], found["live"]) == ("a=b", None, None, None)
+    assert (found["arch"], found["canonical"], found["live"]) == ("a=b", None, None)
+    assert found["index"] == index_of("letters", "a=b")
     assert (found["neighbours"], found["graphs"], found["space"]["architectures"]) == (None, [], None)
     assert [stage["name"] for stage in found["stages"]] == ["stem", "fc"]
     assert found["params"] == 4 * 3 + 4 + 4 * 10 + 10
