@@ -81,8 +81,8 @@ def run(page: Path, folder: Path) -> Ran:
         SkipParser(),
     )
     without = no_data()
-    no_polars = find_spec("polars") is None
-    document.namespace |= {"__name__": "__main__", "no_data": without, "no_polars": no_polars}
+    lacks = {f"no_{package}": find_spec(package) is None for package in ("polars", "timm")}
+    document.namespace |= {"__name__": "__main__", "no_data": without, **lacks}
     ran = Ran()
     for example in document.examples():
         shell_or_python = isinstance(example.parsed, str)

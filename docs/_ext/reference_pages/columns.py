@@ -29,7 +29,8 @@ _SCORES = {
     "seconds": "wall time of the passes that the proxy watched, in full even where proxies share them; 0 "
     "for a copy",
     "status": "`ok`; `nan` or `inf`: the score is not finite; `oom`: memory was short; `error`: the proxy "
-    "raised, its worker died or took too long",
+    "raised, its worker died or took too long; `undefined`: the proxy has no meaning on this network, and "
+    "`error` says why",
     "error": "the first line of the error, null if there was none",
     "proxy_version": "the proxy's version, raised whenever a change moves scores",
     "copied_from": "index of the isomorphic cell that was scored instead; null for all others; of an open "
