@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nasbench_eval.api.given import Networks, given, settle, untouched
 from nasbench_eval.api.inputs import shown
-from nasbench_eval.api.score import Asked, ask, chosen_proxies
+from nasbench_eval.api.score import Asked, ask, chosen_proxies, device_in, device_of
 from nasbench_eval.errors import UsageError
 from nasbench_eval.passes import (
     Engine,
@@ -134,7 +134,7 @@ def diagnose(
             raise UsageError("diagnose looks into one network at a time")
         [each] = every
         asked = ask(each, chosen, pictures, None, seed)
-        place = torch.device(device) if device is not None else asked.network.classifier.weight.device
+        place = device_of(device) or device_in(asked.network)
         [dataset] = asked.job.datasets.values()
         settle(seed)
         key = (seed, each.label)

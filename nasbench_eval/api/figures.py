@@ -42,7 +42,7 @@ def drawn_diagnosis(layers: pd.DataFrame, tensors: pd.DataFrame) -> Figure:
 def drawn_sweep(frame: pd.DataFrame, proxies: Sequence[str]) -> Figure:
     """A panel a proxy, and one for parameters and FLOPs each."""
     panels = [*proxies, "params", "flops"]
-    columns = min(3, len(panels))
+    columns = 2 if len(panels) == 4 else min(3, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(3.6 * columns, 2.8 * rows))
     every = np.atleast_1d(figure.subplots(rows, columns)).ravel()

@@ -21,6 +21,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.options.typed import typed
 from nasbench_eval.paths import config_folder, configured
 from nasbench_eval.registry import UnknownName
+from nasbench_eval.truth.own import EMBEDDED, load
 
 Shape = tuple[int, int, int]
 # What stands for a data set where images are handed over, or are noise.
@@ -138,14 +139,23 @@ def _shape_of(input: tuple[int, ...]) -> Shape:
 def _of_dataset(name: str, shape: Shape | None, labels: object, data: Path | str | None) -> Shown:
     from omegaconf import OmegaConf
 
-    if name not in configured("dataset"):
-        raise UnknownName("data set", name, configured("dataset"))
     if labels is not None:
         raise UsageError(f"images={name} bring their labels; leave labels= out")
+    if name in EMBEDDED:
+        benchmark = load(name)
+        side = benchmark.dataset.resolution
+        _fits(shape, name, (3, side, side))
+        return Shown((3, side, side), dataset=benchmark.dataset, folder=benchmark.folder)
+    if name not in configured("dataset"):
+        raise UnknownName("data set", name, [*configured("dataset"), *EMBEDDED])
     values = OmegaConf.to_container(OmegaConf.load(config_folder() / "dataset" / f"{name}.yaml"))
     assert isinstance(values, dict)
     dataset = typed(DataSet, {"name": name, **{str(k): v for k, v in values.items()}}, name)
     own = (3, dataset.resolution, dataset.resolution)
+    _fits(shape, name, own)
+    return Shown(own, dataset=dataset, folder=data_folder(None if data is None else Path(data)))
+
+
+def _fits(shape: Shape | None, name: str, own: Shape) -> None:
     if shape not in (None, own):
         raise UsageError(f"input={shape} is not the shape of the images of {name}, {own}; leave it out")
-    return Shown(own, dataset=dataset, folder=data_folder(None if data is None else Path(data)))

@@ -26,6 +26,7 @@ from nasbench_eval.scoring.config import proxies_of
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.scoring.worker import score_architecture
 from nasbench_eval.spaces.base import SearchSpace
+from nasbench_eval.wording import first_line
 
 Proxies = str | Proxy | Sequence[str | Proxy] | Mapping[str, Proxy]
 Options = Mapping[str, Mapping[str, Any]]
@@ -83,8 +84,9 @@ def score(
         input: shape of an input, (channels, height, width); (3, 32, 32) without images.
         classes: classes that the networks tell apart; a check, since they show it themselves.
         images: what proxies on data are shown: floats of shape (N, channels, height, width), scaled as the
-            networks take them, of which mini-batches are drawn; or the name of a data set whose images
-            `nasbench-data` has built.  Without any they are shown Gaussian noise with random labels.
+            networks take them, of which mini-batches are drawn; or the name of a data set: `digits`, which is
+            embedded, or one whose images `nasbench-data` has built.  Without any they are shown Gaussian
+            noise with random labels.
         labels: classes of the images, (N,).
         seed: of weights, inputs and mini-batches.
         device: where to run; None where the network is.
@@ -106,12 +108,12 @@ def score(
     """
     pictures = shown(input, images, labels, data)
     chosen = chosen_proxies(proxies, options or {}, init)
+    place = device_of(device)
     rows: dict[str, dict[tuple[str, str], object]] = {}
     with untouched():
         for each in given(networks, pictures.shape, seed, head, blocks):
             asked = ask(each, chosen, pictures, classes, seed)
-            place = torch.device(device) if device is not None else _place(asked.network)
-            rows[each.label] = _row(each, asked, pictures, seed, place)
+            rows[each.label] = _row(each, asked, pictures, seed, place or device_in(asked.network))
     frame = pd.DataFrame.from_dict(rows, orient="index")
     frame.columns = pd.MultiIndex.from_tuples(list(frame.columns), names=["proxy", "column"])  # type: ignore[arg-type]
     frame.index.name = "network"
@@ -225,7 +227,19 @@ def _takes(network: Adapted, shape: tuple[int, int, int]) -> bool:
     return bool(known[shape])
 
 
-def _place(network: Adapted) -> torch.device:
+def device_of(device: str | torch.device | None) -> torch.device | None:
+    """The device that is named.  Raises UsageError if there is none such."""
+    if device is None:
+        return None
+    try:
+        torch.empty(0, device=device)
+        return torch.device(device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"device={device}: {first_line(error)}; device='cpu' works everywhere") from None
+
+
+def device_in(network: Adapted) -> torch.device:
+    """Where a network is."""
     return network.classifier.weight.device
 
 

@@ -76,6 +76,8 @@ def sweep(
     Raises:
         UsageError: if there is no value to try, or a network cannot be built; the message names it.
     """
+    if clash := {"proxies", "seed", "options"} & set(settings or {}):
+        raise UsageError(f"settings: {', '.join(sorted(clash))} is an argument of sweep itself")
     lists = {**(grid or {}), **values}
     for name, tried in lists.items():
         if isinstance(tried, str) or not isinstance(tried, Sequence) or not tried:

@@ -154,6 +154,7 @@ def test_a_sweep_over_words_and_one_seed(tmp_path: Path) -> None:
         ({"wide": [4]}, "wide=4: the function that builds it raised TypeError"),
         ({"width": [4], "seeds": 0}, "seeds=0"),
         ({"width": list(range(101)), "depth": list(range(101))}, "10,201 networks"),
+        ({"width": [4], "settings": {"seed": 1}}, "seed is an argument of sweep itself"),
         ({"act": ["tanh"]}, "act=tanh: the function that builds it raised KeyError"),
     ],
 )

@@ -450,6 +450,12 @@ X = torch.randn(8, 3, 32, 32)
         (networks.Plain(), {"images": X.byte(), "labels": torch.arange(8)}, "images= are floats of shape"),
         (networks.Plain(), {"images": X[0], "labels": torch.arange(3)}, "images= are floats of shape"),
         (networks.Plain(), {"images": "cifar11"}, "cifar10"),
+        (
+            networks.Plain(),
+            {"images": "digits", "input": (3, 32, 32)},
+            "not the shape of the images",
+        ),
+        (networks.Plain(), {"device": "abacus"}, "device=abacus"),
         (networks.Plain(), {"head": "conv1"}, "head=conv1 is no linear layer of the network; it has fc"),
         (networks.Plain(), {"blocks": ["layer9"]}, "the network has no module layer9"),
         (networks.Plain(), {"proxies": ["snipp"]}, "snip"),
