@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from nasbench_eval.api.given import Factory, given, settle, untouched
+from nasbench_eval.api.given import Factory, given, ordinary, settle, untouched
 from nasbench_eval.api.inputs import shown
 from nasbench_eval.api.score import Asked, ask, chosen_proxies
 from nasbench_eval.errors import UsageError
@@ -130,14 +130,15 @@ def diagnose(
         raise UsageError(f"diagnose looks into intrain and its readings, not into {proxy}")
     with untouched():
         [each] = given(network, pictures.shape, seed, head, blocks)
-        asked = ask(each, chosen, pictures, None, seed)
-        place = torch.device(device) if device is not None else asked.network.classifier.weight.device
-        [dataset] = asked.job.datasets.values()
-        settle(seed)
-        key = (seed, each.label)
-        batches = pictures.batches(dataset, seed, place)
-        engine = Engine(asked.network, {dataset.name: dataset.num_classes}, batches, key, place)
-        return _diagnosed(asked, engine)
+        with ordinary():
+            asked = ask(each, chosen, pictures, None, seed)
+            place = torch.device(device) if device is not None else asked.network.classifier.weight.device
+            [dataset] = asked.job.datasets.values()
+            settle(seed)
+            key = (seed, each.label)
+            batches = pictures.batches(dataset, seed, place)
+            engine = Engine(asked.network, {dataset.name: dataset.num_classes}, batches, key, place)
+            return _diagnosed(asked, engine)
 
 
 def _diagnosed(asked: Asked, engine: Engine) -> Diagnosis:

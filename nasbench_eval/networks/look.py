@@ -105,9 +105,10 @@ def look(
         UsageError: if it does not run, is no classifier, or lacks what was named.
     """
     watch = _Watch(modules, len(x))
-    with torch.no_grad(), watch.watching(), watch:
+    with torch.no_grad():
         try:
-            out = model(x)
+            with watch.watching(), watch:
+                out = model(x)
         except UsageError:
             raise
         except Exception as error:
@@ -116,18 +117,18 @@ def look(
                 f"the network does not take an input of {shape}: {first_line(error)}; "
                 "say what it takes with input=(channels, height, width)"
             ) from error
-    name, place = _head(watch, out, modules, head)
+        name, place = _head(watch, out, modules, head, lambda layer: _decides(layer, model, x))
     times = Counter(call.name for call in watch.events if isinstance(call, Call))
     body = [event for event in watch.events[:place] if isinstance(event, Call)]
     return Look(
         head=name,
         blocks=_blocks(model, modules, watch, blocks),
         maps=_maps(body, x),
-        sites=tuple(site for site in watch.sites if any(call.name == site[0] for call in body)),
+        sites=tuple(site for site in watch.sites if site[0] in {call.name for call in body}),
         mutated=frozenset(c.name for c in body if c.name in modules and c.y._version != c.version),
         attention=any(event == "attention" for event in watch.events[:place]),
         times=times,
-        plain=frozenset(known for known in watch.plain if times[known] == 1),
+        plain=frozenset(known for known in watch.plain if times[known] == 1) - _sharing(modules),
         tokens=any(call.y.ndim == 3 for call in body),
     )
 
@@ -196,7 +197,20 @@ class _Watch(TorchFunctionMode):
         return hook
 
 
-def _head(watch: _Watch, out: object, modules: Mapping[str, nn.Module], named: str | None) -> tuple[str, int]:
+def _sharing(modules: Mapping[str, nn.Module]) -> set[str]:
+    """Names of the modules that share a parameter with another."""
+    own = {name: [id(p) for p in module._parameters.values() if p is not None] for name, module in modules.items()}
+    owners = Counter(place for places in own.values() for place in places)
+    return {name for name, places in own.items() if any(owners[place] > 1 for place in places)}
+
+
+def _head(
+    watch: _Watch,
+    out: object,
+    modules: Mapping[str, nn.Module],
+    named: str | None,
+    decides: Callable[[nn.Module], bool],
+) -> tuple[str, int]:
     """The layer that gives the logits, and how many events there were before it."""
     if not isinstance(out, Tensor):
         raise UsageError(
@@ -219,6 +233,9 @@ def _head(watch: _Watch, out: object, modules: Mapping[str, nn.Module], named: s
             continue
         if named is None and not _leads_to(call.y, out):
             continue
+        itself = call.y.data_ptr() == out.data_ptr() and call.y._version == call.version
+        if named is None and not itself and not decides(modules[call.name]):
+            continue
         if sum(other.name == call.name for _, other in calls) > 1:
             raise UsageError(f"the layer {call.name} that gives the logits is met more than once in a pass")
         if tuple(call.y.shape) != tuple(out.shape):
@@ -234,8 +251,6 @@ def _head(watch: _Watch, out: object, modules: Mapping[str, nn.Module], named: s
 
 def _leads_to(y: Tensor, out: Tensor) -> bool:
     """Whether an output of the network is that of a layer, or its softmax."""
-    if y is out or (y.shape == out.shape and y.data_ptr() == out.data_ptr()):
-        return True
     if y.shape != out.shape:
         return False
     return (
@@ -243,6 +258,20 @@ def _leads_to(y: Tensor, out: Tensor) -> bool:
         or torch.allclose(y.log_softmax(1), out, atol=1e-6)
         or torch.allclose(y.softmax(1), out, atol=1e-6)
     )
+
+
+def _decides(layer: nn.Module, model: nn.Module, x: Tensor) -> bool:
+    """Whether the output of the network follows that of a layer: equal ones may be so by chance, as zeros are."""
+    moved: list[Tensor] = []
+
+    def move(module: nn.Module, args: object, y: Tensor) -> Tensor:
+        noise = torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
+        moved.append(y + noise.to(y))
+        return moved[-1].clone()  # which may be changed in place
+
+    with layer.register_forward_hook(move):
+        out = model(x)
+    return _leads_to(moved[-1], out)
 
 
 def _said(out: object) -> str:

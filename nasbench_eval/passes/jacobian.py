@@ -165,23 +165,28 @@ def by_entry(network: Network, x: Tensor, modules: Mapping[str, nn.Module], name
         Undefined: if the network has an operation without a tangent.
     """
     owner, _, kind = name.rpartition(".")
-    module = modules[owner]
-    parameter = module._parameters[kind]
+    parameter = modules[owner]._parameters[kind]
     assert parameter is not None
+    # Layers may share it.
+    places = [
+        (module, each) for module in modules.values() for each, p in module._parameters.items() if p is parameter
+    ]
     direction = torch.zeros_like(parameter)
     direction[(0,) * direction.ndim] = 1.0
     try:
         with torch.no_grad(), fwAD.dual_level(), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # PyTorch's own, of how it has some tangents
             dual: Any = fwAD.make_dual(parameter.detach(), direction)  # type: ignore[no-untyped-call]
-            module._parameters[kind] = dual
+            for module, each in places:
+                module._parameters[each] = dual
             logits = network.head(network.features(x.detach()))
             tangent = fwAD.unpack_dual(logits).tangent  # type: ignore[no-untyped-call]
             return torch.zeros_like(logits) if tangent is None else tangent.clone()
     except (NotImplementedError, RuntimeError) as error:
         raise Undefined(f"no tangents can be had of this network: {str(error).splitlines()[0]}") from None
     finally:
-        module._parameters[kind] = parameter
+        for module, each in places:
+            module._parameters[each] = parameter
 
 
 def _padded_by_number(conv: nn.Conv2d) -> bool:

@@ -28,6 +28,17 @@ def reset_statistics(network: Network) -> None:
         norm.reset_running_stats()
 
 
+def need_statistics(network: Network) -> None:
+    """Refuse a batch norm that lets samples act on each other in eval mode as well.
+
+    Raises:
+        Undefined: naming it.
+    """
+    for name, module in modules(network).items():
+        if isinstance(module, _BatchNorm) and module.running_mean is None:
+            raise Undefined(f"the batch norm '{name}' keeps no statistics, so that samples are never apart")
+
+
 @contextmanager
 def batch_norm(network: Network, mode: BatchNorm) -> Iterator[None]:
     if network.training != (mode != "eval"):  # setting it walks through all modules

@@ -124,9 +124,11 @@ class Batch:
 
     def readings(self, traits: Traits) -> list[str]:
         """How it is read on such a network (see `Choosy`)."""
-        if self.init == "keep" or not traits.opaque:
-            return []
-        return [f"{some(traits.opaque)} kept as built"]
+        kept = traits.opaque if self.init != "keep" else ()
+        return [
+            *([f"{some(kept)} kept as built"] if kept else []),
+            *([f"weights of {some(traits.made)} left out"] if traits.made else []),
+        ]
 
     def forward(self, **fields: object) -> ForwardSpec:
         """The forward pass of these options; `fields` set the rest of the spec."""
