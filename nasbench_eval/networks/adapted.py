@@ -61,6 +61,7 @@ class Adapted(Network):
         for parameter in self.model.parameters():
             parameter.requires_grad_(parameter.is_floating_point())
         self._names = named(self.model)
+        self._moody = [m for m in self.model.modules() if type(m).train is not nn.Module.train]
         device = next((p.device for p in self.model.parameters()), torch.device("cpu"))
         self.train(False)
         x = torch.ones(2, *shape, device=device)
@@ -95,6 +96,7 @@ class Adapted(Network):
         """A look at the network with its tensors in such a layout, which it has from now on."""
         self.layout = layout
         self.model.to(memory_format=layout)  # type: ignore[call-overload]
+        self._refresh()
         with self._plain():
             return look(self.model, self._names, x.to(memory_format=layout), head, blocks)
 
@@ -134,11 +136,22 @@ class Adapted(Network):
                 module.training = mode
         return self
 
+    def _refresh(self) -> None:
+        """Have modules forget what they keep between passes in eval mode: it is of other weights.
+
+        timm's attention biases are such; a module forgets them when it is told to train.
+        """
+        for module in self._moody:
+            module.train()
+        if self._moody:
+            self.train(self.training)
+
     # The pass
 
     def features(self, x: Tensor) -> Tensor:
         """The last features with positions, channels second; what the head reads where there are none."""
         self.release()
+        self._refresh()
         x = x.to(memory_format=self.layout)
         self._x, self._met = x, 0
         handle = self.classifier.register_forward_pre_hook(self._reach, with_kwargs=True)
@@ -283,10 +296,11 @@ def checked(model: nn.Module) -> None:
 def _copied(model: nn.Module) -> nn.Module:
     """A copy in float32.  Tensors on a graph that modules keep as attributes are copied without it."""
     memo = {
-        id(value): value.detach().clone()
+        id(tensor): tensor.detach().clone()
         for module in model.modules()
         for value in vars(module).values()
-        if isinstance(value, Tensor) and not value.is_leaf
+        for tensor in (value.values() if isinstance(value, dict) else [value])
+        if isinstance(tensor, Tensor) and not tensor.is_leaf
     }
     try:
         return copy.deepcopy(model, memo).float()

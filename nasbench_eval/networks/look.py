@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 from torch.overrides import TorchFunctionMode
 
 from nasbench_eval.errors import UsageError
@@ -26,6 +27,8 @@ _ATTENTION = {
     F.scaled_dot_product_attention,
     F.multi_head_attention_forward,
 }
+# Products with weights.
+_PRODUCTS = {F.linear, F.conv1d, F.conv2d, F.conv3d, F.multi_head_attention_forward}
 
 
 class Call(NamedTuple):
@@ -51,6 +54,7 @@ class Look:
         times: how often each module was met, by name.
         plain: what was met once, with a row of output a sample, and is a layer of a well-known kind.
         tokens: whether a block gives tokens (B, N, C) instead of maps.
+        products: modules that call products with weights as functions, so that no layer shows them.
     """
 
     head: str
@@ -62,6 +66,7 @@ class Look:
     times: Mapping[str, int]
     plain: frozenset[str]
     tokens: bool
+    products: frozenset[str]
 
 
 def channels_second(y: Tensor, x: Tensor) -> Tensor:
@@ -130,6 +135,7 @@ def look(
         times=times,
         plain=frozenset(known for known in watch.plain if times[known] == 1) - _sharing(modules),
         tokens=any(call.y.ndim == 3 for call in body),
+        products=frozenset(watch.products),
     )
 
 
@@ -144,6 +150,7 @@ class _Watch(TorchFunctionMode):
         self.events: list[Any] = []
         self.sites: list[tuple[str, str]] = []
         self.plain: set[str] = set()
+        self.products: set[str] = set()
         self.began: dict[str, int] = {}
         self._inside: list[str] = []
 
@@ -157,6 +164,10 @@ class _Watch(TorchFunctionMode):
             y = func(*args, **(kwargs or {}))
             self.events.append(Call(name, y, y._version))
             return y
+        if func in _PRODUCTS and self._inside:
+            owner = self._inside[-1]
+            if not isinstance(self.modules[owner], (_ConvNd, nn.Linear)):
+                self.products.add(owner or "the network itself")
         if func in _ATTENTION:
             self.events.append("attention")
         return func(*args, **(kwargs or {}))

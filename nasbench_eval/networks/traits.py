@@ -33,6 +33,7 @@ class Traits:
         tokens: whether some features are tokens (B, N, C).
         opaque: parameters of no layer that is known here, by name; a draw of weights leaves them.
         made: layers whose weight is no parameter, but made of others (as by weight norm), by name.
+        products: modules that call products with weights as functions, so that no layer shows them, by name.
     """
 
     activations: frozenset[str]
@@ -45,6 +46,7 @@ class Traits:
     tokens: bool
     opaque: tuple[str, ...]
     made: tuple[str, ...]
+    products: frozenset[str]
 
 
 def traits_of(modules: Mapping[str, nn.Module], look: Look) -> Traits:
@@ -74,4 +76,5 @@ def traits_of(modules: Mapping[str, nn.Module], look: Look) -> Traits:
             for name, module in modules.items()
             if isinstance(module, (_ConvNd, nn.Linear)) and "weight" not in module._parameters
         ),
+        products=look.products,
     )

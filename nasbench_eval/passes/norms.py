@@ -48,8 +48,9 @@ def batch_norm(network: Network, mode: BatchNorm) -> Iterator[None]:
         changed = [m for m in modules(network).values() if isinstance(m, NORMS)]
     elif mode == "alone":
         changed = list(norms(network))
-    for norm in changed:
-        norm.forward = _skipped(norm) if mode == "skip" else _by_itself(norm)
+    forwards = [_skipped(norm) if mode == "skip" else _by_itself(norm) for norm in changed]  # may refuse one
+    for norm, forward in zip(changed, forwards, strict=True):
+        norm.forward = forward
     try:
         yield
     finally:

@@ -23,6 +23,12 @@ def remark(text: str, names: Iterable[str]) -> list[str]:
     return [text.format(listed)] if listed else []
 
 
+def functions(traits: Traits, what: str) -> list[str]:
+    """A reading about products with weights that no layer shows."""
+    called = sorted(traits.products)
+    return [f"products in {some(called)} not {what}"] if called else []
+
+
 def need(met: object, otherwise: str) -> None:
     """Refuse a network that lacks something.  Raises `Undefined` with the reason."""
     if not met:

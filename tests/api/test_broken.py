@@ -357,3 +357,89 @@ def test_a_head_that_is_added_to_in_place_gives_no_logits() -> None:
 
     with pytest.raises(UsageError, match="is no classifier"):
         score(Added(), ["params"])
+
+
+def test_a_refused_pass_leaves_no_norm_behind() -> None:
+    class Normed(Stack):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.last = nn.BatchNorm2d(8), nn.BatchNorm1d(8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(self.last(F.relu(self.norm(self.conv0(x))).mean(dim=(2, 3))))
+
+    # gradsign takes each sample's own statistics, which batch norm on vectors does not have
+    alone, together = numbers(Normed(), ["fisher"]), numbers(Normed(), ["gradsign", "fisher"])
+    assert together[1:] == alone
+
+
+class Biased(Stack):
+    """Keeps something of its weights as long as it is in eval mode, as timm's attention does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[str, Tensor] = {}
+        self.bias = nn.Parameter(torch.ones(8))
+
+    def train(self, mode: bool = True) -> Biased:
+        if mode:
+            self.kept = {}
+        return super().train(mode)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training or "bias" not in self.kept:
+            self.kept["bias"] = self.bias.square()
+        return self.fc(F.relu(self.conv1(self.conv0(x)) + self.kept["bias"][:, None, None]).mean(dim=(2, 3)))
+
+
+def test_what_a_network_keeps_in_eval_mode_is_forgotten() -> None:
+    from test_score import by_hand, fisher
+
+    network = networks.drawn(Biased())
+    assert np.isfinite(numbers(network, ["snip", "zico", "grasp", "vkdnw"])).all()
+    found = fisher(network)
+    reference = Biased().train()
+    reference.load_state_dict(network.state_dict())
+    reference.eval = lambda: reference  # type: ignore[method-assign, assignment]
+    np.testing.assert_allclose(found, by_hand(reference), rtol=2e-3, atol=1e-6)
+    network.eval()(X)  # keeps a tensor on a graph
+    assert np.isfinite(numbers(network, ["snip"])).all()
+
+
+def test_first_entries_without_tangents() -> None:
+    from test_score import by_hand, fisher
+
+    class Turned(torch.autograd.Function):
+        """2 x, without a tangent."""
+
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            return 2 * x
+
+        @staticmethod
+        def backward(ctx: Any, g: Tensor) -> Tensor:
+            return 2 * g
+
+    class Scaled(Stack):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(8))
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = Turned.apply(F.relu(self.conv0(x))).mean(dim=(2, 3))  # type: ignore[no-untyped-call]
+            return self.fc(x * self.scale)
+
+    network = networks.drawn(Scaled())
+    np.testing.assert_allclose(fisher(network), by_hand(network), rtol=2e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["flops", "fisher", "intrain"])
+def test_products_that_are_functions_are_named(name: str) -> None:
+    class Functions(Stack):
+        def forward(self, x: Tensor) -> Tensor:
+            x = F.relu(F.conv2d(self.conv0(x), self.conv1.weight))
+            return self.fc(x.mean(dim=(2, 3)))
+
+    row = details(Functions(), [name])
+    assert row[name, "status"] == "ok", row[name, "error"]
+    assert "products in the network itself not" in row[name, "reading"]
