@@ -67,7 +67,10 @@ class Adapted(Network):
         x = torch.ones(2, *shape, device=device)
         try:
             self.look = self._seen_in(torch.channels_last, x, head, blocks)
-        except (UsageError, RuntimeError):  # as where maps are viewed as rows, and for kernels in three dimensions
+        except (
+            UsageError,
+            RuntimeError,
+        ):  # as where maps are viewed as rows, and for kernels in three dimensions
             self.look = self._seen_in(torch.contiguous_format, x, head, blocks)
         classifier = self._names[self.look.head]
         assert isinstance(classifier, nn.Linear)

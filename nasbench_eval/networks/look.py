@@ -72,22 +72,25 @@ class Look:
 def channels_second(y: Tensor, x: Tensor) -> Tensor:
     """An output with its channels in the second dimension, where it has positions.
 
-    Tokens (B, N, C) have them last.  Where windows of a sample stand in rows of their own, (B·W, N, C), they
-    are put together again.  Of four dimensions the two that have the proportions of the input x (B, C, H, W)
-    are positions; if in doubt the last two.
+    Tokens (B, N, C) have them last.  Of four dimensions the two that have the proportions of the input
+    x (B, C, H, W) are positions; if in doubt the last two.  Where windows or tokens of a sample stand in rows
+    of their own, such as (B·W, N, C), they are put together again.
     """
-    if y.ndim == 3:
-        together = len(y) > len(x) and len(y) % len(x) == 0
-        return (y.reshape(len(x), -1, y.shape[-1]) if together else y).movedim(-1, 1)
-    if y.ndim != 4:
+    y = y.movedim(-1, 1) if y.ndim == 3 or (y.ndim == 4 and _channels_last(y, x)) else y
+    rows, more = divmod(len(y), len(x))
+    if y.ndim not in (2, 3, 4) or rows < 2 or more:
         return y
+    return y.reshape(len(x), rows, y.shape[1], -1).transpose(1, 2).flatten(2)
+
+
+def _channels_last(y: Tensor, x: Tensor) -> bool:
+    """Whether the second and third dimension of maps look like positions, and the last two do not."""
     height, width = x.shape[-2:]
 
     def proportioned(h: int, w: int) -> bool:
         return abs(h * width - w * height) < max(height, width)
 
-    last = proportioned(*y.shape[2:])
-    return y.movedim(-1, 1) if not last and proportioned(*y.shape[1:3]) else y
+    return proportioned(*y.shape[1:3]) and not proportioned(*y.shape[2:])
 
 
 def look(
@@ -210,7 +213,10 @@ class _Watch(TorchFunctionMode):
 
 def _sharing(modules: Mapping[str, nn.Module]) -> set[str]:
     """Names of the modules that share a parameter with another."""
-    own = {name: [id(p) for p in module._parameters.values() if p is not None] for name, module in modules.items()}
+    own = {
+        name: [id(p) for p in module._parameters.values() if p is not None]
+        for name, module in modules.items()
+    }
     owners = Counter(place for places in own.values() for place in places)
     return {name for name, places in own.items() if any(owners[place] > 1 for place in places)}
 

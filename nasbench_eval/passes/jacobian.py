@@ -172,7 +172,10 @@ def by_entry(network: Network, x: Tensor, modules: Mapping[str, nn.Module], name
     assert parameter is not None
     # Layers may share it.
     places = [
-        (module, each) for module in modules.values() for each, p in module._parameters.items() if p is parameter
+        (module, each)
+        for module in modules.values()
+        for each, p in module._parameters.items()
+        if p is parameter
     ]
     direction = torch.zeros_like(parameter)
     direction[(0,) * direction.ndim] = 1.0

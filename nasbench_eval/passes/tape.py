@@ -67,9 +67,7 @@ def recorded(layers: Mapping[str, nn.Module], tape: list[Seen]) -> Iterator[None
             Seen(name, module, *_tensors(name, (*args, *kwargs.values()), y))
         )
 
-    handles = [
-        module.register_forward_hook(keep(name), with_kwargs=True) for name, module in layers.items()
-    ]
+    handles = [module.register_forward_hook(keep(name), with_kwargs=True) for name, module in layers.items()]
     try:
         yield
     finally:

@@ -443,3 +443,41 @@ def test_products_that_are_functions_are_named(name: str) -> None:
     row = details(Functions(), [name])
     assert row[name, "status"] == "ok", row[name, "error"]
     assert "products in the network itself not" in row[name, "reading"]
+
+
+class Windowed(nn.Module):
+    """Windows of 4 x 4 in rows of their own, as maps with their channels last; then single tokens as rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.within = nn.Conv2d(3, 6, 1), nn.Linear(6, 8)
+        self.rows, self.fc = nn.Linear(8, 8), nn.Linear(8, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x).unfold(2, 4, 4).unfold(3, 4, 4)
+        x = x.permute(0, 2, 3, 4, 5, 1).reshape(-1, 4, 4, 6)
+        x = F.relu(self.within(x))
+        x = F.relu(self.rows(x.reshape(-1, 8)))
+        return self.fc(x.reshape(-1, 256, 8).mean(1))
+
+
+def test_rows_of_a_sample_belong_together() -> None:
+    network = networks.drawn(Windowed())
+    x, y = batch()
+    seen: list[Tensor] = []
+    for layer in (network.stem, network.within, network.rows, network.fc):
+        layer.register_forward_hook(lambda module, args, out: seen.append(out))  # type: ignore[operator, union-attr]
+    loss = F.cross_entropy(network(x), y)
+    expected = 0.0
+    for out, g in zip(seen, torch.autograd.grad(loss, seen), strict=True):
+        product = (out * g).detach()
+        product = product.movedim(1, -1) if product.shape[1] == 6 else product  # of the stem
+        expected += float(product.reshape(B, -1, product.shape[-1]).sum(1).square().mean(0).sum() / 2)
+    codes = [(out > 0).reshape(B, -1).double() for out in seen[1:3]]
+    kernel = torch.stack([z @ z.T + (1 - z) @ (1 - z).T for z in codes]).sum(0)
+    for handles in (layer._forward_hooks for layer in network.modules()):
+        handles.clear()
+    fisher, naswot, flops = numbers(network, ["fisher", "naswot", "flops"], init="keep", images=X, labels=Y)
+    assert fisher == pytest.approx(expected, rel=1e-3)
+    assert naswot == pytest.approx(float(torch.linalg.slogdet(kernel).logabsdet), rel=1e-6)
+    assert flops == 256 * (3 * 6 + 6 * 8 + 8 * 8) + 8 * 10
