@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from nasbench_eval.api.given import Networks, given, settle, untouched
+from nasbench_eval.api.given import Networks, given, ordinary, settle, untouched
 from nasbench_eval.api.inputs import shown
 from nasbench_eval.api.score import Asked, ask, chosen_proxies, device_in, device_of
 from nasbench_eval.errors import UsageError
@@ -133,14 +133,15 @@ def diagnose(
         if len(every) > 1:
             raise UsageError("diagnose looks into one network at a time")
         [each] = every
-        asked = ask(each, chosen, pictures, None, seed)
-        place = device_of(device) or device_in(asked.network)
-        [dataset] = asked.job.datasets.values()
-        settle(seed)
-        key = (seed, each.label)
-        batches = pictures.batches(dataset, seed, place)
-        engine = Engine(asked.network, {dataset.name: dataset.num_classes}, batches, key, place)
-        return _diagnosed(asked, engine)
+        with ordinary():
+            asked = ask(each, chosen, pictures, None, seed)
+            place = device_of(device) or device_in(asked.network)
+            [dataset] = asked.job.datasets.values()
+            settle(seed)
+            key = (seed, each.label)
+            batches = pictures.batches(dataset, seed, place)
+            engine = Engine(asked.network, {dataset.name: dataset.num_classes}, batches, key, place)
+            return _diagnosed(asked, engine)
 
 
 def _diagnosed(asked: Asked, engine: Engine) -> Diagnosis:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +21,8 @@ Factory = Callable[[], nn.Module]
 Networks = nn.Module | Factory | Mapping[str, nn.Module | Factory]
 # What a network is called that is handed over without a name.
 ALONE = "network"
+# The global generators and switches are for one at a time.
+_turn = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Given:
         shape: of an input, (C, H, W).
         head: name of the layer that gives its logits; None to find it.
         blocks: names of its blocks; None to find them.
+        ready: its copy that passes run through, where there is one already.
     """
 
     model: nn.Module = field(compare=False)
@@ -40,19 +44,18 @@ class Given:
     head: str | None
     blocks: tuple[str, ...] | None
     name: str = "given"
-    made: list[Adapted] = field(default_factory=list, compare=False, repr=False)
+    ready: Adapted | None = field(default=None, compare=False)
 
     def look(self) -> Adapted:
-        """The network's copy, looked at before any pass; the first that `build` gives.
+        """The network's copy, looked at before any pass.
 
         Raises:
             UsageError: if it is no network that passes can run through.
         """
         try:
-            self.made.append(Adapted(self.model, self.shape, self.head, self.blocks))
+            return Adapted(self.model, self.shape, self.head, self.blocks)
         except UsageError as error:
             raise UsageError(f"{self.label}: {error}") from None
-        return self.made[0]
 
     def __len__(self) -> int:
         return 1
@@ -79,7 +82,7 @@ class Given:
         return []
 
     def build(self, arch: str, *, num_classes: int) -> Adapted:
-        return self.made.pop() if self.made else Adapted(self.model, self.shape, self.head, self.blocks)
+        return self.ready or Adapted(self.model, self.shape, self.head, self.blocks)
 
 
 def given(
@@ -141,11 +144,28 @@ def settle(seed: int) -> None:
 
 @contextmanager
 def untouched() -> Iterator[None]:
-    """The global generators are afterwards as they were, whatever happens meanwhile."""
-    numpy_state, state = np.random.get_state(), random.getstate()
-    try:
-        with torch.random.fork_rng():
-            yield
-    finally:
-        np.random.set_state(numpy_state)
-        random.setstate(state)
+    """The global generators are afterwards as they were, whatever happens meanwhile.  Threads take turns."""
+    with _turn:
+        numpy_state, state = np.random.get_state(), random.getstate()
+        try:
+            with torch.random.fork_rng():
+                yield
+        finally:
+            np.random.set_state(numpy_state)
+            random.setstate(state)
+
+
+@contextmanager
+def ordinary() -> Iterator[None]:
+    """PyTorch as it starts: gradients, float32, the CPU, whatever modes and defaults are set around."""
+    dtype = torch.get_default_dtype()
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        stack.callback(torch.set_default_dtype, dtype)
+        torch.set_default_dtype(torch.float32)
+        yield

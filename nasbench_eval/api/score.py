@@ -12,7 +12,7 @@ from typing import Any, cast
 import pandas as pd
 import torch
 
-from nasbench_eval.api.given import Given, Networks, given, settle, untouched
+from nasbench_eval.api.given import Given, Networks, given, ordinary, settle, untouched
 from nasbench_eval.api.inputs import Shown, shown
 from nasbench_eval.errors import Undefined, UsageError
 from nasbench_eval.networks.adapted import Adapted
@@ -112,8 +112,10 @@ def score(
     rows: dict[str, dict[tuple[str, str], object]] = {}
     with untouched():
         for each in given(networks, pictures.shape, seed, head, blocks):
-            asked = ask(each, chosen, pictures, classes, seed)
-            rows[each.label] = _row(each, asked, pictures, seed, place or device_in(asked.network))
+            with ordinary():
+                asked = ask(each, chosen, pictures, classes, seed)
+                where = place or device_in(asked.network)
+                rows[each.label] = _row(each, asked, pictures, seed, where)
     frame = pd.DataFrame.from_dict(rows, orient="index")
     frame.columns = pd.MultiIndex.from_tuples(list(frame.columns), names=["proxy", "column"])  # type: ignore[arg-type]
     frame.index.name = "network"
@@ -186,7 +188,7 @@ def ask(each: Given, proxies: Mapping[str, Proxy], pictures: Shown, classes: int
     for label, proxy in proxies.items():
         fitted[label], readings[label] = _fitted(proxy, network, pictures)
     data = pictures.data(logits)
-    job = Job(cast(SearchSpace, each), {data.name: data}, fitted, seed)
+    job = Job(cast(SearchSpace, replace(each, ready=network)), {data.name: data}, fitted, seed)
     return Asked(network, job, readings)
 
 

@@ -19,14 +19,14 @@ from torch.overrides import TorchFunctionMode
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.networks.activations import ELSEWHERE, FUNCTIONS, MODULES, Called
-from nasbench_eval.networks.look import channels_second, look
+from nasbench_eval.networks.look import Look, channels_second, look
 from nasbench_eval.networks.names import named, taken_apart, unwrapped
 from nasbench_eval.networks.traits import Traits, traits_of
 from nasbench_eval.spaces.base import Network
 from nasbench_eval.wording import first_line
 
 
-class _Reached(Exception):
+class _Reached(BaseException):  # past whatever errors a forward pass catches
     """A forward pass has come to the head."""
 
 
@@ -60,11 +60,17 @@ class Adapted(Network):
         for parameter in self.model.parameters():
             parameter.requires_grad_(parameter.is_floating_point())
         self._names = named(self.model)
+        self._moody = [m for m in self.model.modules() if type(m).train is not nn.Module.train]
         device = next((p.device for p in self.model.parameters()), torch.device("cpu"))
         self.train(False)
         x = torch.ones(2, *shape, device=device)
-        with self._plain():
-            self.look = look(self.model, self._names, x, head, blocks)
+        try:
+            self.look = self._seen_in(torch.channels_last, x, head, blocks)
+        except (
+            UsageError,
+            RuntimeError,
+        ):  # as where maps are viewed as rows, and for kernels in three dimensions
+            self.look = self._seen_in(torch.contiguous_format, x, head, blocks)
         classifier = self._names[self.look.head]
         assert isinstance(classifier, nn.Linear)
         self.classifier, self.classifier_name = classifier, self.look.head
@@ -85,6 +91,16 @@ class Adapted(Network):
     def traits(self) -> Traits:
         """What proxies ask of a network before they score it."""
         return traits_of(self.inside(), self.look)
+
+    def _seen_in(
+        self, layout: torch.memory_format, x: Tensor, head: str | None, blocks: Sequence[str] | None
+    ) -> Look:
+        """A look at the network with its tensors in such a layout, which it has from now on."""
+        self.layout = layout
+        self.model.to(memory_format=layout)  # type: ignore[call-overload]
+        self._refresh()
+        with self._plain():
+            return look(self.model, self._names, x.to(memory_format=layout), head, blocks)
 
     # How the passes see it
 
@@ -122,13 +138,25 @@ class Adapted(Network):
                 module.training = mode
         return self
 
+    def _refresh(self) -> None:
+        """Have modules forget what they keep between passes in eval mode: it is of other weights.
+
+        timm's attention biases are such; a module forgets them when it is told to train.
+        """
+        for module in self._moody:
+            module.train()
+        if self._moody:
+            self.train(self.training)
+
     # The pass
 
     def features(self, x: Tensor) -> Tensor:
         """The last features with positions, channels second; what the head reads where there are none."""
         self.release()
+        self._refresh()
+        x = x.to(memory_format=self.layout)
         self._x, self._met = x, 0
-        handle = self.classifier.register_forward_pre_hook(self._reach)
+        handle = self.classifier.register_forward_pre_hook(self._reach, with_kwargs=True)
         try:
             with self._plain(), handle, self._copies(), self._calls_shown():
                 self.model(x)
@@ -142,8 +170,8 @@ class Adapted(Network):
         logits: Tensor = self.classifier(self._phi)
         return logits
 
-    def _reach(self, module: nn.Module, args: tuple[Tensor, ...]) -> None:
-        self._phi = args[0]
+    def _reach(self, module: nn.Module, args: tuple[Tensor, ...], kwargs: Mapping[str, Tensor]) -> None:
+        self._phi = args[0] if args else kwargs["input"]
         raise _Reached
 
     def _enter(self, block: nn.Module, args: tuple[Any, ...]) -> None:
@@ -267,15 +295,23 @@ def checked(model: nn.Module) -> None:
         # A sum is quick, and finite unless an entry is not, or so many are huge that the sum overflows.
         if (
             parameter.is_floating_point()
-            and not parameter.sum().isfinite()
+            and not parameter.detach().sum().isfinite()
             and not parameter.isfinite().all()
         ):
             raise UsageError(f"{name} has entries that are not finite; draw the network's weights anew")
 
 
 def _copied(model: nn.Module) -> nn.Module:
+    """A copy in float32.  Tensors on a graph that modules keep as attributes are copied without it."""
+    memo = {
+        id(tensor): tensor.detach().clone()
+        for module in model.modules()
+        for value in vars(module).values()
+        for tensor in (value.values() if isinstance(value, dict) else [value])
+        if isinstance(tensor, Tensor) and not tensor.is_leaf
+    }
     try:
-        return copy.deepcopy(model).float()
+        return copy.deepcopy(model, memo).float()
     except Exception as error:
         raise UsageError(
             f"the network cannot be copied ({first_line(error)}); pass a function that builds it"

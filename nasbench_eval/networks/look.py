@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 from torch.overrides import TorchFunctionMode
 
 from nasbench_eval.errors import UsageError
@@ -26,6 +27,8 @@ _ATTENTION = {
     F.scaled_dot_product_attention,
     F.multi_head_attention_forward,
 }
+# Products with weights.
+_PRODUCTS = {F.linear, F.conv1d, F.conv2d, F.conv3d, F.multi_head_attention_forward}
 
 
 class Call(NamedTuple):
@@ -51,6 +54,7 @@ class Look:
         times: how often each module was met, by name.
         plain: what was met once, with a row of output a sample, and is a layer of a well-known kind.
         tokens: whether a block gives tokens (B, N, C) instead of maps.
+        products: modules that call products with weights as functions, so that no layer shows them.
     """
 
     head: str
@@ -62,27 +66,31 @@ class Look:
     times: Mapping[str, int]
     plain: frozenset[str]
     tokens: bool
+    products: frozenset[str]
 
 
 def channels_second(y: Tensor, x: Tensor) -> Tensor:
     """An output with its channels in the second dimension, where it has positions.
 
-    Tokens (B, N, C) have them last.  Where windows of a sample stand in rows of their own, (B·W, N, C), they
-    are put together again.  Of four dimensions the two that have the proportions of the input x (B, C, H, W)
-    are positions; if in doubt the last two.
+    Tokens (B, N, C) have them last.  Of four dimensions the two that have the proportions of the input
+    x (B, C, H, W) are positions; if in doubt the last two.  Where windows or tokens of a sample stand in rows
+    of their own, such as (B·W, N, C), they are put together again.
     """
-    if y.ndim == 3:
-        together = len(y) > len(x) and len(y) % len(x) == 0
-        return (y.reshape(len(x), -1, y.shape[-1]) if together else y).movedim(-1, 1)
-    if y.ndim != 4:
+    y = y.movedim(-1, 1) if y.ndim == 3 or (y.ndim == 4 and _channels_last(y, x)) else y
+    rows, more = divmod(len(y), len(x))
+    if y.ndim not in (2, 3, 4) or rows < 2 or more:
         return y
+    return y.reshape(len(x), rows, y.shape[1], -1).transpose(1, 2).flatten(2)
+
+
+def _channels_last(y: Tensor, x: Tensor) -> bool:
+    """Whether the second and third dimension of maps look like positions, and the last two do not."""
     height, width = x.shape[-2:]
 
     def proportioned(h: int, w: int) -> bool:
         return abs(h * width - w * height) < max(height, width)
 
-    last = proportioned(*y.shape[2:])
-    return y.movedim(-1, 1) if not last and proportioned(*y.shape[1:3]) else y
+    return proportioned(*y.shape[1:3]) and not proportioned(*y.shape[2:])
 
 
 def look(
@@ -105,9 +113,10 @@ def look(
         UsageError: if it does not run, is no classifier, or lacks what was named.
     """
     watch = _Watch(modules, len(x))
-    with torch.no_grad(), watch.watching(), watch:
+    with torch.no_grad():
         try:
-            out = model(x)
+            with watch.watching(), watch:
+                out = model(x)
         except UsageError:
             raise
         except Exception as error:
@@ -116,19 +125,20 @@ def look(
                 f"the network does not take an input of {shape}: {first_line(error)}; "
                 "say what it takes with input=(channels, height, width)"
             ) from error
-    name, place = _head(watch, out, modules, head)
+        name, place = _head(watch, out, modules, head, lambda layer: _decides(layer, model, x))
     times = Counter(call.name for call in watch.events if isinstance(call, Call))
     body = [event for event in watch.events[:place] if isinstance(event, Call)]
     return Look(
         head=name,
         blocks=_blocks(model, modules, watch, blocks),
         maps=_maps(body, x),
-        sites=tuple(site for site in watch.sites if any(call.name == site[0] for call in body)),
+        sites=tuple(site for site in watch.sites if site[0] in {call.name for call in body}),
         mutated=frozenset(c.name for c in body if c.name in modules and c.y._version != c.version),
         attention=any(event == "attention" for event in watch.events[:place]),
         times=times,
-        plain=frozenset(known for known in watch.plain if times[known] == 1),
+        plain=frozenset(known for known in watch.plain if times[known] == 1) - _sharing(modules),
         tokens=any(call.y.ndim == 3 for call in body),
+        products=frozenset(watch.products),
     )
 
 
@@ -143,6 +153,7 @@ class _Watch(TorchFunctionMode):
         self.events: list[Any] = []
         self.sites: list[tuple[str, str]] = []
         self.plain: set[str] = set()
+        self.products: set[str] = set()
         self.began: dict[str, int] = {}
         self._inside: list[str] = []
 
@@ -156,6 +167,10 @@ class _Watch(TorchFunctionMode):
             y = func(*args, **(kwargs or {}))
             self.events.append(Call(name, y, y._version))
             return y
+        if func in _PRODUCTS and self._inside:
+            owner = self._inside[-1]
+            if not isinstance(self.modules[owner], (_ConvNd, nn.Linear)):
+                self.products.add(owner or "the network itself")
         if func in _ATTENTION:
             self.events.append("attention")
         return func(*args, **(kwargs or {}))
@@ -196,7 +211,23 @@ class _Watch(TorchFunctionMode):
         return hook
 
 
-def _head(watch: _Watch, out: object, modules: Mapping[str, nn.Module], named: str | None) -> tuple[str, int]:
+def _sharing(modules: Mapping[str, nn.Module]) -> set[str]:
+    """Names of the modules that share a parameter with another."""
+    own = {
+        name: [id(p) for p in module._parameters.values() if p is not None]
+        for name, module in modules.items()
+    }
+    owners = Counter(place for places in own.values() for place in places)
+    return {name for name, places in own.items() if any(owners[place] > 1 for place in places)}
+
+
+def _head(
+    watch: _Watch,
+    out: object,
+    modules: Mapping[str, nn.Module],
+    named: str | None,
+    decides: Callable[[nn.Module], bool],
+) -> tuple[str, int]:
     """The layer that gives the logits, and how many events there were before it."""
     if not isinstance(out, Tensor):
         raise UsageError(
@@ -219,6 +250,9 @@ def _head(watch: _Watch, out: object, modules: Mapping[str, nn.Module], named: s
             continue
         if named is None and not _leads_to(call.y, out):
             continue
+        itself = call.y.data_ptr() == out.data_ptr() and call.y._version == call.version
+        if named is None and not itself and not decides(modules[call.name]):
+            continue
         if sum(other.name == call.name for _, other in calls) > 1:
             raise UsageError(f"the layer {call.name} that gives the logits is met more than once in a pass")
         if tuple(call.y.shape) != tuple(out.shape):
@@ -234,8 +268,6 @@ def _head(watch: _Watch, out: object, modules: Mapping[str, nn.Module], named: s
 
 def _leads_to(y: Tensor, out: Tensor) -> bool:
     """Whether an output of the network is that of a layer, or its softmax."""
-    if y is out or (y.shape == out.shape and y.data_ptr() == out.data_ptr()):
-        return True
     if y.shape != out.shape:
         return False
     return (
@@ -243,6 +275,20 @@ def _leads_to(y: Tensor, out: Tensor) -> bool:
         or torch.allclose(y.log_softmax(1), out, atol=1e-6)
         or torch.allclose(y.softmax(1), out, atol=1e-6)
     )
+
+
+def _decides(layer: nn.Module, model: nn.Module, x: Tensor) -> bool:
+    """Whether the output of the network follows that of a layer: equal ones may be so by chance."""
+    moved: list[Tensor] = []
+
+    def move(module: nn.Module, args: object, y: Tensor) -> Tensor:
+        noise = torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
+        moved.append(y + noise.to(y))
+        return moved[-1].clone()  # which may be changed in place
+
+    with layer.register_forward_hook(move):
+        out = model(x)
+    return _leads_to(moved[-1], out)
 
 
 def _said(out: object) -> str:

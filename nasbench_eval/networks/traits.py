@@ -32,6 +32,8 @@ class Traits:
         attention: whether products of features weigh features.
         tokens: whether some features are tokens (B, N, C).
         opaque: parameters of no layer that is known here, by name; a draw of weights leaves them.
+        made: layers whose weight is no parameter, but made of others (as by weight norm), by name.
+        products: modules that call products with weights as functions, so that no layer shows them, by name.
     """
 
     activations: frozenset[str]
@@ -43,6 +45,8 @@ class Traits:
     attention: bool
     tokens: bool
     opaque: tuple[str, ...]
+    made: tuple[str, ...]
+    products: frozenset[str]
 
 
 def traits_of(modules: Mapping[str, nn.Module], look: Look) -> Traits:
@@ -67,4 +71,10 @@ def traits_of(modules: Mapping[str, nn.Module], look: Look) -> Traits:
         attention=look.attention,
         tokens=look.tokens,
         opaque=tuple(opaque),
+        made=tuple(
+            name
+            for name, module in modules.items()
+            if isinstance(module, (_ConvNd, nn.Linear)) and "weight" not in module._parameters
+        ),
+        products=look.products,
     )

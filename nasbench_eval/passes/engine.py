@@ -20,13 +20,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nasbench_eval.errors import Undefined
-from nasbench_eval.networks.adapted import tensors_of
+from nasbench_eval.networks.adapted import Adapted, tensors_of
 from nasbench_eval.passes import jacobian, tangents
-from nasbench_eval.passes.norms import batch_norm, norms, reset_statistics
+from nasbench_eval.passes.norms import batch_norm, need_statistics, norms, reset_statistics
 from nasbench_eval.passes.observer import modules, parameter_names, watches
 from nasbench_eval.passes.observer import parameters as parameters_of
 from nasbench_eval.passes.request import Inputs, Outcome, Request
-from nasbench_eval.passes.spec import ForwardSpec, Precision
+from nasbench_eval.passes.spec import ForwardSpec, PassSpec, Precision
 from nasbench_eval.passes.tape import Seen, Tape, Watch, full, gradients_shown, shown
 from nasbench_eval.passes.weights import draw
 from nasbench_eval.seeding import generator, seed_of, signs_like
@@ -68,7 +68,7 @@ class Engine:
         checkpoints: Path | None = None,
         precision: Precision = "float32",
     ) -> None:
-        self.network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.to(device=device, memory_format=network.layout)  # type: ignore[call-overload]
         for norm in norms(network):
             # Running statistics then are those of the last batch: an observer reads them for free.
             norm.momentum = 1.0
@@ -124,7 +124,7 @@ class Engine:
         asked = list(shared.values())
         if not asked:
             return list(refused.values())
-        x = self.inputs.input(forward, requests[0].dataset).to(memory_format=torch.channels_last)
+        x = self.inputs.input(forward, requests[0].dataset).to(memory_format=self.network.layout)
         x = x.double() if forward.float64 else x
         wanted = {request.spec.wrt for request in requests}
         if "input" in wanted:
@@ -311,6 +311,7 @@ class Engine:
     def _ask(self, request: Request) -> _Asked:
         if request.spec.objective != "features":
             self._use_head(request)
+        _need_meaning(self.network, request.spec)
         observer = request.observe(self.network, request.spec)
         return _Asked(request, Watch(observer, self.network, observer.layers(self.network)))
 
@@ -397,6 +398,15 @@ class Engine:
         elapsed = time.perf_counter() - start
         for a in asked:
             a.watch.seconds += elapsed
+
+
+def _need_meaning(network: Network, spec: PassSpec) -> None:
+    """Refuse a pass that says nothing of a network.  Raises `Undefined` with the reason."""
+    if spec.forward.bn == "eval" and spec.wrt in ("samples", "outputs"):
+        need_statistics(network)
+    of_loss = spec.objective == "cross_entropy" or spec.wrt == "outputs"
+    if of_loss and isinstance(network, Adapted) and network.classifier.out_features == 1:
+        raise Undefined("with one class the cross-entropy is 0 whatever the weights")
 
 
 def _draw(forward: ForwardSpec) -> tuple[object, ...]:

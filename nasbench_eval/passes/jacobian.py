@@ -18,6 +18,7 @@ from nasbench_eval.errors import Undefined
 from nasbench_eval.passes.norms import own_statistics
 from nasbench_eval.passes.tape import Seen
 from nasbench_eval.spaces.base import Network
+from nasbench_eval.wording import first_line
 
 SampleGradient = Callable[[str, Tensor, Tensor], None]
 # Most bytes of sample gradients held at once; beyond it parameters take turns, each turn with its own passes.
@@ -161,27 +162,50 @@ def _layer_gradients(seen: Seen, g: Tensor) -> dict[str, Tensor]:
 def by_entry(network: Network, x: Tensor, modules: Mapping[str, nn.Module], name: str) -> Tensor:
     """∂f_k(x_n)/∂θ[0, …, 0] of a parameter by its name, (B, K), by a forward pass of tangents.
 
+    Where an operation has no tangent, by a backward pass of a backward pass.
+
     Raises:
-        Undefined: if the network has an operation without a tangent.
+        Undefined: if an operation has no second derivative either.
     """
     owner, _, kind = name.rpartition(".")
-    module = modules[owner]
-    parameter = module._parameters[kind]
+    parameter = modules[owner]._parameters[kind]
     assert parameter is not None
+    # Layers may share it.
+    places = [
+        (module, each)
+        for module in modules.values()
+        for each, p in module._parameters.items()
+        if p is parameter
+    ]
     direction = torch.zeros_like(parameter)
     direction[(0,) * direction.ndim] = 1.0
     try:
         with torch.no_grad(), fwAD.dual_level(), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # PyTorch's own, of how it has some tangents
             dual: Any = fwAD.make_dual(parameter.detach(), direction)  # type: ignore[no-untyped-call]
-            module._parameters[kind] = dual
+            for module, each in places:
+                module._parameters[each] = dual
             logits = network.head(network.features(x.detach()))
             tangent = fwAD.unpack_dual(logits).tangent  # type: ignore[no-untyped-call]
             return torch.zeros_like(logits) if tangent is None else tangent.clone()
-    except (NotImplementedError, RuntimeError) as error:
-        raise Undefined(f"no tangents can be had of this network: {str(error).splitlines()[0]}") from None
+    except (NotImplementedError, RuntimeError):
+        pass
     finally:
-        module._parameters[kind] = parameter
+        for module, each in places:
+            module._parameters[each] = parameter
+    try:
+        return _by_entry_backwards(network, x, parameter)
+    except (NotImplementedError, RuntimeError) as error:
+        raise Undefined(f"no tangents can be had of this network: {first_line(error)}") from None
+
+
+def _by_entry_backwards(network: Network, x: Tensor, parameter: Tensor) -> Tensor:
+    """The same: v ↦ ∂⟨v, f⟩/∂θ[0, …, 0] is linear, and its gradient is what is asked for."""
+    with torch.enable_grad():
+        logits = network.head(network.features(x.detach()))
+        v = torch.zeros_like(logits).requires_grad_()
+        [g] = gradients((v * logits).sum(), [parameter], create_graph=True)
+        return gradients(g.flatten()[0], [v])[0]
 
 
 def _padded_by_number(conv: nn.Conv2d) -> bool:

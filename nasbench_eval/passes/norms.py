@@ -28,6 +28,17 @@ def reset_statistics(network: Network) -> None:
         norm.reset_running_stats()
 
 
+def need_statistics(network: Network) -> None:
+    """Refuse a batch norm that lets samples act on each other in eval mode as well.
+
+    Raises:
+        Undefined: naming it.
+    """
+    for name, module in modules(network).items():
+        if isinstance(module, _BatchNorm) and module.running_mean is None:
+            raise Undefined(f"the batch norm '{name}' keeps no statistics, so that samples are never apart")
+
+
 @contextmanager
 def batch_norm(network: Network, mode: BatchNorm) -> Iterator[None]:
     if network.training != (mode != "eval"):  # setting it walks through all modules
@@ -37,8 +48,9 @@ def batch_norm(network: Network, mode: BatchNorm) -> Iterator[None]:
         changed = [m for m in modules(network).values() if isinstance(m, NORMS)]
     elif mode == "alone":
         changed = list(norms(network))
-    for norm in changed:
-        norm.forward = _skipped(norm) if mode == "skip" else _by_itself(norm)
+    forwards = [_skipped(norm) if mode == "skip" else _by_itself(norm) for norm in changed]  # may refuse one
+    for norm, forward in zip(changed, forwards, strict=True):
+        norm.forward = forward
     try:
         yield
     finally:

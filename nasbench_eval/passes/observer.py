@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -27,14 +26,13 @@ _TYPES: dict[str, tuple[type[nn.Module], ...]] = {
 }
 
 
-_known: WeakKeyDictionary[nn.Module, dict[str, nn.Module]] = WeakKeyDictionary()
-
-
 def modules(net: Network) -> dict[str, nn.Module]:
     """All modules inside a network by name, walked through once: only its classifier may change."""
-    if net not in _known:
-        _known[net] = net.inside()  # without the network itself, which this must not keep alive
-    return {**_known[net], net.classifier_name: net.classifier}
+    # Kept on the network itself, so that it lives no longer: hooks on a module may hold the whole network.
+    known: dict[str, nn.Module] | None = vars(net).get("_inside")
+    if known is None:
+        known = vars(net)["_inside"] = net.inside()
+    return {**known, net.classifier_name: net.classifier}
 
 
 def layers(net: Network, kind: LayerKind) -> dict[str, nn.Module]:

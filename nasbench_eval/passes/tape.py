@@ -46,7 +46,7 @@ class Watch:
 def shown(stage: Collection[nn.Module], watching: Sequence[Watch]) -> Iterator[None]:
     """Show the layers of a stage to the observers that watch them."""
     handles = [
-        module.register_forward_hook(_forward_hook(w, name))
+        module.register_forward_hook(_forward_hook(w, name), with_kwargs=True)
         for w in watching
         for name, module in w.layers.items()
         if module in stage
@@ -62,10 +62,12 @@ def shown(stage: Collection[nn.Module], watching: Sequence[Watch]) -> Iterator[N
 def recorded(layers: Mapping[str, nn.Module], tape: list[Seen]) -> Iterator[None]:
     """Keep the inputs and outputs of layers, on the graph."""
 
-    def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        return lambda module, args, y: tape.append(Seen(name, module, *_tensors(name, args, y)))
+    def keep(name: str) -> Callable[..., None]:
+        return lambda module, args, kwargs, y: tape.append(
+            Seen(name, module, *_tensors(name, (*args, *kwargs.values()), y))
+        )
 
-    handles = [module.register_forward_hook(keep(name)) for name, module in layers.items()]
+    handles = [module.register_forward_hook(keep(name), with_kwargs=True) for name, module in layers.items()]
     try:
         yield
     finally:
@@ -90,7 +92,12 @@ class Tape:
         self._block_layers = layers(network, "cell") if "blocks" in wanted else {}
         separate = "samples" in wanted and bn != "train"
         owners = parameter_layers(network) if separate else {}
-        self._owner_layers = {name: m for name, m in owners.items() if m is not network.classifier}
+        plain = network.plain()
+        self._owner_layers = {
+            name: m
+            for name, m in owners.items()
+            if m is not network.classifier and (plain is None or name in plain)
+        }
         known = not network.functional and tangents.covers(network)
         self._curved = "curvature" in wanted and bn == "train" and known
         self._body: list[tangents.Layer] = []
@@ -148,11 +155,11 @@ def full(tensor: Tensor) -> Tensor:
     return tensor.detach().float() if tensor.dtype == torch.bfloat16 else tensor.detach()
 
 
-def _forward_hook(w: Watch, name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+def _forward_hook(w: Watch, name: str) -> Callable[..., None]:
     seen = w.network.seen
 
-    def hook(module: nn.Module, args: tuple[Tensor, ...], y: Tensor) -> None:
-        x, y = _tensors(name, args, y)
+    def hook(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object], y: Tensor) -> None:
+        x, y = _tensors(name, (*args, *kwargs.values()), y)
         with torch.no_grad():
             w.observer.on_layer(name, module, seen(full(x)), seen(full(y)))
         if w.keeps:

@@ -23,6 +23,12 @@ def remark(text: str, names: Iterable[str]) -> list[str]:
     return [text.format(listed)] if listed else []
 
 
+def functions(traits: Traits, what: str) -> list[str]:
+    """A reading about products with weights that no layer shows."""
+    called = sorted(traits.products)
+    return [f"products in {some(called)} not {what}"] if called else []
+
+
 def need(met: object, otherwise: str) -> None:
     """Refuse a network that lacks something.  Raises `Undefined` with the reason."""
     if not met:
@@ -124,9 +130,11 @@ class Batch:
 
     def readings(self, traits: Traits) -> list[str]:
         """How it is read on such a network (see `Choosy`)."""
-        if self.init == "keep" or not traits.opaque:
-            return []
-        return [f"{some(traits.opaque)} kept as built"]
+        kept = traits.opaque if self.init != "keep" else ()
+        return [
+            *([f"{some(kept)} kept as built"] if kept else []),
+            *([f"weights of {some(traits.made)} left out"] if traits.made else []),
+        ]
 
     def forward(self, **fields: object) -> ForwardSpec:
         """The forward pass of these options; `fields` set the rest of the spec."""

@@ -14,9 +14,10 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
+from nasbench_eval.networks.traits import Traits
 from nasbench_eval.passes import Observer, PassSpec, Record, layers, stack
 from nasbench_eval.passes.spec import Init
-from nasbench_eval.proxies.base import Batch, ProxyInfo
+from nasbench_eval.proxies.base import Batch, ProxyInfo, functions
 from nasbench_eval.spaces.base import Network
 
 
@@ -41,6 +42,9 @@ class Fisher(Batch):
 
     def observe(self, net: Network, spec: PassSpec) -> Observer:
         return _FisherObserver(self.square, self.weighting)
+
+    def readings(self, traits: Traits) -> list[str]:
+        return [*super().readings(traits), *functions(traits, "observed")]
 
     def score(self, records: Sequence[Record]) -> dict[str, float]:
         return {"score": float(records[0]["layers"].sum())}

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nasbench_eval.networks.traits import Traits
 from nasbench_eval.passes import ForwardSpec, Observer, PassSpec, Record, layers
-from nasbench_eval.proxies.base import Data, ProxyInfo
+from nasbench_eval.proxies.base import Data, ProxyInfo, functions
 from nasbench_eval.spaces.base import Network, Sizes
 
 
@@ -37,8 +37,11 @@ class Flops:
         return {"score": float(space.flops(arch, resolution=resolution, num_classes=data.num_classes))}
 
     def readings(self, traits: Traits) -> list[str]:
-        """Attention's products of features count nowhere: they belong to no layer."""
-        return ["products inside attention not counted"] if traits.attention else []
+        """Products that belong to no layer count nowhere."""
+        return [
+            *(["products inside attention not counted"] if traits.attention else []),
+            *functions(traits, "counted"),
+        ]
 
     def score(self, records: Sequence[Record]) -> dict[str, float]:
         return {"score": float(records[0]["flops"])}

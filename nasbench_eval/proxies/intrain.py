@@ -28,7 +28,7 @@ from nasbench_eval.passes import (
     Record,
 )
 from nasbench_eval.passes.spec import Init, Source
-from nasbench_eval.proxies.base import NO_BLOCKS, Batch, ProxyInfo, need
+from nasbench_eval.proxies.base import NO_BLOCKS, Batch, ProxyInfo, functions, need
 from nasbench_eval.spaces.base import Network
 
 EPSILON = 1e-10
@@ -108,6 +108,8 @@ class InTrain(Batch):
 
     def readings(self, traits: Traits) -> list[str]:
         found = super().readings(traits)
+        if self.layers in ("conv", "conv_linear"):
+            found += functions(traits, "observed")
         if self.layers == "conv":
             need(traits.convolutions, "it has no convolution; layers=conv_linear takes linear layers as well")
             return [*found, "convolutions alone, not the layers on tokens"] if traits.tokens else found

@@ -44,6 +44,7 @@ class Synflow:
         return [
             *remark("flow is not conserved by {}", traits.activations - HOMOGENEOUS),
             *remark("{} skipped as batch norm is", traits.other_norms),
+            *remark("weights of {} left out", traits.made),
         ]
 
     def observe(self, net: Network, spec: PassSpec) -> GradientObserver:

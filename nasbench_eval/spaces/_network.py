@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 N = TypeVar("N", bound=nn.Module)
@@ -28,6 +29,7 @@ class Network(nn.Module):
         shows_features: whether anybody watches the features of the next pass.
         functional: whether it has activations that no module shows.
         classifier_name: what the classifier's tensors are drawn by.
+        layout: how its inputs and weights lie in memory.
     """
 
     stem: nn.Module
@@ -36,6 +38,7 @@ class Network(nn.Module):
     shows_features: bool = True
     functional: bool = False
     classifier_name: str = "classifier"
+    layout: torch.memory_format = torch.channels_last
 
     def features(self, x_BCHW: Tensor) -> Tensor:
         """Feature maps (B, C, h, w) before global pooling, of images (B, 3, H, W)."""
