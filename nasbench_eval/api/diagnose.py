@@ -166,7 +166,7 @@ def _diagnosed(asked: Asked, engine: Engine) -> Diagnosis:
             {"tensors": health},
         ]
     )
-    modules = asked.network.inside()
+    modules = asked.network.seen_modules()
     if proxy.dead_layers == "collapsed":
         log_pr = log_pr * alive
     layers = pd.DataFrame(

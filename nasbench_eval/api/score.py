@@ -225,7 +225,7 @@ def _takes(network: Adapted, shape: tuple[int, int, int]) -> bool:
         except Exception:
             known[shape] = False
         finally:
-            network.release()
+            network.release_pass()
     return bool(known[shape])
 
 

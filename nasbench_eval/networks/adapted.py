@@ -26,6 +26,18 @@ from nasbench_eval.spaces.base import Network
 from nasbench_eval.wording import first_line
 
 
+def _risky(model: nn.Module) -> bool:
+    """Whether a network has a layer that PyTorch's kernels for channels last cannot bear.
+
+    With PyTorch 2.13 on the CPU, the backward pass of a 1×1 convolution with a stride and fewer than 16
+    inputs writes past the end of its memory.
+    """
+    return any(
+        isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1) and max(m.stride) > 1 and m.in_channels < 16
+        for m in model.modules()
+    )
+
+
 class _Reached(BaseException):  # past whatever errors a forward pass catches
     """A forward pass has come to the head."""
 
@@ -65,21 +77,26 @@ class Adapted(Network):
         self.train(False)
         x = torch.ones(2, *shape, device=device)
         try:
-            self.look = self._seen_in(torch.channels_last, x, head, blocks)
+            layout = torch.contiguous_format if _risky(self.model) else torch.channels_last
+            self.look = self._seen_in(layout, x, head, blocks)
         except (
             UsageError,
             RuntimeError,
         ):  # as where maps are viewed as rows, and for kernels in three dimensions
             self.look = self._seen_in(torch.contiguous_format, x, head, blocks)
-        classifier = self._names[self.look.head]
-        assert isinstance(classifier, nn.Linear)
-        self.classifier, self.classifier_name = classifier, self.look.head
+        if self.look.head is None:  # a layer that nothing calls stands for the head
+            self.classifier, self.classifier_name = nn.Linear(1, self.look.classes), "(head)"
+        else:
+            classifier = self._names[self.look.head]
+            assert isinstance(classifier, nn.Linear)
+            self.classifier, self.classifier_name = classifier, self.look.head
         self.cells = nn.ModuleList([self._names[name] for name in self.look.blocks])
         self.stem = nn.Identity()  # shown what the first block is shown
         self.sites = nn.ModuleList([Called(kind) for _, kind in self.look.sites])
-        self.functional = bool(self.look.sites)
+        self.has_calls = bool(self.look.sites) or self.look.head is None
         self._x: Tensor = x
         self._phi: Tensor | None = None
+        self._logits: Tensor | None = None
         self._maps: Tensor | None = None
         self._met = 0
         if len(self.cells):
@@ -90,13 +107,13 @@ class Adapted(Network):
     @cached_property
     def traits(self) -> Traits:
         """What proxies ask of a network before they score it."""
-        return traits_of(self.inside(), self.look)
+        return traits_of(self.seen_modules(), self.look)
 
     def _seen_in(
         self, layout: torch.memory_format, x: Tensor, head: str | None, blocks: Sequence[str] | None
     ) -> Look:
         """A look at the network with its tensors in such a layout, which it has from now on."""
-        self.layout = layout
+        self.tensor_layout = layout
         self.model.to(memory_format=layout)  # type: ignore[call-overload]
         self._refresh()
         with self._plain():
@@ -104,31 +121,34 @@ class Adapted(Network):
 
     # How the passes see it
 
-    def inside(self) -> dict[str, nn.Module]:
+    def seen_modules(self) -> dict[str, nn.Module]:
         sites = zip((name for name, _ in self.look.sites), self.sites, strict=True)
         return {**self._names, **dict(sites), "(entry)": self.stem}
 
-    def blocks(self) -> dict[str, nn.Module]:
+    def seen_classifier(self) -> dict[str, nn.Linear]:
+        return {} if self.look.head is None else super().seen_classifier()
+
+    def seen_blocks(self) -> dict[str, nn.Module]:
         return dict(zip(self.look.blocks, self.cells, strict=True))
 
-    def heads(self, classes: Mapping[str, int]) -> dict[str, nn.Linear]:
+    def seen_heads(self, classes: Mapping[str, int]) -> dict[str, nn.Linear]:
         return dict.fromkeys(classes, self.classifier)
 
-    def use(self, head: nn.Linear) -> None:
+    def use_head(self, head: nn.Linear) -> None:
         assert head is self.classifier
 
-    def seen(self, y: Tensor) -> Tensor:
+    def seen_as(self, y: Tensor) -> Tensor:
         return channels_second(y, self._x)
 
-    def kept(self, init: str) -> dict[str, Tensor]:
+    def kept_tensors(self, init: str) -> dict[str, Tensor]:
         tensors = tensors_of(named(self.source))
         return tensors if init == "keep" else {name: tensors[name] for name in self.traits.opaque}
 
-    def plain(self) -> Collection[str]:
+    def plain_layers(self) -> Collection[str]:
         return self.look.plain
 
-    def release(self) -> None:
-        self._phi = self._maps = None
+    def release_pass(self) -> None:
+        self._phi = self._maps = self._logits = None
 
     def train(self, mode: bool = True) -> Adapted:
         self.training = mode
@@ -152,21 +172,24 @@ class Adapted(Network):
 
     def features(self, x: Tensor) -> Tensor:
         """The last features with positions, channels second; what the head reads where there are none."""
-        self.release()
+        self.release_pass()
         self._refresh()
-        x = x.to(memory_format=self.layout)
+        x = x.to(memory_format=self.tensor_layout)
         self._x, self._met = x, 0
         handle = self.classifier.register_forward_pre_hook(self._reach, with_kwargs=True)
         try:
             with self._plain(), handle, self._copies(), self._calls_shown():
-                self.model(x)
+                self._logits = self.model(x)
         except _Reached:
             pass
-        assert self._phi is not None, "the head was met when the network was looked at"
-        return self._phi if self._maps is None else self.seen(self._maps)
+        end = self._logits if self._phi is None else self._phi
+        assert end is not None
+        return end if self._maps is None else self.seen_as(self._maps)
 
     def head(self, features: Tensor) -> Tensor:
-        assert self._phi is not None
+        if self._phi is None:
+            assert self._logits is not None, "the features come first"
+            return self._logits
         logits: Tensor = self.classifier(self._phi)
         return logits
 

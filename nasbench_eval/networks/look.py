@@ -44,7 +44,8 @@ class Look:
     """What was seen of a network.
 
     Attributes:
-        head: name of the linear layer that gives the logits.
+        head: name of the linear layer that gives the logits; None where no single one does.
+        classes: how many logits there are.
         blocks: names of the blocks of the body, in the order of the pass.
         maps: what gives the last features with positions, a module or an activation that is called, and in
             which of its calls; None without any.
@@ -57,7 +58,8 @@ class Look:
         products: modules that call products with weights as functions, so that no layer shows them.
     """
 
-    head: str
+    head: str | None
+    classes: int
     blocks: tuple[str, ...]
     maps: tuple[str, int] | None
     sites: tuple[tuple[str, str], ...]
@@ -130,6 +132,7 @@ def look(
     body = [event for event in watch.events[:place] if isinstance(event, Call)]
     return Look(
         head=name,
+        classes=out.shape[1],
         blocks=_blocks(model, modules, watch, blocks),
         maps=_maps(body, x),
         sites=tuple(site for site in watch.sites if site[0] in {call.name for call in body}),
@@ -227,8 +230,8 @@ def _head(
     modules: Mapping[str, nn.Module],
     named: str | None,
     decides: Callable[[nn.Module], bool],
-) -> tuple[str, int]:
-    """The layer that gives the logits, and how many events there were before it."""
+) -> tuple[str | None, int]:
+    """The layer that gives the logits, if one does, and how many events there were before it."""
     if not isinstance(out, Tensor):
         raise UsageError(
             f"the network gives {_said(out)} instead of logits (B, classes); wrap it so that it gives these"
@@ -260,10 +263,7 @@ def _head(
         return call.name, watch.began[call.name]
     if named is not None:
         raise UsageError(f"head={named}: the layer is not met in a pass")
-    raise UsageError(
-        "the network is no classifier as proxies need it: its output is not that of a linear layer; "
-        "name the one that gives the logits with head=NAME if there is one"
-    )
+    return None, len(watch.events)
 
 
 def _leads_to(y: Tensor, out: Tensor) -> bool:

@@ -31,6 +31,7 @@ class Traits:
         blocks: how many were found or named.
         attention: whether products of features weigh features.
         tokens: whether some features are tokens (B, N, C).
+        headed: whether one linear layer gives the logits.
         opaque: parameters of no layer that is known here, by name; a draw of weights leaves them.
         made: layers whose weight is no parameter, but made of others (as by weight norm), by name.
         products: modules that call products with weights as functions, so that no layer shows them, by name.
@@ -44,6 +45,7 @@ class Traits:
     blocks: int
     attention: bool
     tokens: bool
+    headed: bool
     opaque: tuple[str, ...]
     made: tuple[str, ...]
     products: frozenset[str]
@@ -70,6 +72,7 @@ def traits_of(modules: Mapping[str, nn.Module], look: Look) -> Traits:
         blocks=len(look.blocks),
         attention=look.attention,
         tokens=look.tokens,
+        headed=look.head is not None,
         opaque=tuple(opaque),
         made=tuple(
             name

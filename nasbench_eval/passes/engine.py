@@ -68,11 +68,11 @@ class Engine:
         checkpoints: Path | None = None,
         precision: Precision = "float32",
     ) -> None:
-        self.network = network.to(device=device, memory_format=network.layout)  # type: ignore[call-overload]
+        self.network = network.to(device=device, memory_format=network.tensor_layout)  # type: ignore[call-overload]
         for norm in norms(network):
             # Running statistics then are those of the last batch: an observer reads them for free.
             norm.momentum = 1.0
-        self.heads = {name: head.to(device) for name, head in network.heads(classes).items()}
+        self.heads = {name: head.to(device) for name, head in network.seen_heads(classes).items()}
         self.inputs, self.key, self.device = inputs, key, device
         self._drawn: tuple[object, ...] = ()
         self._checkpoints, self._half = checkpoints, precision == "bf16"
@@ -105,7 +105,7 @@ class Engine:
                 return [Outcome(None, time.perf_counter() - start, bare)] * len(requests)
         # Together they failed; alone each shows whether it was the cause.  The score is the same either way.
         finally:
-            self.network.release()
+            self.network.release_pass()
         return [outcome for request in requests for outcome in self._run_group([request])]
 
     def _run_together(self, requests: Sequence[Request]) -> list[Outcome]:
@@ -124,7 +124,7 @@ class Engine:
         asked = list(shared.values())
         if not asked:
             return list(refused.values())
-        x = self.inputs.input(forward, requests[0].dataset).to(memory_format=self.network.layout)
+        x = self.inputs.input(forward, requests[0].dataset).to(memory_format=self.network.tensor_layout)
         x = x.double() if forward.float64 else x
         wanted = {request.spec.wrt for request in requests}
         if "input" in wanted:
@@ -174,7 +174,7 @@ class Engine:
             with self._clock(mine):
                 g_out = signs_like(seen.y, generator(*self.key, "signs", seen.name))
                 g_in = jacobian.by_block(seen, g_out)
-                shown_in, shown_out = self.network.seen(g_in), self.network.seen(g_out)
+                shown_in, shown_out = self.network.seen_as(g_in), self.network.seen_as(g_out)
                 for a in mine:
                     a.watch.observer.on_block_gradient(seen.name, seen.module, shown_in, shown_out)
 
@@ -241,7 +241,9 @@ class Engine:
                 if mine[0].request.spec.forward.bn == "train":
                     jacobian.coupled_samples(objective_B, parameters, show)
                 else:
-                    jacobian.separate_samples(objective_B, owners, parameters, show, self.network.plain())
+                    jacobian.separate_samples(
+                        objective_B, owners, parameters, show, self.network.plain_layers()
+                    )
 
     def _labels(self, asked: Sequence[_Asked]) -> Tensor | None:
         """The labels of the batch, shown to the observers that watch them; None where nobody needs them."""
@@ -305,7 +307,7 @@ class Engine:
     def _use_head(self, request: Request) -> str:
         """Put the classifier of the request's data set onto the body."""
         assert request.dataset is not None, "a pass that goes beyond the features names a data set"
-        self.network.use(self.heads[request.dataset])
+        self.network.use_head(self.heads[request.dataset])
         return request.dataset
 
     def _ask(self, request: Request) -> _Asked:
@@ -353,7 +355,7 @@ class Engine:
     @torch.no_grad()
     def _keep(self, forward: ForwardSpec, *, parameters: bool) -> Collection[str]:
         """Put back what is kept, not drawn: statistics alone if parameters are as drawn; gives its names."""
-        kept: dict[str, Tensor] = self.network.kept(forward.init)
+        kept: dict[str, Tensor] = self.network.kept_tensors(forward.init)
         if forward.init == "keep" and not kept:
             raise Undefined("init=keep is for networks with weights of their own; those of a space have none")
         if kept:
@@ -368,7 +370,7 @@ class Engine:
 
         Returns the seconds of all its epochs, whoever had them trained.
         """
-        self.network.use(self.heads[dataset])
+        self.network.use_head(self.heads[dataset])
         key = (*self.key, dataset, forward.init, forward.repeat)
         assert forward.resolution is not None
         size = (forward.resolution, forward.channels, forward.cells)

@@ -31,8 +31,8 @@ def modules(net: Network) -> dict[str, nn.Module]:
     # Kept on the network itself, so that it lives no longer: hooks on a module may hold the whole network.
     known: dict[str, nn.Module] | None = vars(net).get("_inside")
     if known is None:
-        known = vars(net)["_inside"] = net.inside()
-    return {**known, net.classifier_name: net.classifier}
+        known = vars(net)["_inside"] = net.seen_modules()
+    return {**known, **net.seen_classifier()}
 
 
 def layers(net: Network, kind: LayerKind) -> dict[str, nn.Module]:
@@ -42,7 +42,7 @@ def layers(net: Network, kind: LayerKind) -> dict[str, nn.Module]:
     the body: every cell and reduction block.
     """
     if kind == "cell":
-        return net.blocks()
+        return net.seen_blocks()
     return {name: module for name, module in modules(net).items() if isinstance(module, _TYPES[kind])}
 
 
@@ -65,7 +65,7 @@ def parameter_names(net: Network, kind: ParameterKind) -> frozenset[str]:
     if kind == "all":
         return frozenset(parameters(net))
     if kind == "cells":
-        within = {id(p) for block in net.blocks().values() for p in block.parameters()}
+        within = {id(p) for block in net.seen_blocks().values() for p in block.parameters()}
         return frozenset(
             name for name, p in parameters(net).items() if name.endswith("weight") and id(p) in within
         )

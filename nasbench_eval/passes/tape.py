@@ -92,13 +92,13 @@ class Tape:
         self._block_layers = layers(network, "cell") if "blocks" in wanted else {}
         separate = "samples" in wanted and bn != "train"
         owners = parameter_layers(network) if separate else {}
-        plain = network.plain()
+        plain = network.plain_layers()
         self._owner_layers = {
             name: m
             for name, m in owners.items()
             if m is not network.classifier and (plain is None or name in plain)
         }
-        known = not network.functional and tangents.covers(network)
+        known = not network.has_calls and tangents.covers(network)
         self._curved = "curvature" in wanted and bn == "train" and known
         self._body: list[tangents.Layer] = []
         self._head: list[tangents.Layer] = []
@@ -156,7 +156,7 @@ def full(tensor: Tensor) -> Tensor:
 
 
 def _forward_hook(w: Watch, name: str) -> Callable[..., None]:
-    seen = w.network.seen
+    seen = w.network.seen_as
 
     def hook(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object], y: Tensor) -> None:
         x, y = _tensors(name, (*args, *kwargs.values()), y)
@@ -186,7 +186,7 @@ def gradients_shown(watching: Sequence[Watch]) -> Iterator[None]:
 
 
 def _gradient_hook(w: Watch, name: str, module: nn.Module, y: Tensor) -> Callable[[Tensor], None]:
-    seen = w.network.seen
+    seen = w.network.seen_as
 
     def hook(gradient: Tensor) -> None:
         with torch.no_grad():

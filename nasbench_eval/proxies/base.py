@@ -13,7 +13,8 @@ from nasbench_eval.passes.spec import Init, Source
 from nasbench_eval.spaces.base import Network, Sizes
 from nasbench_eval.wording import some
 
-# What a proxy of blocks says of a network that has none.
+# What proxies of a head or of blocks say of a network that has none.
+NO_HEAD = "its logits are not those of one linear layer; name one with head=NAME if there is one"
 NO_BLOCKS = "no repeated blocks were found in it; name them with blocks=[...]"
 
 

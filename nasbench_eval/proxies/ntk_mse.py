@@ -20,7 +20,7 @@ from nasbench_eval.networks.traits import Traits
 from nasbench_eval.passes import Observer, PassSpec, Record, parameter_names
 from nasbench_eval.passes.spec import Init
 from nasbench_eval.proxies._kernel import ROUNDING
-from nasbench_eval.proxies.base import NO_BLOCKS, ProxyInfo, Sized, need
+from nasbench_eval.proxies.base import NO_BLOCKS, NO_HEAD, ProxyInfo, Sized, need
 from nasbench_eval.spaces.base import Network
 
 
@@ -72,6 +72,7 @@ class NTKMse(Sized):
 
     def readings(self, traits: Traits) -> list[str]:
         need(self.parameters == "last" or traits.blocks, NO_BLOCKS)
+        need(self.parameters == "cells" or traits.headed, NO_HEAD)
         return super().readings(traits)
 
     def observe(self, net: Network, spec: PassSpec) -> Observer:

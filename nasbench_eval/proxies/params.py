@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nasbench_eval.passes import ForwardSpec, Observer, PassSpec, Record
+from nasbench_eval.passes import ForwardSpec, Observer, PassSpec, Record, parameters
 from nasbench_eval.proxies.base import Data, ProxyInfo
 from nasbench_eval.spaces.base import Network, Sizes
 
@@ -21,7 +21,7 @@ class Params:
         return (PassSpec(ForwardSpec("kaiming", "ones", 1, bn="eval"), "logits"),)
 
     def observe(self, net: Network, spec: PassSpec) -> Observer:
-        return _CountObserver(sum(p.numel() for p in net.parameters()))
+        return _CountObserver(sum(p.numel() for p in parameters(net).values()))
 
     def from_size(self, space: Sizes, arch: object, data: Data) -> dict[str, float]:
         """The score where the search space tells the size of its networks."""

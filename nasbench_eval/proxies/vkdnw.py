@@ -21,9 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nasbench_eval.networks.traits import Traits
 from nasbench_eval.passes import Observer, PassSpec, Record, modules, parameters
 from nasbench_eval.passes.spec import Source
-from nasbench_eval.proxies.base import Batch, ProxyInfo
+from nasbench_eval.proxies.base import NO_HEAD, Batch, ProxyInfo, need
 from nasbench_eval.spaces.base import Network
 
 SMOOTHING = 0.05
@@ -60,6 +61,10 @@ class Vkdnw(Batch):
     def observe(self, net: Network, spec: PassSpec) -> Observer:
         return _FisherObserver(net, self.tensors)
 
+    def readings(self, traits: Traits) -> list[str]:
+        need(traits.headed, NO_HEAD)
+        return super().readings(traits)
+
     def score(self, records: Sequence[Record]) -> dict[str, float]:
         return {"score": decile_entropy(records[0]["fisher"])}
 
@@ -90,7 +95,7 @@ class _FisherObserver(Observer):
         names = list(parameters(net))
         self.row = {name: t for t, name in enumerate(names[:tensors])}
         self.head = net.classifier_name
-        plain = net.plain()
+        plain = net.plain_layers()
         # What no layer known here shows is had from the network as a whole, an entry at a time; and so is
         # everything where there are more outputs to go back from than entries.
         few = min(net.classifier.weight.shape) <= max(len(self.row), MANY)

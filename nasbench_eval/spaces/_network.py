@@ -27,18 +27,18 @@ class Network(nn.Module):
         cells: the blocks of the body in a row.
         classifier: the linear layer that gives the logits.
         shows_features: whether anybody watches the features of the next pass.
-        functional: whether it has activations that no module shows.
+        has_calls: whether it has activations that no module shows.
         classifier_name: what the classifier's tensors are drawn by.
-        layout: how its inputs and weights lie in memory.
+        tensor_layout: how its inputs and weights lie in memory.
     """
 
     stem: nn.Module
     cells: nn.ModuleList
     classifier: nn.Linear
     shows_features: bool = True
-    functional: bool = False
+    has_calls: bool = False
     classifier_name: str = "classifier"
-    layout: torch.memory_format = torch.channels_last
+    tensor_layout: torch.memory_format = torch.channels_last
 
     def features(self, x_BCHW: Tensor) -> Tensor:
         """Feature maps (B, C, h, w) before global pooling, of images (B, 3, H, W)."""
@@ -52,25 +52,29 @@ class Network(nn.Module):
         """Logits (B, classes) of images (B, 3, H, W)."""
         return self.head(self.features(x_BCHW))
 
-    def inside(self) -> dict[str, nn.Module]:
+    def seen_modules(self) -> dict[str, nn.Module]:
         """All modules by name, itself left out."""
         return {name: module for name, module in self.named_modules() if module is not self}
 
-    def blocks(self) -> dict[str, nn.Module]:
+    def seen_classifier(self) -> dict[str, nn.Linear]:
+        """The classifier by its name."""
+        return {self.classifier_name: self.classifier}
+
+    def seen_blocks(self) -> dict[str, nn.Module]:
         """The blocks of the body by name."""
         return {f"cells.{i}": block for i, block in enumerate(self.cells)}
 
-    def heads(self, classes: Mapping[str, int]) -> dict[str, nn.Linear]:
+    def seen_heads(self, classes: Mapping[str, int]) -> dict[str, nn.Linear]:
         """A classifier for each data set, by its number of classes; their weights are drawn later."""
         width = self.classifier.in_features
         # Without the layer's own draw, which would use up the global generator.
         return {name: uninitialised(partial(nn.Linear, width, n)) for name, n in classes.items()}
 
-    def use(self, head: nn.Linear) -> None:
-        """Put one of the `heads` in the classifier's place."""
+    def use_head(self, head: nn.Linear) -> None:
+        """Put one of the `seen_heads` in the classifier's place."""
         self.classifier = head
 
-    def kept(self, init: str) -> dict[str, Tensor]:
+    def kept_tensors(self, init: str) -> dict[str, Tensor]:
         """Tensors of parameters and buffers that a draw of weights does not set, as they are to be, by name.
 
         Args:
@@ -78,11 +82,11 @@ class Network(nn.Module):
         """
         return {}
 
-    def seen(self, y: Tensor) -> Tensor:
+    def seen_as(self, y: Tensor) -> Tensor:
         """A layer's output with its channels in the second dimension: (B, C, h, w), (B, C, N) or (B, C)."""
         return y
 
-    def plain(self) -> Collection[str] | None:
+    def plain_layers(self) -> Collection[str] | None:
         """Names of layers that a pass meets once, a row of output a sample, and that are of well-known kinds.
 
         Their inputs and the gradients by their outputs tell the gradients by their parameters.  None where
@@ -90,7 +94,7 @@ class Network(nn.Module):
         """
         return None
 
-    def release(self) -> None:
+    def release_pass(self) -> None:
         """Let go of what a forward pass left."""
 
 

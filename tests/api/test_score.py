@@ -369,6 +369,45 @@ def test_head_and_blocks_can_be_named() -> None:
     assert named.notna().all()
 
 
+class Twice(networks.Plain):
+    """Two heads that are averaged, as networks have that were distilled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.other = nn.Linear(8, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = F.relu(self.bn2(self.conv2(x)) + x).mean(dim=(2, 3))
+        return (self.fc(x) + self.other(x)) / 2
+
+
+def test_a_network_without_one_linear_head() -> None:
+    network = networks.drawn(Twice())
+    x, y = torch.randn(B, 3, 32, 32, generator=torch.Generator().manual_seed(3)), torch.arange(B)
+    given = {"images": x, "labels": y, "init": "keep"}
+    found = scores(network, ["snip", "params", "flops", "gradsign", "grasp", "zen", "jacov"], **given)
+    assert found.notna().all()
+    assert found["params"] == sum(p.numel() for p in network.parameters())
+    network.eval()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.train()
+    weights = [m.weight for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    gradients = torch.autograd.grad(F.cross_entropy(network(x), y), weights)
+    expected = sum(float((w * g).detach().abs().sum()) for w, g in zip(weights, gradients, strict=True))
+    assert found["snip"] == pytest.approx(expected, rel=1e-4)
+    with pytest.warns(ScoreWarning, match="logits are not those of one linear layer"):
+        assert score(network, ["vkdnw"]).isna().all(axis=None)
+
+
+def test_strided_convolutions_of_few_channels_do_not_crash() -> None:
+    body = nn.Sequential(nn.Conv2d(3, 16, 1, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    network = nn.Sequential(body, nn.Linear(16, 10))
+    found = scores(network, "snip", input=(3, 128, 128), options={"snip": {"resolution": 128}})
+    assert np.isfinite(found["snip"])
+
+
 def test_details_and_several_networks() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ScoreWarning)
@@ -426,7 +465,6 @@ X = torch.randn(8, 3, 32, 32)
     ("network", "given", "message"),
     [
         (nn.Sequential(nn.Conv2d(3, 4, 3)), {}, r"gives outputs of shape \(2, 4, 30, 30\)"),
-        (nn.Sequential(nn.Conv2d(3, 4, 32), nn.Flatten()), {}, "is no classifier"),
         (Two(), {}, "gives 2 outputs instead of logits"),
         (Keyed(), {}, "a dictionary with logits"),
         (networks.Plain(), {"input": (1, 32, 32)}, r"does not take an input of \(1, 32, 32\)"),
