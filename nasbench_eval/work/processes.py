@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
+from types import ModuleType
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.wording import first_line
@@ -49,7 +51,8 @@ def start(target: Callable[..., None], *arguments: object) -> BaseProcess:
         prepare()
         process = _CONTEXT.Process(target=target, args=arguments, daemon=True)
         try:
-            with _later(signal.SIGINT, signal.SIGTERM):  # else the server might be sent half of it
+            # Signals later: else the server might be sent half of it.
+            with _later(signal.SIGINT, signal.SIGTERM), _without_main():
                 process.start()
             return process
         except (
@@ -58,6 +61,19 @@ def start(target: Callable[..., None], *arguments: object) -> BaseProcess:
         ) as error:  # the server has just died: soon that is seen, and it is replaced
             reason = first_line(error)
     raise UsageError(f"no worker process can be started ({reason}); workers=0 works without")
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """A process does not run the script again that started it, as Python has it do: it needs nothing of it."""
+    main = sys.modules["__main__"]
+    blank = ModuleType("__main__")
+    blank.__spec__ = None
+    sys.modules["__main__"] = blank
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 @contextmanager

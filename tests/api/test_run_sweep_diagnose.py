@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -48,6 +50,18 @@ def test_nothing_of_hydras_is_left(tmp_path: Path) -> None:
     assert HydraConfig.instance().cfg is None
     assert os.getcwd() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == [next(tmp_path.iterdir()).name]
+
+
+def test_a_script_without_a_guard_is_run_once(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    words = [*TINY, *SMALL, "proxy=[intrain]"]
+    script.write_text(
+        f"print('once')\nimport nasbench_eval\n"
+        f"print(len(nasbench_eval.run(*{words!r}, n=2, workers=1, results={str(tmp_path)!r}).scores()))\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["once", "2"], done.stderr
 
 
 def test_a_run_continues(tmp_path: Path) -> None:
