@@ -51,7 +51,14 @@ def _head(facts: Facts) -> list[str]:
         "`flops` is this number",
     )
     lines += _line("2 x MACs", f"{2 * facts.macs:,} where a multiplication and an addition count as two")
+    counts = [f"{_number(value)} {said}" for said, value in facts.counts.items()]
+    for place, said in enumerate(counts):
+        lines += _line("" if place else "also counted", said)
     return lines
+
+
+def _number(value: float) -> str:
+    return f"{value:,.2f}".removesuffix(".00")
 
 
 def _canonical(facts: Facts) -> list[str]:

@@ -1,4 +1,4 @@
-"""Structure strings of the MobileNetV2-like space: blocks, how they are written, and the units they are made of.
+"""Structure strings of the MobileNetV2-like space: blocks, how they are written, and their units.
 
 A structure is a row of blocks, written one after another as `NAME(NUMBERS)`:
 
@@ -26,7 +26,10 @@ LARGEST = 99_999
 _BLOCK = re.compile(r"(\w+)\(([^()]*)\)")
 _PREFIX = re.compile(r"[^|,]*\|")
 _NUMBER = re.compile(r"[1-9][0-9]{0,4}")
-_FORM = "SuperConvK3BNRELU(3,C,2,1) SuperResIDWE6K3(C,OUT,STRIDE,BOTTLENECK,LAYERS) ... SuperConvK1BNRELU(C,2048,1,1)"
+_FORM = (
+    "SuperConvK3BNRELU(3,C,2,1)SuperResIDWE6K3(C,OUT,STRIDE,BOTTLENECK,LAYERS)..."
+    "SuperConvK1BNRELU(OUT,2048,1,1)"
+)
 
 
 @dataclass(frozen=True)
