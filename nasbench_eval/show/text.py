@@ -51,9 +51,9 @@ def _head(facts: Facts) -> list[str]:
         "`flops` is this number",
     )
     lines += _line("2 x MACs", f"{2 * facts.macs:,} where a multiplication and an addition count as two")
-    counts = [f"{_number(value)} {said}" for said, value in facts.counts.items()]
-    for place, said in enumerate(counts):
-        lines += _line("" if place else "also counted", said)
+    counts = [f"{_number(value)} {what}" for what, value in facts.counts.items()]
+    for at, count in enumerate(counts):
+        lines += _line("" if at else "also counted", count)
     return lines
 
 

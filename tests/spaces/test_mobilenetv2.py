@@ -22,7 +22,7 @@ from nasbench_eval.spaces import _mobilenetv2_moves as moves
 from nasbench_eval.spaces._mobilenetv2_blocks import Residual, Structure, rounded
 from nasbench_eval.spaces.base import Counts, GraphSpace, Sizes
 from nasbench_eval.spaces.mobilenetv2 import START, MobileNetV2
-from nasbench_eval.spaces.open import is_open, known
+from nasbench_eval.spaces.open import Known, is_open, known
 
 SPACE, SE = MobileNetV2(), MobileNetV2(se=True)
 REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "reference"
@@ -275,18 +275,18 @@ class TestNetworks:
     def test_shortcuts_are_where_they_belong(self) -> None:
         arch = small("SuperResIDWE2K3(8,8,1,8,2)SuperResIDWE2K5(8,16,2,24,2)")
         with torch.device("meta"):
-            network = SPACE.build(arch, num_classes=3)
+            units: list[Any] = list(SPACE.build(arch, num_classes=3).cells[:-1])
             without = MobileNetV2(shortcuts=False).build(arch, num_classes=3)
-        projected = [cell.shortcut is not None for cell in network.cells[:-1]]
+        projected = [cell.shortcut is not None for cell in units]
         assert projected == [True, False, False, False, True, True, True, True]
-        for cell in network.cells[:-1]:
+        for cell in units:
             if cell.shortcut is not None:
                 assert cell.shortcut[0].bias is not None
         assert not any("shortcut" in name for name, _ in without.named_parameters())
-        strides = [cell.depthwise[0].stride[0] for cell in network.cells[:-1]]
+        strides = [cell.depthwise[0].stride[0] for cell in units]
         assert strides == [1, 1, 1, 1, 2, 1, 1, 1]
         # The expansion is that of the width that a unit puts out.
-        inner = [cell.depthwise[0].groups for cell in network.cells[:-1]]
+        inner = [cell.depthwise[0].groups for cell in units]
         assert inner == [16, 16, 16, 16, 48, 32, 48, 32]
 
     @pytest.mark.parametrize("se", [False, True])
@@ -301,7 +301,8 @@ class TestNetworks:
         assert features.shape == (2, 32, 4, 4)
         assert (features >= 0).all()
         assert network.head(features).shape == (2, 3)
-        network.head(features).sum().backward()
+        loss: Any = network.head(features).sum()
+        loss.backward()
         assert all(parameter.grad is not None for parameter in network.parameters())
 
     def test_a_unit_computes_what_is_written(self) -> None:
@@ -472,6 +473,7 @@ def test_it_is_an_open_space_that_needs_no_pytorch() -> None:
     assert "mobilenetv2" in registry.own("spaces")
     assert is_open(spaces.get("mobilenetv2"))
     numbered = known(MobileNetV2(max_flops=450_000_000), [ZEN400])
+    assert isinstance(numbered, Known)
     assert len(set(numbered.drawn(5, 0))) == 5
     assert numbered.drawn(5, 0)[:3] == numbered.drawn(3, 0)
 
