@@ -272,6 +272,15 @@ class TestNetworks:
         norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
         assert {norm.eps for norm in norms} == {1e-3}
 
+    @pytest.mark.parametrize(
+        ("text", "layers"),
+        [(START, 34), (PARAMS450, 32), (ZEN400, 78), (ZICO450, 79), (ZEN600, 96), *zip(FOUND, (83, 79), strict=False)],
+    )
+    def test_convolutions_are_as_many_as_an_independent_build_has(self, text: str, layers: int) -> None:
+        with torch.device("meta"):
+            network = SPACE.build(SPACE.parse(text), num_classes=1000)
+        assert sum(isinstance(module, nn.Conv2d) for module in network.modules()) == layers
+
     def test_shortcuts_are_where_they_belong(self) -> None:
         arch = small("SuperResIDWE2K3(8,8,1,8,2)SuperResIDWE2K5(8,16,2,24,2)")
         with torch.device("meta"):
