@@ -274,7 +274,14 @@ class TestNetworks:
 
     @pytest.mark.parametrize(
         ("text", "layers"),
-        [(START, 34), (PARAMS450, 32), (ZEN400, 78), (ZICO450, 79), (ZEN600, 96), *zip(FOUND, (83, 79), strict=False)],
+        [
+            (START, 34),
+            (PARAMS450, 32),
+            (ZEN400, 78),
+            (ZICO450, 79),
+            (ZEN600, 96),
+            *zip(FOUND, (83, 79), strict=False),
+        ],
     )
     def test_convolutions_are_as_many_as_an_independent_build_has(self, text: str, layers: int) -> None:
         with torch.device("meta"):
