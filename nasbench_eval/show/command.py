@@ -20,7 +20,7 @@ from nasbench_eval.options.typed import typed
 from nasbench_eval.paths import config_folder, configured
 from nasbench_eval.registry import UnknownName, nearest
 from nasbench_eval.report import FORMATS
-from nasbench_eval.show.facts import Facts, meant, name_of, options_of, size_of, stages_of
+from nasbench_eval.show.facts import Facts, counts_of, meant, name_of, options_of, size_of, stages_of
 from nasbench_eval.wording import shown
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def show(arguments: argparse.Namespace) -> int:
         require_drawable(figure)
     benchmark = _benchmark(arguments)
     space = benchmark.space if benchmark else spaces.get(arguments.space or _SPACE, **given(arguments.option))
-    dataset = benchmark.dataset if benchmark else dataset_of(arguments.dataset or judged_on(space.name))
+    dataset = benchmark.dataset if benchmark else dataset_of(arguments.dataset or judged_on(space))
     arch = meant(arguments.arch, space)
     name = name_of(space, arch)
     resolution = arguments.resolution or dataset.resolution
@@ -62,6 +62,7 @@ def show(arguments: argparse.Namespace) -> int:
         classes=classes,
         stages=stages_of(space, arch, resolution, classes),
         known=_known(space, arch, benchmark, arguments.data),
+        counts=counts_of(space, arch, resolution, classes),
     )
     if figure is not None:
         _draw(facts, figure)
@@ -98,11 +99,13 @@ def given(assignments: Sequence[str]) -> dict[str, Any]:
     return options
 
 
-def judged_on(space: str) -> str:
-    """The data set that a space's networks are judged on first, by the report's tables."""
+def judged_on(space: Any) -> str:
+    """The data set that a space's networks are judged on first, by itself or by the report's tables."""
+    if named := getattr(space, "judged_on", None):
+        return str(named)
     for name in configured("table"):
         table: Any = OmegaConf.load(config_folder() / "table" / f"{name}.yaml")
-        if table.space == space:
+        if table.space == space.name:
             return str(table.datasets[0])
     return _DATASET
 

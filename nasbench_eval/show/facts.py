@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import nearest
-from nasbench_eval.spaces.base import Graph, GraphSpace, Sizes
+from nasbench_eval.spaces.base import Counts, Graph, GraphSpace, Sizes
 from nasbench_eval.spaces.open import index_of, is_open
 from nasbench_eval.wording import first_line, shown
 
@@ -67,6 +67,7 @@ class Facts:
         classes: of the classifier.
         stages: of the built network.
         known: of its trainings; or why nothing is known.
+        counts: its sizes as others count them, by what they are.
     """
 
     space: str
@@ -78,6 +79,7 @@ class Facts:
     classes: int
     stages: Sequence[Stage]
     known: Known | str
+    counts: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def params(self) -> int:
@@ -102,6 +104,7 @@ class Facts:
             "params": self.params,
             "macs": self.macs,
             "twice_macs": 2 * self.macs,
+            "counts": dict(self.counts),
             "stages": [asdict(stage) for stage in self.stages],
             "graphs": graphs,
         }
@@ -210,6 +213,13 @@ def stages_of(space: Any, arch: Any, resolution: int, classes: int) -> Sequence[
         raise UsageError(f"the network takes no images of {resolution} pixels: {error}") from error
     except (RuntimeError, TypeError, MemoryError, OverflowError) as error:
         raise UsageError(f"the network cannot be built: {shown(first_line(error), 300)}") from error
+
+
+def counts_of(space: Any, arch: Any, resolution: int, classes: int) -> Mapping[str, float]:
+    """What a space counts besides, for a resolution that its network takes."""
+    if not isinstance(space, Counts):
+        return {}
+    return dict(space.counts(arch, resolution=resolution, num_classes=classes))
 
 
 def _rows(space: Any, arch: Any, resolution: int, classes: int) -> Sequence[Stage]:

@@ -51,7 +51,14 @@ def _head(facts: Facts) -> list[str]:
         "`flops` is this number",
     )
     lines += _line("2 x MACs", f"{2 * facts.macs:,} where a multiplication and an addition count as two")
+    counts = [f"{_number(value)} {what}" for what, value in facts.counts.items()]
+    for at, count in enumerate(counts):
+        lines += _line("" if at else "also counted", count)
     return lines
+
+
+def _number(value: float) -> str:
+    return f"{value:,.2f}".removesuffix(".00")
 
 
 def _canonical(facts: Facts) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -85,6 +85,19 @@ class Sizes(Protocol):
 
     def flops(self, arch: Any, *, resolution: int, num_classes: int) -> int:
         """Multiply-accumulates of its convolutions and its classifier for one image.
+
+        Raises:
+            ValueError: if the network takes no image of that resolution.
+        """
+        ...
+
+
+@runtime_checkable
+class Counts(Protocol):
+    """What a search space may offer besides: sizes as others count them, for `nasbench-show`."""
+
+    def counts(self, arch: Any, *, resolution: int, num_classes: int) -> Mapping[str, float]:
+        """Numbers, by what they are in a few words.
 
         Raises:
             ValueError: if the network takes no image of that resolution.

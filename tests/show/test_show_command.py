@@ -120,8 +120,8 @@ def test_the_json_has_all_of_it(name: str, told: Any) -> None:
     arch = space.arch(77)
     assert set(found) == {
         "space", "arch", "index", "canonical", "canonical_index", "live", "neighbours", "dataset",
-        "resolution", "classes", "params", "macs", "twice_macs", "stages", "graphs", "known",
-        "unknown_because",
+        "resolution", "classes", "params", "macs", "twice_macs", "counts", "stages", "graphs",
+        "known", "unknown_because",
     }  # fmt: skip
     assert found["space"]["name"] == name
     assert found["space"]["options"]["channels"] == 8

@@ -1,0 +1,110 @@
+"""The networks of the MobileNetV2-like space.
+
+The published code counts as the features of a network what the ReLUs outside of inverted residuals put out:
+the stem's, one for each inverted residual, which has its ReLU after the addition, and the last 1x1
+convolution's.  Here these are the outputs of `stem` and of the `cells`, two more than there are units.
+
+Tensor legend: B batch, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from nasbench_eval.spaces._mobilenetv2_blocks import Structure, Unit
+from nasbench_eval.spaces._mobilenetv2_counts import squeezed
+from nasbench_eval.spaces._network import Network
+
+EPSILON = 1e-3
+
+
+class _ConvBn(nn.Sequential):
+    """Convolution, batch norm and, if asked for, a ReLU; padded so that stride 1 keeps height and width."""
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel: int = 1,
+        stride: int = 1,
+        *,
+        groups: int = 1,
+        bias: bool = False,
+        relu: bool = True,
+    ) -> None:
+        conv = nn.Conv2d(
+            channels_in, channels_out, kernel, stride, padding=kernel // 2, groups=groups, bias=bias
+        )
+        activation = [nn.ReLU()] if relu else []
+        super().__init__(conv, nn.BatchNorm2d(channels_out, eps=EPSILON), *activation)
+
+
+class _SqueezeExcitation(nn.Module):
+    """Channels scaled by what their means say.  Its batch norms see one value a channel and image."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.squeeze = _ConvBn(channels, squeezed(channels))
+        self.excite = _ConvBn(squeezed(channels), channels, relu=False)
+        self.gate = nn.Sigmoid()
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        scale_BC11: Tensor = self.gate(self.excite(self.squeeze(self.pool(x_BCHW))))
+        return x_BCHW * scale_BC11
+
+
+class _InvertedResidual(nn.Module):
+    """1x1 convolution, depthwise convolution, 1x1 convolution, plus the shortcut; ReLU after the sum."""
+
+    def __init__(self, unit: Unit, se: bool, shortcut: bool) -> None:
+        super().__init__()
+        inner, out = unit.inner, unit.width_out
+        self.expand = _ConvBn(unit.width_in, inner)
+        self.depthwise = _ConvBn(inner, inner, unit.kernel, unit.stride, groups=inner)
+        self.se = _SqueezeExcitation(inner) if se else None
+        self.project = _ConvBn(inner, out, relu=False)
+        self.shortcut: nn.Module | None = None
+        if shortcut and unit.shortcut == "projection":
+            self.shortcut = _ConvBn(unit.width_in, out, stride=unit.stride, bias=True, relu=False)
+        self.adds = shortcut
+        self.relu = nn.ReLU()
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        y_BCHW = self.depthwise(self.expand(x_BCHW))
+        if self.se is not None:
+            y_BCHW = self.se(y_BCHW)
+        y_BCHW = self.project(y_BCHW)
+        if self.adds:
+            y_BCHW = y_BCHW + (x_BCHW if self.shortcut is None else self.shortcut(x_BCHW))
+        rectified: Tensor = self.relu(y_BCHW)
+        return rectified
+
+
+class InvertedResidualNetwork(Network):
+    """A 3x3 convolution, inverted residuals, a 1x1 convolution, and a classifier of the channels' means.
+
+    Args:
+        structure: the architecture.
+        num_classes: of the classifier.
+        se: squeeze-and-excitation in every unit.
+        shortcuts: whether a unit's input is added to its output.
+    """
+
+    def __init__(self, structure: Structure, num_classes: int, *, se: bool, shortcuts: bool) -> None:
+        super().__init__()
+        stem, head = structure.stem, structure.head
+        self.stem = _ConvBn(stem.width_in, stem.width_out, stem.kernel, stem.stride)
+        self.cells = nn.ModuleList(_InvertedResidual(unit, se, shortcuts) for unit in structure.units())
+        self.cells.append(_ConvBn(head.width_in, head.width_out))
+        self.classifier = nn.Linear(head.width_out, num_classes)
+
+    def features(self, x_BCHW: Tensor) -> Tensor:
+        x_BCHW = self.stem(x_BCHW)
+        for block in self.cells:
+            x_BCHW = block(x_BCHW)
+        return x_BCHW
+
+    def head(self, features_BChw: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(features_BChw.mean(dim=(2, 3)))
+        return logits
