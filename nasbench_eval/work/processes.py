@@ -65,7 +65,7 @@ def start(target: Callable[..., None], *arguments: object) -> BaseProcess:
 
 @contextmanager
 def _without_main() -> Iterator[None]:
-    """A process does not run the script again that started it, as Python has it do: it needs nothing of it."""
+    """A process does not run the script that started it once more: it needs nothing of it."""
     main = sys.modules["__main__"]
     blank = ModuleType("__main__")
     blank.__spec__ = None

@@ -266,7 +266,7 @@ class TestNetworks:
             network = SPACE.build(arch, num_classes=10)
             features = network.features(torch.empty(2, 3, 224, 224))
         inner = sum(block.layers for block in arch.blocks)
-        assert 1 + len(network.blocks()) == 2 + 2 * inner
+        assert 1 + len(network.seen_blocks()) == 2 + 2 * inner
         assert tuple(features.shape) == (2, 2048, 7, 7)
         assert all(isinstance(m, nn.Sequential) and len(m) == 3 for m in (network.stem, network.cells[-1]))
         norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
