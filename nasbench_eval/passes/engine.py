@@ -7,9 +7,8 @@ and each objective's backward pass follow on the same graph.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -17,21 +16,21 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from nasbench_eval.errors import Undefined
-from nasbench_eval.networks.adapted import Adapted, tensors_of
+from nasbench_eval.networks.adapted import Adapted
 from nasbench_eval.passes import jacobian, tangents
-from nasbench_eval.passes.norms import batch_norm, need_statistics, norms, reset_statistics
+from nasbench_eval.passes.norms import batch_norm, need_statistics, norms
 from nasbench_eval.passes.observer import modules, parameter_names, watches
 from nasbench_eval.passes.observer import parameters as parameters_of
 from nasbench_eval.passes.request import Inputs, Outcome, Request
 from nasbench_eval.passes.spec import ForwardSpec, PassSpec, Precision
+from nasbench_eval.passes.state import State, drawn_by
 from nasbench_eval.passes.tape import Seen, Tape, Watch, full, gradients_shown, shown
-from nasbench_eval.passes.weights import draw
-from nasbench_eval.seeding import generator, seed_of, signs_like
+from nasbench_eval.seeding import generator, signs_like
 from nasbench_eval.spaces.base import Network
-from nasbench_eval.training import Checkpoints, Diverged, Folder, Memory, Training, train
+from nasbench_eval.training import Diverged
 from nasbench_eval.wording import first_line
 
 Loss = Callable[[Tensor], Tensor]
@@ -74,9 +73,8 @@ class Engine:
             norm.momentum = 1.0
         self.heads = {name: head.to(device) for name, head in network.seen_heads(classes).items()}
         self.inputs, self.key, self.device = inputs, key, device
-        self._drawn: tuple[object, ...] = ()
-        self._checkpoints, self._half = checkpoints, precision == "bf16"
-        self._trained: dict[int, Checkpoints] = {}
+        self.state = State(network, self.heads, key, inputs, checkpoints)
+        self._half = precision == "bf16"
         self._x = torch.empty(0)
 
     def run(self, requests: Sequence[Request]) -> list[Outcome]:
@@ -87,7 +85,7 @@ class Engine:
             groups.setdefault(key, []).append(i)
         by_draw: dict[object, list[list[int]]] = {}  # one after the other, so that weights are drawn once
         for members in groups.values():
-            by_draw.setdefault(_draw(requests[members[0]].spec.forward), []).append(members)
+            by_draw.setdefault(drawn_by(requests[members[0]].spec.forward), []).append(members)
         outcomes: dict[int, Outcome] = {}
         for members in chain.from_iterable(by_draw.values()):
             outcomes.update(zip(members, self._run_group([requests[i] for i in members]), strict=True))
@@ -110,7 +108,7 @@ class Engine:
 
     def _run_together(self, requests: Sequence[Request]) -> list[Outcome]:
         forward = requests[0].spec.forward
-        trained = self._prepare(forward, requests[0].dataset)
+        trained = self.state.prepare(forward, requests[0].dataset)
         shared: dict[object, _Asked] = {}
         refused: dict[int, Outcome] = {}
         answers: dict[int, _Asked] = {}
@@ -317,79 +315,9 @@ class Engine:
         observer = request.observe(self.network, request.spec)
         return _Asked(request, Watch(observer, self.network, observer.layers(self.network)))
 
-    def _prepare(self, forward: ForwardSpec, dataset: str | None) -> float:
-        """Draw the weights of a pass, unless they are those of the pass before; train them if asked to."""
-        drawn = _draw(forward)
-        if drawn == self._drawn:
-            reset_statistics(self.network)
-            self._keep(forward, parameters=False)
-        else:
-            self._drawn = ()  # until all is drawn
-            self._draw(forward)
-            self._drawn = drawn
-        if forward.training is None:
-            return 0.0
-        assert dataset is not None, "training reads the images of a data set"
-        self._drawn = ()
-        return self._train(forward, forward.training, dataset)
-
-    @torch.no_grad()
-    def _draw(self, forward: ForwardSpec) -> None:
-        key = (*self.key, forward.repeat)
-        owners: tuple[nn.Module, ...] = (self.network, *self.heads.values())
-        dtype = torch.float64 if forward.float64 else torch.float32
-        if self.network.classifier.weight.dtype != dtype:
-            for owner in owners:
-                owner.to(dtype=dtype)
-        name = self.network.classifier_name
-        kept = self._keep(forward, parameters=True)
-        if forward.init != "keep":
-            body = {n: m for n, m in modules(self.network).items() if n != name}
-            draw(body, forward.init, *key, kept=kept)
-            for head in dict.fromkeys(self.heads.values()):
-                draw({name: head}, forward.init, *key)
-        if forward.absolute:
-            for parameter in {p for owner in owners for p in owner.parameters()}:
-                parameter.abs_()
-
-    @torch.no_grad()
-    def _keep(self, forward: ForwardSpec, *, parameters: bool) -> Collection[str]:
-        """Put back what is kept, not drawn: statistics alone if parameters are as drawn; gives its names."""
-        kept: dict[str, Tensor] = self.network.kept_tensors(forward.init)
-        if forward.init == "keep" and not kept:
-            raise Undefined("init=keep is for networks with weights of their own; those of a space have none")
-        if kept:
-            tensors = tensors_of(modules(self.network))
-            for name, value in kept.items():
-                if parameters or not isinstance(tensors[name], nn.Parameter):
-                    tensors[name].copy_(value)
-        return kept
-
-    def _train(self, forward: ForwardSpec, training: Training, dataset: str) -> float:
-        """From the drawn weights, or from where an earlier pass of the same training left off.
-
-        Returns the seconds of all its epochs, whoever had them trained.
-        """
-        self.network.use_head(self.heads[dataset])
-        key = (*self.key, dataset, forward.init, forward.repeat)
-        assert forward.resolution is not None
-        size = (forward.resolution, forward.channels, forward.cells)
-        trained = seed_of(*key, *size, replace(training, epochs=0))
-        if trained not in self._trained:
-            folder = self._checkpoints
-            self._trained[trained] = Memory() if folder is None else Folder(folder / f"{trained:016x}")
-        images, labels = self.inputs.training_set(dataset, training.images, forward.resolution)
-        states = self._trained[trained]
-        history = train(
-            self.network, images, labels, training, key=key, checkpoints=states, progress="training"
-        )
-        return sum(epoch.seconds for epoch in history)
-
     def forget(self) -> None:
         """Remove the checkpoints, once all passes of the architecture are done."""
-        for states in self._trained.values():
-            states.clear()
-        self._trained.clear()
+        self.state.forget()
 
     @contextmanager
     def _clock(self, asked: Sequence[_Asked]) -> Iterator[None]:
@@ -409,11 +337,6 @@ def _need_meaning(network: Network, spec: PassSpec) -> None:
     of_loss = spec.objective == "cross_entropy" or spec.wrt == "outputs"
     if of_loss and isinstance(network, Adapted) and network.classifier.out_features == 1:
         raise Undefined("with one class the cross-entropy is 0 whatever the weights")
-
-
-def _draw(forward: ForwardSpec) -> tuple[object, ...]:
-    """Which weights a pass has, before any training."""
-    return forward.init, forward.repeat, forward.float64, forward.absolute
 
 
 def _what(asked: _Asked) -> object:

@@ -28,6 +28,7 @@ from nasbench_eval.passes import (
     parameter_names,
 )
 from nasbench_eval.passes.observer import parameters
+from nasbench_eval.passes.state import State
 from nasbench_eval.proxies.base import ProxyInfo
 from nasbench_eval.runs.rows import Task
 from nasbench_eval.scoring.job import Job
@@ -628,7 +629,7 @@ def test_observers_that_reduce_alike_see_the_pass_once() -> None:
 
 def test_weights_are_drawn_once_for_all_passes_that_have_them(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[str] = []
-    monkeypatch.setattr(Engine, "_draw", lambda self, forward: drawn.append(forward.init))
+    monkeypatch.setattr(State, "_draw", lambda self, forward: drawn.append(forward.init))
     specs = [FORWARD, replace(FORWARD, init="gaussian"), replace(FORWARD, batch=1)]
     outcomes = run(*[Request(PassSpec(spec), None, Everything) for spec in [*specs, *reversed(specs)]])
     assert drawn == ["kaiming", "gaussian"]
