@@ -17,7 +17,7 @@ ARCHS = [f"net{i:02d}" for i in range(N)]
 
 @pytest.fixture
 def frame() -> pd.DataFrame:
-    """Forty architectures: size helps, depth does not, `good` follows accuracy, `late` is undefined on some."""
+    """Forty architectures: size helps, depth does not; `good` follows accuracy, `late` has gaps."""
     rng = np.random.default_rng(0)
     size = rng.permutation(N).astype(float)
     accuracy = 60 + 0.5 * size + rng.normal(0, 3, N)
