@@ -140,6 +140,9 @@ data: $(READY) ## fetch the ground-truth tables and images into $NASBENCH_EVAL_D
 $(NASBENCH_EVAL_DATA)/nasbench201.parquet: | $(READY)
 	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA)
 
+$(NASBENCH_EVAL_DATA)/timm_imagenet.parquet: | $(READY)
+	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA) --timm
+
 $(NASBENCH_EVAL_DATA)/nasbench101.parquet: | $(READY)
 	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA) --nasbench101
 

@@ -211,8 +211,15 @@ def covers(network: nn.Module) -> bool:
 
 
 def _is_plain(module: nn.Module) -> bool:
+    """Whether a layer is set so, and computes what its class does: a subclass may pad or scale besides."""
+    for of in (nn.Conv2d, nn.Linear, nn.BatchNorm2d):
+        if isinstance(module, of) and type(module).forward is not of.forward:
+            return False
+    if "parametrizations" in module._modules:
+        return False
     if isinstance(module, nn.Conv2d):
-        return module.padding_mode == "zeros"
+        own = type(module)._conv_forward is nn.Conv2d._conv_forward
+        return own and module.padding_mode == "zeros"
     if isinstance(module, nn.BatchNorm2d):
         return module.affine and module.track_running_stats and module.momentum == 1
     return not isinstance(module, nn.MaxPool2d) or not module.return_indices

@@ -524,3 +524,20 @@ def test_second_derivatives_through_relu6(monkeypatch: pytest.MonkeyPatch) -> No
     quick = scores(network, "grasp", init="keep")["grasp"]
     monkeypatch.setattr(tangents, "covers", lambda _: False)
     assert scores(network, "grasp", init="keep")["grasp"] == pytest.approx(quick, rel=1e-3)
+
+
+class PaddedSame(nn.Conv2d):
+    """Pads in its own forward, as TensorFlow does."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.pad(x, (0, 1, 0, 1)))
+
+
+def test_second_derivatives_where_a_layer_computes_more_than_its_class() -> None:
+    body = [PaddedSame(3, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU()]
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10)]
+    plain = [nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(3, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU()]
+    padded, moved = nn.Sequential(*body, *head), nn.Sequential(*plain, *head)
+    moved[1].load_state_dict(padded[0].state_dict())
+    found = scores(padded, "grasp", init="keep")["grasp"]
+    assert found == pytest.approx(scores(moved, "grasp", init="keep")["grasp"], rel=1e-3)
