@@ -38,6 +38,7 @@ from nasbench_eval.data.batches import Batches
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.data.images import FORMATS, images_path
 from nasbench_eval.errors import UsageError
+from nasbench_eval.networks.adapted import Adapted, checked
 from nasbench_eval.passes import Observer, PassSpec
 from nasbench_eval.paths import config_folder
 from nasbench_eval.proxies.base import Proxy, ProxyInfo
@@ -514,8 +515,10 @@ def _check_network(space: SearchSpace, arch: Any) -> None:
     text = space.format(arch)
     for resized in _sizes(space, channels=3):
         assert resized.format(arch) == text, f"{text}: in other sizes it has another name"
-        network = resized.build(arch, num_classes=7)
-        assert isinstance(network, Network), f"{text}: build gives no Network"
+        network: nn.Module = resized.build(arch, num_classes=7)
+        if not isinstance(network, Network):
+            _check_module(network, text)
+            continue
         assert isinstance(network.cells, nn.ModuleList), f"{text}: `cells` is no ModuleList"
         network.eval()
         for parameter in network.parameters():
@@ -534,6 +537,14 @@ def _check_network(space: SearchSpace, arch: Any) -> None:
     if isinstance(thin, CellSpace):
         logits = thin.build_cell(arch, num_classes=7)(torch.ones(2, 1, 3, 3))
         assert logits.shape == (2, 7), f"{text}: the cell's logits have the shape {tuple(logits.shape)}"
+
+
+def _check_module(module: nn.Module, text: str) -> None:
+    """Check a network that is a plain module: it has to give logits, and weights that it was built with."""
+    assert isinstance(module, nn.Module), f"{text}: build gives no network"
+    checked(module)
+    look = Adapted(module, (3, 32, 32)).look
+    assert look.classes == 7, f"{text}: it gives {look.classes} logits for 7 classes"
 
 
 def _runs(proxy: Proxy, space: SearchSpace) -> bool:

@@ -33,6 +33,8 @@ _TAG = re.compile(r"[A-Za-z0-9_-]+")
 _FOR_TESTS = "test_*"
 # CrossViT scales images to its own two sizes, whatever they are; made for another size it fails on most.
 _RESCALING = ("crossvit",)
+# How often a mutation leaves the family.
+_ELSEWHERE = 0.25
 
 
 @dataclass(frozen=True)
@@ -113,10 +115,15 @@ class Timm:
         return names[int(rng.integers(len(names)))]
 
     def mutate(self, arch: str, rng: np.random.Generator) -> str:
-        """Another classifier of the same family, a module of timm; any other where the family has none."""
+        """Another classifier of the same family, a module of timm; one time in four any other.
+
+        Any other, too, where the family has none: so every classifier can be reached from every other.
+        """
         places = _places()
         family = [name for name in _classifiers() if places[name] == places[arch] and name != arch]
-        others = family or [name for name in _classifiers() if name != arch]
+        others = family
+        if not family or rng.random() < _ELSEWHERE:
+            others = [name for name in _classifiers() if name != arch]
         return others[int(rng.integers(len(others)))]
 
     def family(self, arch: str) -> str:

@@ -7,6 +7,7 @@ import pytest
 from nasbench_eval import registry, testing
 
 
-@pytest.mark.parametrize("name", registry.own("spaces"))
+# Of timm's networks many are far too large; tests/spaces/test_timm.py has what it owes.
+@pytest.mark.parametrize("name", [name for name in registry.own("spaces") if name != "timm"])
 def test_it_passes_the_checks_for_outside_packages(name: str) -> None:
     testing.check_space(name)

@@ -105,7 +105,7 @@ def test_the_file_says_what_is_done_and_how_long_the_rest_takes(tmp_path: Path, 
         progress.done([row(2), row(2, "error", "q")], {2})
         said = read(tmp_path)
         assert said["cells"] == {"asked": 10, "before": 4, "now": 2}
-        assert said["scores"] == {"ok": 2, "nan": 1, "inf": 0, "oom": 0, "error": 1}
+        assert said["scores"] == {"ok": 2, "nan": 1, "inf": 0, "undefined": 0, "oom": 0, "error": 1}
         assert (said["cells_per_hour"], said["seconds_left"]) == (360, 40)
         assert progress.failed == 2
     said = read(tmp_path)
