@@ -62,7 +62,8 @@ class LinearRegions(Sized):
     def observe(self, net: Network, spec: PassSpec) -> Observer:
         relus = layers(net, "relu")
         if self.relus == "first_cell":
-            within = set(next(iter(layers(net, "cell").values())).modules())
+            first = next(iter(layers(net, "cell").values()), None)
+            within = set() if first is None else set(first.modules())
             relus = {name: relu for name, relu in relus.items() if relu in within}
         return _PatternObserver(relus)
 

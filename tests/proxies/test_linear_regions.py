@@ -278,5 +278,5 @@ def test_a_space_without_a_cell_by_itself(noise_images: Path, monkeypatch: pytes
     monkeypatch.setattr("nasbench_eval.scoring.worker.CellSpace", int)  # as if it had no build_cell
     proxies = {"r": LinearRegions(batch_size=4)}
     (row,) = testing.score(SPACE, 0, proxies, folder=noise_images, datasets=["cifar10"])
-    assert row["status"] == "error"
-    assert "nasbench201 builds no cell by itself" in row["error"]
+    assert row["status"] == "undefined"
+    assert "it runs a cell by itself, and this network has none" in row["error"]

@@ -15,7 +15,7 @@ import torch
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "scripts"))
 
-from benchmark import cli, costs, memory, operators, readings, record, render, throughput
+from benchmark import cli, costs, memory, networks, operators, readings, record, render, throughput
 from benchmark.processes import Processes
 from benchmark.suite import SECTIONS, Suite
 from benchmark.targets import TARGETS, Target, each_alone
@@ -77,6 +77,17 @@ def everything() -> dict[str, Any]:
             "workers": 2,
             "cells_per_hour": 2000.0,
             "seconds_a_training": 1.2,
+        },
+        "networks": {
+            network: {
+                "costs": {
+                    what: {"seconds": 3.0, "bare_seconds": 2.0, "ratio": 1.5}
+                    for what in ("intrain", readings.FEW_PASS_TITLE)
+                },
+                "bare_peak_bytes": 800_000_000,
+                "peak_ratios": {"intrain": 1.1, readings.FEW_PASS_TITLE: 1.9},
+            }
+            for network in networks.MODELS
         },
         "startup": {"repeats": 3, "help_seconds": 0.5, "first_score_seconds": 6.5},
         "memory": {
