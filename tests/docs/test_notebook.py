@@ -78,13 +78,3 @@ def test_all_its_cells_run(notebook: dict[str, Any], tmp_path: Path, monkeypatch
     assert len(names["tables"]["benchmark"]) == 4
     for words in ("The narrowest layer is", "Rank correlation"):
         assert words in said.getvalue()
-
-
-import matplotlib.pyplot as _plt  # noqa: E402
-import pytest as _pytest  # noqa: E402
-
-
-@_pytest.fixture(autouse=True)
-def _figures_closed():  # type: ignore[no-untyped-def]
-    yield
-    _plt.close("all")

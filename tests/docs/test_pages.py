@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib
+import matplotlib.pyplot as plt
 import pages
 import pytest
 
@@ -13,14 +15,18 @@ from nasbench_eval.data.folder import VARIABLE
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for the blocks of a page, which see the same data folder as this process."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for the blocks of a page, which see the same data folder as this process.
+
+    Figures that a page leaves open, as pandas does, are closed: other tests look for such.
+    """
     named = Path(os.environ.get(VARIABLE) or "data")
     monkeypatch.setenv(VARIABLE, str(named.resolve()))
     monkeypatch.setenv("MPLBACKEND", "Agg")
     matplotlib.use("Agg")
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    yield tmp_path
+    plt.close("all")
 
 
 @pytest.mark.parametrize("page", pages.pages(), ids=lambda page: str(page.relative_to(pages.ROOT)))
