@@ -125,7 +125,8 @@ def diagnose(
         Undefined: if the proxy is not defined on the network.
     """
     pictures = shown(input, images, labels, data)
-    chosen = chosen_proxies(proxy, {proxy: options} if options else {}, init)
+    wished = {proxy: options} if options else {}
+    chosen = chosen_proxies(proxy, wished, init)
     if not all(isinstance(each, InTrain) for each in chosen.values()) or len(chosen) != 1:
         raise UsageError(f"diagnose looks into intrain and its readings, not into {proxy}")
     with untouched():
@@ -134,7 +135,7 @@ def diagnose(
             raise UsageError("diagnose looks into one network at a time")
         [each] = every
         with ordinary():
-            asked = ask(each, chosen, pictures, None, seed)
+            asked = ask(each, chosen, pictures, None, seed, wished)
             place = device_of(device) or device_in(asked.network)
             [dataset] = asked.job.datasets.values()
             settle(seed)

@@ -30,8 +30,6 @@ from nasbench_eval.wording import first_line
 
 Proxies = str | Proxy | Sequence[str | Proxy] | Mapping[str, Proxy]
 Options = Mapping[str, Mapping[str, Any]]
-# Columns of a detailed frame beside a proxy's own.
-DETAILS = ("seconds", "status", "reading", "error")
 
 
 class ScoreWarning(UserWarning):
@@ -92,16 +90,18 @@ def score(
         device: where to run; None where the network is.
         init: how all weights are drawn: `kaiming`, `torch_default` or `gaussian`; `keep` leaves them as they
             are.  None takes each proxy's own rule.
-        head: name of the linear layer that gives the logits; None takes the last on the way to the output.
+        head: name of the linear layer that gives the logits; None finds it.  A network without one is scored
+            by its logits.
         blocks: names of the blocks of the body; None takes the modules that it repeats.
-        options: options of proxies by their name, `{"intrain": {"layers": "cell"}}`.
+        options: options of proxies by their name or label, `{"intrain": {"layers": "cell"}}`.
         details: give components, seconds, status, reading and error of each score besides.
         data: folder of a data set's images; None for $NASBENCH_EVAL_DATA, then ./data.
 
     Returns:
         A row a network, a column a proxy; higher predicts a better network.  With `details` the columns are
-        (proxy, column).  NaN where there is no score; a `ScoreWarning` says why.  A proxy that takes inputs
-        of a size that the network does not take is shown the network's own size; its `reading` says so.
+        (proxy, column).  NaN where there is no score; a `ScoreWarning` says why.  Where a network does not
+        take inputs of a proxy's own size, it is shown the size of `input`, unless `options` sets another; its
+        `reading` says so.
 
     Raises:
         UsageError: if something is no classifier, or an option will not do; the message says what to do.
@@ -113,7 +113,7 @@ def score(
     with untouched():
         for each in given(networks, pictures.shape, seed, head, blocks):
             with ordinary():
-                asked = ask(each, chosen, pictures, classes, seed)
+                asked = ask(each, chosen, pictures, classes, seed, options or {})
                 where = place or device_in(asked.network)
                 rows[each.label] = _row(each, asked, pictures, seed, where)
     frame = pd.DataFrame.from_dict(rows, orient="index")
@@ -136,29 +136,24 @@ def chosen_proxies(proxies: Proxies, options: Options, init: Init | None) -> dic
         found = dict(proxies)
     else:
         wished = [proxies] if isinstance(proxies, str) or not isinstance(proxies, Sequence) else list(proxies)
-        if not wished:
-            raise UsageError("no proxy is named; intrain is one")
         names = [wish for wish in wished if isinstance(wish, str)]
         for name in names:
             if name not in choices("proxy"):
                 raise UnknownName("proxy", name, choices("proxy"))
         own = {wish.info.name: wish for wish in wished if not isinstance(wish, str)}
-        nodes = nodes_of(names) if names else {}
-        for label, values in options.items():
-            if label not in nodes and label not in own:
-                raise UnknownName("proxy of options=", label, [*nodes, *own])
-            if label in nodes:
-                nodes[label] |= dict(values)
-        found = {**(proxies_of(nodes, {}) if nodes else {}), **own}
-    if init is None:
-        return found
-    given_init = {label: dict(options.get(label, {})) for label in found}
-    return {
-        label: _set(label, proxy, {"init": init})
-        if "init" in fields_of(type(proxy)) and "init" not in given_init[label]
-        else proxy
-        for label, proxy in found.items()
-    }
+        found = {**(proxies_of(nodes_of(names), {}) if names else {}), **own}
+    if not found:
+        raise UsageError("no proxy is named; intrain is one")
+    for label, values in options.items():
+        if label not in found:
+            raise UnknownName("proxy of options=", label, found)
+        if not isinstance(values, Mapping):
+            raise UsageError(f"options= are a mapping of mappings; {label!r} has {values!r}")
+    for label, proxy in found.items():
+        drawn = {"init": init} if init is not None and "init" in fields_of(type(proxy)) else {}
+        if changed := {**drawn, **options.get(label, {})}:
+            found[label] = _set(label, proxy, changed)
+    return found
 
 
 def _set(label: str, proxy: Proxy, values: Mapping[str, Any]) -> Proxy:
@@ -166,8 +161,23 @@ def _set(label: str, proxy: Proxy, values: Mapping[str, Any]) -> Proxy:
     return typed(type(proxy), {**current, **values}, label)
 
 
-def ask(each: Given, proxies: Mapping[str, Proxy], pictures: Shown, classes: int | None, seed: int) -> Asked:
+def ask(
+    each: Given,
+    proxies: Mapping[str, Proxy],
+    pictures: Shown,
+    classes: int | None,
+    seed: int,
+    options: Options,
+) -> Asked:
     """What is asked of a network, once it was looked at: its proxies as far as it can be shown their inputs.
+
+    Args:
+        each: the network.
+        proxies: by label, with their options.
+        pictures: what networks are shown.
+        classes: that it has to tell apart; None for any.
+        seed: of weights, inputs and mini-batches.
+        options: those that the user set, which stay as they are.
 
     Raises:
         UsageError: if it is no classifier, or one of other classes.
@@ -186,14 +196,21 @@ def ask(each: Given, proxies: Mapping[str, Proxy], pictures: Shown, classes: int
         raise UsageError(f"{pictures.dataset.name} has {needed} classes, {each.label} tells {logits} apart")
     fitted, readings = {}, {}
     for label, proxy in proxies.items():
-        fitted[label], readings[label] = _fitted(proxy, network, pictures)
+        fixed = "resolution" in options.get(label, {})
+        fitted[label], readings[label] = _fitted(label, proxy, network, pictures, fixed=fixed)
     data = pictures.data(logits)
     job = Job(cast(SearchSpace, replace(each, ready=network)), {data.name: data}, fitted, seed)
     return Asked(network, job, readings)
 
 
-def _fitted(proxy: Proxy, network: Adapted, pictures: Shown) -> tuple[Proxy, list[str]]:
-    """A proxy with the inputs that there are, and how it is read on the network."""
+def _fitted(
+    label: str, proxy: Proxy, network: Adapted, pictures: Shown, *, fixed: bool
+) -> tuple[Proxy, list[str]]:
+    """A proxy with the inputs that there are, and how it is read on the network; `fixed` is its resolution.
+
+    Raises:
+        UsageError: if there are fewer images than a batch.
+    """
     options, readings = fields_of(type(proxy)), []
     if (
         not pictures.pictured
@@ -202,9 +219,14 @@ def _fitted(proxy: Proxy, network: Adapted, pictures: Shown) -> tuple[Proxy, lis
     ):
         proxy = replace(proxy, input="gaussian")  # type: ignore[type-var]
         readings.append("noise in place of images")
+    if getattr(proxy, "input", None) == "images" and pictures.images is not None:
+        asked, there = getattr(proxy, "batch_size", 1), len(pictures.images)
+        if asked > there:
+            smaller = f"options={{{label!r}: {{'batch_size': {there}}}}}"
+            raise UsageError(f"{label} takes batches of {asked} images, and images= are {there}; {smaller}")
     side = getattr(proxy, "resolution", None) if "resolution" in options else None
     wide, height, width = pictures.shape
-    if side not in (None, height) and not _takes(network, (wide, side, side)):
+    if not fixed and side not in (None, height) and not _takes(network, (wide, side, side)):
         proxy = replace(proxy, resolution=None)  # type: ignore[type-var]
         readings.append(f"{height} x {width} pixels in place of {side}")
     if isinstance(proxy, Choosy):

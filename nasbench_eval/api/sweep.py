@@ -29,7 +29,7 @@ class Sweep:
     Attributes:
         frame: a row a network, indexed by the arguments it was built with; the columns are `params` and
             `flops` (multiply-accumulates), and of every proxy the mean over seeds (`snip`) and its standard
-            deviation (`snip_std`; NaN with a single seed).
+            deviation (`snip_std`; NaN with a single seed).  Both are NaN where a seed gave no score.
         seeds: how many there were.
     """
 
@@ -76,8 +76,8 @@ def sweep(
     Raises:
         UsageError: if there is no value to try, or a network cannot be built; the message names it.
     """
-    if clash := {"proxies", "seed", "options"} & set(settings or {}):
-        raise UsageError(f"settings: {', '.join(sorted(clash))} is an argument of sweep itself")
+    if clash := {"proxies", "seed", "options", "details"} & set(settings or {}):
+        raise UsageError(f"settings: {', '.join(sorted(clash))} cannot be set; sweep does that itself")
     lists = {**(grid or {}), **values}
     for name, tried in lists.items():
         if isinstance(tried, str) or not isinstance(tried, Sequence) or not tried:
@@ -126,8 +126,9 @@ def _row(
     scores = pd.concat(by_seed)
     row = {size: float(sizes[size].iloc[0]) for size in _SIZES}
     for label in scores:
-        row[str(label)] = float(scores[label].mean())
-        row[f"{label}_std"] = float(scores[label].std())
+        # A seed without a score leaves none: the others alone would be another mean.
+        row[str(label)] = float(scores[label].mean(skipna=False))
+        row[f"{label}_std"] = float(scores[label].std(skipna=False))
     return row
 
 

@@ -27,7 +27,6 @@ class Traits:
         batch_norms: how many batch norms there are.
         other_norms: names of the classes of its other normalisations.
         convolutions: how many there are.
-        linear: how many linear layers, the classifier left out.
         blocks: how many were found or named.
         attention: whether products of features weigh features.
         tokens: whether some features are tokens (B, N, C).
@@ -41,7 +40,6 @@ class Traits:
     batch_norms: int
     other_norms: frozenset[str]
     convolutions: int
-    linear: int
     blocks: int
     attention: bool
     tokens: bool
@@ -68,7 +66,6 @@ def traits_of(modules: Mapping[str, nn.Module], look: Look) -> Traits:
         batch_norms=sum(isinstance(norm, _BatchNorm) for norm in norms),
         other_norms=frozenset(type(norm).__name__ for norm in norms if not isinstance(norm, _BatchNorm)),
         convolutions=sum(isinstance(module, _ConvNd) for module in met.values()),
-        linear=sum(isinstance(module, nn.Linear) for module in met.values()) - 1,
         blocks=len(look.blocks),
         attention=look.attention,
         tokens=look.tokens,

@@ -19,7 +19,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nasbench_eval.errors import Undefined
-from nasbench_eval.networks.adapted import Adapted
 from nasbench_eval.passes import jacobian, tangents
 from nasbench_eval.passes.norms import batch_norm, need_statistics, norms
 from nasbench_eval.passes.observer import modules, parameter_names, watches
@@ -335,7 +334,7 @@ def _need_meaning(network: Network, spec: PassSpec) -> None:
     if spec.forward.bn == "eval" and spec.wrt in ("samples", "outputs"):
         need_statistics(network)
     of_loss = spec.objective == "cross_entropy" or spec.wrt == "outputs"
-    if of_loss and isinstance(network, Adapted) and network.classifier.out_features == 1:
+    if of_loss and network.classifier.out_features == 1:
         raise Undefined("with one class the cross-entropy is 0 whatever the weights")
 
 

@@ -26,8 +26,10 @@ def outcome_of(row: Row) -> str:
 
     A score of −∞ is a proxy's own word, as of a cell without a path.  NaN, +∞ and what raised are failures.
     """
-    if row["status"] in ("ok", "undefined"):
-        return {"ok": "scored"}.get(row["status"], "undefined")
+    if row["status"] == "ok":
+        return "scored"
+    if row["status"] == "undefined":
+        return "undefined"
     return "lowest" if row["status"] == "inf" and row["score"] < 0 else "failed"
 
 

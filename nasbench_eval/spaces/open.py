@@ -57,7 +57,11 @@ class OpenSpace(Protocol):
         ...
 
     def build(self, arch: Any, *, num_classes: int) -> nn.Module:
-        """An uninitialised network: whoever runs it sets every parameter."""
+        """A network, or any module that gives logits (B, num_classes).
+
+        Whoever runs it sets the parameters of convolutions, linear layers and normalisations.  Those of a
+        module that is no `Network` which belong to other layers stay as they were built.
+        """
         ...
 
     def sample(self, rng: np.random.Generator) -> Any:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import networks
 import numpy as np
@@ -159,6 +160,21 @@ def test_a_sweep_over_words_and_one_seed(tmp_path: Path) -> None:
     found.figure().savefig(tmp_path / "sweep.png")
 
 
+def test_a_seed_without_a_score_leaves_no_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nasbench_eval.api import sweep as module
+
+    def second_fails(*args: Any, **given: Any) -> pd.DataFrame:
+        found = nasbench_eval.score(*args, **given)
+        return found * float("nan") if given.get("seed") == 1 else found
+
+    monkeypatch.setattr(module, "score", second_fails)
+    found = nasbench_eval.sweep(
+        of, width=[4], proxies="naswot", seeds=3, options={"naswot": {"batch_size": 8}}, progress=False
+    )
+    assert found.frame[["naswot", "naswot_std"]].isna().all(axis=None)
+    assert found.frame[["params", "flops"]].notna().all(axis=None)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -168,7 +184,8 @@ def test_a_sweep_over_words_and_one_seed(tmp_path: Path) -> None:
         ({"wide": [4]}, "wide=4: the function that builds it raised TypeError"),
         ({"width": [4], "seeds": 0}, "seeds=0"),
         ({"width": list(range(101)), "depth": list(range(101))}, "10,201 networks"),
-        ({"width": [4], "settings": {"seed": 1}}, "seed is an argument of sweep itself"),
+        ({"width": [4], "settings": {"seed": 1}}, "settings: seed cannot be set"),
+        ({"width": [4], "settings": {"details": True}}, "settings: details cannot be set"),
         ({"act": ["tanh"]}, "act=tanh: the function that builds it raised KeyError"),
     ],
 )

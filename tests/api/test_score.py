@@ -19,6 +19,7 @@ import nasbench_eval
 from nasbench_eval import ScoreWarning, registry, score
 from nasbench_eval.errors import UsageError
 from nasbench_eval.networks.adapted import Adapted
+from nasbench_eval.proxies.snip import Snip
 
 B = 6
 ALL = [name for name in registry.own("proxies") if name not in ("ntk_evolution", "linear_regions", "ntk_mse")]
@@ -241,7 +242,7 @@ def fisher(network: nn.Module) -> Any:
     from nasbench_eval.proxies.vkdnw import Vkdnw
 
     proxy, pictures = Vkdnw(init="keep", batch_size=B), shown(None, None, None)
-    asked = ask(Given(network, "network", (3, 32, 32), None, None), {"vkdnw": proxy}, pictures, None, 0)
+    asked = ask(Given(network, "network", (3, 32, 32), None, None), {"vkdnw": proxy}, pictures, None, 0, {})
     [data] = asked.job.datasets.values()
     cpu = torch.device("cpu")
     batches = pictures.batches(data, 0, cpu)
@@ -417,13 +418,34 @@ def test_details_and_several_networks() -> None:
     assert (found["intrain", "seconds"] > 0).all()
 
 
-def test_proxies_of_ones_own_and_groups() -> None:
-    from nasbench_eval.proxies.snip import Snip
+@pytest.mark.parametrize("labelled", [False, True])
+def test_proxies_of_ones_own_take_options(labelled: bool) -> None:
+    label = "mine" if labelled else "snip"
+    own = {"mine": Snip()} if labelled else [Snip()]
+    plain = score(networks.Plain(), own, options={label: {"batch_size": B}})
+    assert list(plain) == [label]
+    expected = score(networks.Plain(), "snip", options={"snip": {"batch_size": B}})
+    assert plain[label].iloc[0] == expected["snip"].iloc[0]
+    other = score(networks.Plain(), own, options={label: {"batch_size": B, "init": "gaussian"}}, init="keep")
+    drawn = score(networks.Plain(), [Snip(batch_size=B, init="gaussian")])
+    assert other[label].iloc[0] == drawn["snip"].iloc[0] != plain[label].iloc[0]
 
-    found = score(networks.Plain(), [Snip(batch_size=B)])
-    assert list(found) == ["snip"]
-    labelled = score(networks.Plain(), {"mine": Snip(batch_size=B)})
-    assert labelled["mine"].iloc[0] == found["snip"].iloc[0]
+
+class Sized(networks.Plain):
+    """Takes 32 x 32 pixels alone."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x + torch.zeros(32, 32))
+
+
+def test_a_size_that_was_set_is_kept() -> None:
+    own = Snip(batch_size=B, resolution=48)
+    fitted = score(Sized(), [own], details=True)["snip"].iloc[0]
+    assert np.isfinite(fitted["score"])
+    assert "32 x 32 pixels in place of 48" in fitted["reading"]
+    with pytest.warns(ScoreWarning, match="48"):
+        found = score(Sized(), "snip", options={"snip": {"batch_size": B, "resolution": 48}})
+    assert found["snip"].isna().all()
 
 
 # Bad input
@@ -500,6 +522,14 @@ X = torch.randn(8, 3, 32, 32)
         (networks.Plain(), {"proxies": []}, "no proxy is named"),
         (networks.Plain(), {"options": {"snap": {}}}, "snip"),
         (networks.Plain(), {"options": {"snip": {"batch": 3}}}, "batch_size"),
+        (networks.Plain(), {"options": {"snip": 3}}, "options= are a mapping of mappings"),
+        (networks.Plain(), {"proxies": {}}, "no proxy is named"),
+        (networks.Plain(), {"proxies": {"mine": Snip()}, "options": {"snip": {}}}, "mine"),
+        (
+            networks.Plain(),
+            {"images": X, "labels": torch.arange(8), "proxies": [Snip(input="images", batch_size=9)]},
+            r"batches of 9 images, and images= are 8; options={'snip': {'batch_size': 8}}",
+        ),
         (networks.Plain(), {"init": "xavier"}, "init"),
     ],
 )
