@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isqrt
 from pathlib import Path
@@ -30,6 +29,7 @@ from nasbench_eval.registry import UnknownName
 from nasbench_eval.spaces.nasbench101 import MAX_EDGES, MAX_VERTICES, OPERATIONS
 from nasbench_eval.truth.columns import KINDS, percent_fault
 from nasbench_eval.truth.errors import MissingTruth, TruthError
+from nasbench_eval.truth.parquet import readable
 from nasbench_eval.wording import first_line, shown
 
 FILE = "nasbench101.parquet"
@@ -120,7 +120,7 @@ def load(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
             "data-nasbench101), or set NASBENCH_EVAL_DATA to a folder that has one"
         )
     try:
-        with _readable():
+        with readable("the file", REBUILD):
             names = pq.read_schema(path).names
         _check_names(names)
         wanted = [name for name in COLUMNS if name in names and name not in CELLS]
@@ -128,7 +128,7 @@ def load(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
         for name in chosen:
             if name not in names:
                 raise UnknownName(f"column of {path}", name, names)
-        with _readable():
+        with readable("the file", REBUILD):
             stored = pq.read_table(path, columns=list(dict.fromkeys([*wanted, *chosen])), partitioning=None)
             # What pandas wrote beside the columns is not needed, and may be damaged as well.
             table: pd.DataFrame = stored.to_pandas(ignore_metadata=True)
@@ -136,15 +136,6 @@ def load(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     except TruthError as error:
         raise TruthError(f"{path}: {error}") from error
     return table[chosen]
-
-
-@contextmanager
-def _readable() -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # Arrow's own, and whatever a damaged schema leads to
-        reason = first_line(error).rstrip(".")
-        raise _refuse(f"the file is truncated or no parquet file ({reason})") from error
 
 
 def save(table: pd.DataFrame, folder: Path) -> Path:

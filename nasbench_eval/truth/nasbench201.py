@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
@@ -25,7 +24,8 @@ from nasbench_eval.data.folder import whole_file
 from nasbench_eval.spaces.nasbench201 import EDGES, Cell, NASBench201, unique_string
 from nasbench_eval.truth.columns import KINDS, percent_fault
 from nasbench_eval.truth.errors import REBUILD, MissingTruth, TruthError
-from nasbench_eval.wording import first_line, shown
+from nasbench_eval.truth.parquet import read
+from nasbench_eval.wording import shown
 
 FILE = "nasbench201.parquet"
 RUNS = ("cifar10_test_run0", "cifar10_test_run1", "cifar10_test_run2")
@@ -119,13 +119,7 @@ def load(folder: Path) -> pd.DataFrame:
             f"no NAS-Bench-201 table at {path}; build it with `nasbench-data` (make data), or set "
             "NASBENCH_EVAL_DATA to a folder that has one"
         )
-    try:
-        with pq.ParquetFile(path) as file:
-            # What pandas wrote beside the columns is not needed, and may be damaged as well.
-            table: pd.DataFrame = file.read().to_pandas(ignore_metadata=True)
-    except Exception as error:  # Arrow's own, and whatever a damaged schema leads to
-        reason = first_line(error).rstrip(".")
-        raise TruthError(f"{path} is truncated or no parquet file ({reason}); {REBUILD}") from error
+    table = read(path, REBUILD)
     try:
         check(table)
     except TruthError as error:

@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from nasbench_eval.data.folder import whole_file
 from nasbench_eval.truth.columns import percent_fault
 from nasbench_eval.truth.errors import REBUILD, MissingTruth, TruthError
 from nasbench_eval.truth.nasbench201 import BEST_OF_12_EPOCHS, archs, connected
+from nasbench_eval.truth.parquet import read
 from nasbench_eval.wording import first_line, shown
 
 EPOCHS = 12
@@ -155,13 +155,7 @@ def check_sample(table: pd.DataFrame) -> None:
 
 
 def _read(path: Path, columns: Iterable[str]) -> pd.DataFrame:
-    try:
-        with pq.ParquetFile(path) as file:
-            wanted = [name for name in columns if name in file.schema_arrow.names]
-            table: pd.DataFrame = file.read(columns=wanted).to_pandas(ignore_metadata=True)
-    except Exception as error:  # Arrow's own, and whatever a damaged schema leads to
-        reason = first_line(error).rstrip(".")
-        raise TruthError(f"{path} is truncated or no parquet file ({reason}); {REBUILD}") from error
+    table = read(path, REBUILD, columns)
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise TruthError(f"{path} lacks the columns {', '.join(missing)}; {REBUILD}")

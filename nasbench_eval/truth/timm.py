@@ -28,7 +28,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 from omegaconf import OmegaConf
 from scipy.stats import kendalltau
 
@@ -36,6 +35,7 @@ from nasbench_eval.data.folder import whole_file
 from nasbench_eval.errors import UsageError
 from nasbench_eval.truth.columns import percent_fault
 from nasbench_eval.truth.errors import MissingTruth, TruthError
+from nasbench_eval.truth.parquet import read
 from nasbench_eval.truth.sources import digest
 from nasbench_eval.wording import first_line, shown, some
 
@@ -318,13 +318,7 @@ def check(file: str, table: pd.DataFrame) -> None:
 def _load(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     if not os.path.isfile(path):
         raise MissingTruth(f"no table of timm's at {path}; build it with `nasbench-data --timm`")
-    try:
-        with pq.ParquetFile(path) as file:
-            wanted = [name for name in columns if name in file.schema_arrow.names]
-            table: pd.DataFrame = file.read(columns=wanted).to_pandas(ignore_metadata=True)
-    except Exception as error:  # Arrow's own, and whatever a damaged schema leads to
-        reason = first_line(error).rstrip(".")
-        raise TruthError(f"{path} is truncated or no parquet file ({reason}); {REBUILD}") from error
+    table = read(path, REBUILD, columns)
     try:
         check(path.name, table)
     except TruthError as error:
