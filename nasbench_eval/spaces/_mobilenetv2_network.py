@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from nasbench_eval.spaces._mobilenetv2_blocks import Structure, Unit
 from nasbench_eval.spaces._mobilenetv2_counts import squeezed
-from nasbench_eval.spaces._network import Network
+from nasbench_eval.spaces._network import ChainNetwork
 
 EPSILON = 1e-3
 
@@ -81,7 +81,7 @@ class _InvertedResidual(nn.Module):
         return rectified
 
 
-class InvertedResidualNetwork(Network):
+class InvertedResidualNetwork(ChainNetwork):
     """A 3x3 convolution, inverted residuals, a 1x1 convolution, and a classifier of the channels' means.
 
     Args:
@@ -92,19 +92,11 @@ class InvertedResidualNetwork(Network):
     """
 
     def __init__(self, structure: Structure, num_classes: int, *, se: bool, shortcuts: bool) -> None:
-        super().__init__()
         stem, head = structure.stem, structure.head
-        self.stem = _ConvBn(stem.width_in, stem.width_out, stem.kernel, stem.stride)
-        self.cells = nn.ModuleList(_InvertedResidual(unit, se, shortcuts) for unit in structure.units())
-        self.cells.append(_ConvBn(head.width_in, head.width_out))
-        self.classifier = nn.Linear(head.width_out, num_classes)
-
-    def features(self, x_BCHW: Tensor) -> Tensor:
-        x_BCHW = self.stem(x_BCHW)
-        for block in self.cells:
-            x_BCHW = block(x_BCHW)
-        return x_BCHW
-
-    def head(self, features_BChw: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(features_BChw.mean(dim=(2, 3)))
-        return logits
+        blocks: list[nn.Module] = [_InvertedResidual(unit, se, shortcuts) for unit in structure.units()]
+        super().__init__(
+            _ConvBn(stem.width_in, stem.width_out, stem.kernel, stem.stride),
+            [*blocks, _ConvBn(head.width_in, head.width_out)],
+            head.width_out,
+            num_classes,
+        )

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nasbench_eval.spaces._nasbench101_channels import Edge, vertex_channels
-from nasbench_eval.spaces._network import Network
+from nasbench_eval.spaces._network import ChainNetwork
 
 
 class _ConvBnRelu(nn.Sequential):
@@ -77,32 +77,12 @@ def _total(terms: Sequence[Tensor]) -> Tensor:
     return sum(terms[1:], start=terms[0])
 
 
-class _Headed(Network):
-    """A stem, cells in a row, and a classifier of the channels' means."""
-
-    def __init__(self, stem: nn.Module, blocks: Sequence[nn.Module], width: int, num_classes: int) -> None:
-        super().__init__()
-        self.stem = stem
-        self.cells = nn.ModuleList(blocks)
-        self.classifier = nn.Linear(width, num_classes)
-
-    def features(self, x_BCHW: Tensor) -> Tensor:
-        x_BCHW = self.stem(x_BCHW)
-        for block in self.cells:
-            x_BCHW = block(x_BCHW)
-        return x_BCHW
-
-    def head(self, features_BChw: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(features_BChw.mean(dim=(2, 3)))
-        return logits
-
-
 def _least_width(vertices: int, edges: Sequence[Edge]) -> int:
     """How many vertices are concatenated: below that a cell has too few channels for them."""
     return sum(s > 0 and t == vertices - 1 for s, t in edges)
 
 
-class CellNetwork(_Headed):
+class CellNetwork(ChainNetwork):
     """One cell without a stem, of C channels and as many to each concatenated vertex as in `MacroNetwork`."""
 
     def __init__(
@@ -113,7 +93,7 @@ class CellNetwork(_Headed):
         super().__init__(nn.Identity(), [block], width, num_classes)
 
 
-class MacroNetwork(_Headed):
+class MacroNetwork(ChainNetwork):
     """Stem, three stacks of N cells of C, 2C and 4C channels, classifier.
 
     Below C = 5 a cell may have more concatenated vertices than channels; it then gets one for each of them.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
@@ -96,6 +96,35 @@ class Network(nn.Module):
 
     def release_pass(self) -> None:
         """Let go of what a forward pass left."""
+
+
+class ChainNetwork(Network):
+    """A stem, blocks in a row, and a classifier of the channels' means.
+
+    Args:
+        stem: from the images to the input of the first block.
+        blocks: each takes the output of the one before it.
+        width: channels of the last block's output.
+        num_classes: of the classifier.
+    """
+
+    def __init__(self, stem: nn.Module, blocks: Iterable[nn.Module], width: int, num_classes: int) -> None:
+        super().__init__()
+        self.stem = stem
+        self.cells = nn.ModuleList(blocks)
+        self.classifier = nn.Linear(width, num_classes)
+
+    def features(self, x_BCHW: Tensor) -> Tensor:
+        """Feature maps (B, C, h, w) of images (B, 3, H, W)."""
+        x_BCHW = self.stem(x_BCHW)
+        for block in self.cells:
+            x_BCHW = block(x_BCHW)
+        return x_BCHW
+
+    def head(self, features_BChw: Tensor) -> Tensor:
+        """Logits (B, classes) of the channels' means over the map."""
+        logits: Tensor = self.classifier(features_BChw.mean(dim=(2, 3)))
+        return logits
 
 
 def uninitialised(make: Callable[[], N]) -> N:
