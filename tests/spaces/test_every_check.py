@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
 
 from nasbench_eval import registry, testing
 
 
-# Of timm's networks many are far too large; tests/spaces/test_timm.py has what it owes.
+# Of timm's networks many are far too large; tests/spaces/test_timm.py builds some.
 @pytest.mark.parametrize("name", [name for name in registry.own("spaces") if name != "timm"])
 def test_it_passes_the_checks_for_outside_packages(name: str) -> None:
     testing.check_space(name)
+
+
+@pytest.mark.skipif(
+    find_spec("timm") is None, reason="timm is not installed: pip install 'nasbench_eval[timm]'"
+)
+def test_timm_passes_all_but_those_of_networks() -> None:
+    testing.check_space("timm", networks=False)
