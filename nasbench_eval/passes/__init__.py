@@ -14,7 +14,7 @@ from nasbench_eval.passes.observer import (
     parameters,
     stack,
 )
-from nasbench_eval.passes.request import Inputs, Outcome, Request
+from nasbench_eval.passes.request import Inputs, Outcome, Request, seconds_of, span
 from nasbench_eval.passes.spec import BatchNorm, Body, ForwardSpec, Init, Objective, PassSpec, Source, Wrt
 
 __all__ = [
@@ -40,5 +40,7 @@ __all__ = [
     "modules",
     "parameter_names",
     "parameters",
+    "seconds_of",
+    "span",
     "stack",
 ]

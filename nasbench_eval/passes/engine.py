@@ -23,7 +23,7 @@ from nasbench_eval.passes import jacobian, tangents
 from nasbench_eval.passes.norms import batch_norm, need_statistics, norms
 from nasbench_eval.passes.observer import modules, parameter_names, watches
 from nasbench_eval.passes.observer import parameters as parameters_of
-from nasbench_eval.passes.request import Inputs, Outcome, Request
+from nasbench_eval.passes.request import Inputs, Outcome, Request, span
 from nasbench_eval.passes.spec import ForwardSpec, PassSpec, Precision
 from nasbench_eval.passes.state import State, drawn_by
 from nasbench_eval.passes.tape import Seen, Tape, Watch, full, gradients_shown, shown
@@ -99,7 +99,7 @@ class Engine:
             bare = error.with_traceback(None)
             bare.__context__ = None
             if len(requests) == 1 or isinstance(error, Diverged):  # a training fails all alike
-                return [Outcome(None, time.perf_counter() - start, bare)] * len(requests)
+                return [Outcome(None, span(time.perf_counter() - start), bare)] * len(requests)
         # Together they failed; alone each shows whether it was the cause.  The score is the same either way.
         finally:
             self.network.release_pass()
@@ -115,7 +115,7 @@ class Engine:
             try:
                 one = self._ask(request)
             except Undefined as error:  # of one proxy: the others see the pass as they would without it
-                refused[place] = Outcome(None, 0.0, error.with_traceback(None))
+                refused[place] = Outcome(None, {}, error.with_traceback(None))
             else:
                 answers[place] = shared.setdefault(_what(one), one)
         asked = list(shared.values())
@@ -143,7 +143,7 @@ class Engine:
             for dataset in datasets:
                 mine = [a for a in headed if a.request.dataset == dataset]
                 self._run_head(features, x, tape, mine, more=dataset != datasets[-1])
-        outcomes = {id(a): Outcome(a.watch.observer.record(), a.watch.seconds + trained) for a in asked}
+        outcomes = {id(a): Outcome(a.watch.observer.record(), a.watch.spans | trained) for a in asked}
         told = {place: outcomes[id(a)] for place, a in answers.items()} | refused
         return [told[place] for place in range(len(requests))]
 
@@ -324,9 +324,9 @@ class Engine:
         yield
         if self.device.type == "cuda":
             torch.cuda.synchronize()  # what was asked for is not done until the queue is empty
-        elapsed = time.perf_counter() - start
+        took = span(time.perf_counter() - start)
         for a in asked:
-            a.watch.seconds += elapsed
+            a.watch.spans |= took
 
 
 def _need_meaning(network: Network, spec: PassSpec) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import NamedTuple, Protocol
 
 from torch import Tensor
@@ -44,11 +45,28 @@ class Request(NamedTuple):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a request came to: a record or the exception that prevented it, and the seconds of its pass.
+    """What a request came to: a record or the exception that prevented it, and what its pass took.
 
-    A pass that several requests share counts in full for each of them.
+    Attributes:
+        record: what the observer made of the pass; None if an exception prevented it.
+        spans: seconds of each stretch of work, by a key that is the stretch's own.  A stretch that several
+            requests share is in the outcomes of all of them.
+        error: the exception.
     """
 
     record: Record | None
-    seconds: float
+    spans: Mapping[object, float]
     error: Exception | SystemExit | None = None
+
+
+_NUMBERS = count()
+
+
+def span(seconds: float) -> dict[object, float]:
+    """A stretch of work under a key of its own."""
+    return {next(_NUMBERS): seconds}
+
+
+def seconds_of(outcomes: Iterable[Outcome]) -> float:
+    """What requests took together: each stretch once, however many of them share it."""
+    return sum({key: took for outcome in outcomes for key, took in outcome.spans.items()}.values())

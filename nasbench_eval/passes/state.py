@@ -45,10 +45,10 @@ class State:
         self._checkpoints = checkpoints
         self._trained: dict[int, Checkpoints] = {}
 
-    def prepare(self, forward: ForwardSpec, dataset: str | None) -> float:
+    def prepare(self, forward: ForwardSpec, dataset: str | None) -> dict[object, float]:
         """Draw the weights of a pass, unless they are those of the pass before; train them if asked to.
 
-        Returns the seconds of the training.
+        Returns the seconds of the training, a stretch an epoch (see `Outcome.spans`).
         """
         drawn = drawn_by(forward)
         if drawn == self._drawn:
@@ -59,7 +59,7 @@ class State:
             self._draw(forward)
             self._drawn = drawn
         if forward.training is None:
-            return 0.0
+            return {}
         assert dataset is not None, "training reads the images of a data set"
         self._drawn = ()
         return self._train(forward, forward.training, dataset)
@@ -96,7 +96,7 @@ class State:
                     tensors[name].copy_(value)
         return kept
 
-    def _train(self, forward: ForwardSpec, training: Training, dataset: str) -> float:
+    def _train(self, forward: ForwardSpec, training: Training, dataset: str) -> dict[object, float]:
         """From the drawn weights, or from where an earlier pass of the same training left off.
 
         Returns the seconds of all its epochs, whoever had them trained.
@@ -114,7 +114,7 @@ class State:
         history = train(
             self.network, images, labels, training, key=key, checkpoints=states, progress="training"
         )
-        return sum(epoch.seconds for epoch in history)
+        return {(trained, place): epoch.seconds for place, epoch in enumerate(history)}
 
     def forget(self) -> None:
         """Remove the checkpoints, once all passes of the architecture are done."""

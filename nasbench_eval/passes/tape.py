@@ -34,7 +34,7 @@ class Watch:
     network: Network
     layers: Mapping[str, nn.Module]
     seen: list[Seen] = field(default_factory=list)
-    seconds: float = 0.0
+    spans: dict[object, float] = field(default_factory=dict)
 
     @property
     def keeps(self) -> bool:

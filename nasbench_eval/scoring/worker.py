@@ -21,7 +21,17 @@ from torch import nn
 from nasbench_eval.data.batches import Batches
 from nasbench_eval.errors import Undefined, UsageError
 from nasbench_eval.networks.adapted import Adapted, checked
-from nasbench_eval.passes import Body, Engine, ForwardSpec, Observer, Outcome, PassSpec, Request
+from nasbench_eval.passes import (
+    Body,
+    Engine,
+    ForwardSpec,
+    Observer,
+    Outcome,
+    PassSpec,
+    Request,
+    seconds_of,
+    span,
+)
 from nasbench_eval.proxies.base import Choosy, Proxy
 from nasbench_eval.runs.rows import Row, Task, status_of
 from nasbench_eval.scoring.job import Job
@@ -182,7 +192,7 @@ def _run_network(
         states = _checkpoints(checkpoints, job.space.format(arch), key[1])
         engine = Engine(network, classes, batches, key, device, states, job.precision)
     except (Exception, SystemExit) as error:  # no network, hence no pass
-        return [Outcome(None, time.perf_counter() - started, error)] * len(requests)
+        return [Outcome(None, span(time.perf_counter() - started), error)] * len(requests)
     engines.append(engine)
     return engine.run(requests)
 
@@ -195,7 +205,7 @@ def _checkpoints(folder: Path | None, text: str, key: str) -> Path | None:
 def _score(proxy: Proxy, outcomes: Sequence[Outcome]) -> Row:
     names = (*proxy.info.columns, "score")
     columns: dict[str, float] = dict.fromkeys(names, math.nan)
-    seconds = sum(outcome.seconds for outcome in outcomes)
+    seconds = seconds_of(outcomes)
     error = next((outcome.error for outcome in outcomes if outcome.error is not None), None)
     if error is None:
         try:

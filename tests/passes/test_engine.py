@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import time
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from nasbench_eval.passes import (
     Request,
     layers,
     parameter_names,
+    seconds_of,
 )
 from nasbench_eval.passes.observer import parameters
 from nasbench_eval.passes.state import State
@@ -467,9 +469,20 @@ def test_a_failure_is_that_of_who_meets_it(where: str, together: list[Outcome]) 
     outcomes = run(ALL[3], failing, *ALL[4:])
     assert isinstance(outcomes[1].error, ArithmeticError)
     assert outcomes[1].record is None
-    assert outcomes[1].seconds >= 0
+    assert seconds_of(outcomes[1:2]) >= 0
     others = [outcomes[0], *outcomes[2:]]
     assert all(same(record(a), record(b)) for a, b in zip(others, together[3:], strict=True))
+
+
+def test_what_two_passes_of_a_proxy_share_costs_it_once() -> None:
+    """The forward pass that features and gradients are taken from, for one."""
+    started = time.perf_counter()
+    outcomes = run(*ALL)
+    elapsed = time.perf_counter() - started
+    each = [seconds_of([outcome]) for outcome in outcomes]
+    assert min(each) > 0
+    assert seconds_of(outcomes) < elapsed < sum(each)
+    assert seconds_of([outcomes[0], outcomes[0]]) == each[0]
 
 
 def test_labels_that_are_missing_fail_their_data_set_alone() -> None:
