@@ -17,7 +17,7 @@ RUN ?= results/table1
 FILE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-lga-search reproduce-ntk-evolution reproduce-timm reproduce-teg reproduce-guides reproduce-nats data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report docs clean
+.PHONY: help demo reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-lga-search reproduce-ntk-evolution reproduce-timm reproduce-teg reproduce-guides reproduce-nats reproduce-intrain-nas data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -133,6 +133,19 @@ reproduce-nats: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## random sea
 	$(BIN)/nasbench-search -m 'dataset=[cifar100]' simulated_seconds=40000 $(NATS)
 	$(BIN)/nasbench-search -m 'dataset=[imagenet16_120]' simulated_seconds=120000 $(NATS)
 	$(BIN)/nasbench-report results/$(NAME)
+
+# InTrain-NAS in a small setting: every guide below 450 million FLOPs, InTrain below 600 and 1,000 as well.
+# The scores of Zen-NAS and ZiCo are those of networks without shortcuts, as in their papers' searches.
+NAS_GUIDES = intrain intrain_cell az_nas params flops
+NAS = $(BIN)/nasbench-search experiment=intrain_nas_small
+reproduce-intrain-nas: NAME = reproduce-intrain-nas
+reproduce-intrain-nas: $(READY) ## InTrain-NAS for two cores: evolution on MobileNetV2 below 450, 600 and 1,000 million FLOPs
+	for guide in $(NAS_GUIDES); do $(NAS) guide=$$guide run=$(NAME)/450-$$guide $(OPTIONS) || exit; done
+	for guide in zen zico; do $(NAS) guide=$$guide space.shortcuts=false run=$(NAME)/450-$$guide $(OPTIONS) || exit; done
+	$(NAS) algorithm=random guide=intrain run=$(NAME)/450-random $(OPTIONS)
+	$(NAS) space.max_flops=600_000_000 run=$(NAME)/600-intrain $(OPTIONS)
+	$(NAS) space.max_flops=1_000_000_000 space.max_layers=16 run=$(NAME)/1000-intrain $(OPTIONS)
+	$(BIN)/nasbench-report results/$(NAME) --out results/$(NAME)/tables
 
 data: $(READY) ## fetch the ground-truth tables and images into $NASBENCH_EVAL_DATA
 	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA)

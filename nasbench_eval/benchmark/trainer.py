@@ -109,8 +109,8 @@ class Trainer:
         """Whoever unpickles it makes it anew: a process is settled and reads its images for itself."""
         return Trainer, (self.plan, self.folder, self.device, self.checkpoints, self.every)
 
-    def __call__(self, index: int, tasks: Sequence[Task]) -> list[Row]:
-        """A row a training of the architecture at an index."""
+    def __call__(self, index: int, tasks: Sequence[Task], text: str | None = None) -> list[Row]:
+        """A row a training of the architecture at an index; its text is known from the plan."""
         seeds = {label_of(seed): seed for seed in self.plan.seeds}
         return [self._row(index, task, seeds[task.label]) for task in tasks]
 

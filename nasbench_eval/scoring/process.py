@@ -13,6 +13,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.runs.rows import Row, Task
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.scoring.worker import failure, needs_passes, score_architecture
+from nasbench_eval.spaces.open import Known
 from nasbench_eval.work.compute import configure_process
 
 
@@ -55,7 +56,9 @@ class Scorer:
                     reason = str(error).strip().splitlines()[0]
                     raise UsageError(f"{task.label} on {task.dataset}: no such input: {reason}") from error
 
-    def __call__(self, index: int, tasks: Sequence[Task]) -> list[Row]:
+    def __call__(self, index: int, tasks: Sequence[Task], text: str | None = None) -> list[Row]:
+        if text is not None and isinstance(self.job.space, Known):
+            self.job.space.learn([text])
         return score_architecture(self.job, index, tasks, self.batches, self.device, self.checkpoints)
 
     def failure(

@@ -28,6 +28,7 @@ from nasbench_eval.search.loop import Loop, Supply
 from nasbench_eval.search.scores import Known
 from nasbench_eval.search.stored import HistoryFiles, Trace
 from nasbench_eval.spaces.base import Names
+from nasbench_eval.spaces.open import Known as KnownSpace
 from nasbench_eval.wording import shortened
 from nasbench_eval.work.pool import Pool
 from nasbench_eval.work.session import Session, facts, named, opened
@@ -142,7 +143,8 @@ def _require_same_guide(plan: Plan, parent: Path) -> None:
 @contextmanager
 def _supplied(plan: Plan, session: Session, known: Known) -> Iterator[Supply]:
     """Where values come from that are not known: workers, or nowhere."""
-    size = len(plan.subject.space)
+    space = plan.subject.space
+    size = None if isinstance(space, KnownSpace) else len(space)
     if plan.job is None:
         yield NothingElse(known, plan.guide.values, size, "choose a guide that knows them")
     elif plan.options.reuse == "only":
@@ -154,7 +156,8 @@ def _supplied(plan: Plan, session: Session, known: Known) -> Iterator[Supply]:
         pool = None
         if plan.workers:
             pool = Pool(scorer, plan.workers, plan.options.timeout, session.progress.warn)
-        live = Live(scorer, plan.job.tasks(), known, session.store, session.progress, pool)
+        texts = space.texts if isinstance(space, KnownSpace) else None
+        live = Live(scorer, plan.job.tasks(), known, session.store, session.progress, pool, texts)
         try:
             yield live
         finally:

@@ -19,7 +19,7 @@ from nasbench_eval.search.course import Course, algorithm_of
 from nasbench_eval.search.guides import Guide, guide_of
 from nasbench_eval.search.history import CLOCKS
 from nasbench_eval.search.loop import Budget
-from nasbench_eval.spaces.open import is_open
+from nasbench_eval.spaces.open import Known
 from nasbench_eval.work.execution import Work, device_named, folder_of, space_named, workers_of
 from nasbench_eval.work.sample import uniform
 from nasbench_eval.work.subject import Subject, chosen
@@ -71,11 +71,6 @@ def resolve(config: DictConfig) -> Plan:
         for name, values in items_of("dataset", parts.get("dataset")).items()
     }
     subject = chosen(options.truth, space_named(parts.get("space")), datasets)
-    if is_open(subject.space):
-        raise UsageError(
-            f"nasbench-search changes architectures by the numbers of an enumerated space, which those of "
-            f"{subject.space.name} do not have; nasbench-score n= scores a sample of them"
-        )
     if len(subject.datasets) > 1:
         raise UsageError(f"a search is on one data set; -m dataset={','.join(datasets)} searches on each")
     [dataset] = subject.datasets.values()
@@ -143,6 +138,14 @@ def _course(node: Any, subject: Subject, guide: Guide, options: SearchOptions) -
 
 def _members(subject: Subject, options: SearchOptions) -> tuple[int, ...] | None:
     """The architectures that a search keeps to; None for the whole space."""
+    if isinstance(subject.space, Known):
+        if subject.benchmark is not None:
+            raise UsageError(
+                f"truth={options.truth} has trained networks of an open space, and no search keeps to them"
+            )
+        if options.n != "all":
+            raise UsageError(f"n=: a search of {subject.space.name}, which is open, keeps to no sample of it")
+        return None
     members = subject.architectures
     if isinstance(options.n, int) and options.n != len(members):
         if options.n > len(members):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,13 +25,13 @@ class NothingElse:
     Attributes:
         known: what has been told.
         values: names of what is told.
-        size: architectures that there are.
+        size: architectures that there are; None where they cannot be counted.
         why: what the user may do.
     """
 
     known: Known
     values: Sequence[str]
-    size: int
+    size: int | None
     why: str
 
     def order(self, archs: Numbers, columns: Sequence[int]) -> None:
@@ -42,9 +42,10 @@ class NothingElse:
         if not has.all():
             column = columns[int((~has).any(0).argmax())]
             cells = ranges(set(archs[~has.all(1)].tolist()))
+            of = "" if self.size is None else f" of {self.size:,}"
             raise UsageError(
                 f"no scores of {self.values[column]} for cell {cells}: the runs at hand have "
-                f"{self.known.count(column):,} of {self.size:,}; {self.why}"
+                f"{self.known.count(column):,}{of}; {self.why}"
             )
 
 
@@ -58,6 +59,7 @@ class Live:
         store: where rows go.
         progress: told of failures.
         pool: of workers; None scores in this process.
+        texts: of the architectures of an open space by index, which grows as the search meets more of them.
     """
 
     def __init__(
@@ -68,9 +70,11 @@ class Live:
         store: Store,
         progress: Progress,
         pool: Pool | None,
+        texts: Mapping[int, str] | None = None,
     ) -> None:
         self.scorer, self.tasks, self.known = scorer, tuple(tasks), known
         self.store, self.progress, self.pool = store, progress, pool
+        self._texts = {} if texts is None else texts
         self._todo: deque[Item] = deque()
         self._ordered: set[tuple[int, int]] = set()
 
@@ -82,7 +86,11 @@ class Live:
             lacking = [c for c in lacking if (arch, c) not in self._ordered]
             if lacking:
                 self._ordered.update((arch, c) for c in lacking)
-                self._todo.append(Item(arch, tuple(self.tasks[c] for c in lacking)))
+                tasks = tuple(self.tasks[c] for c in lacking)
+                if self.scorer.instant(arch, tasks):
+                    self._take(self.scorer(arch, tasks))
+                else:
+                    self._todo.append(Item(arch, tasks, self._texts.get(arch)))
 
     def wait(self, archs: Numbers, columns: Sequence[int]) -> None:
         """Take what workers bring until all of these are known."""

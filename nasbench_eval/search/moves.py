@@ -17,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_eval.errors import UsageError
+from nasbench_eval.search.drawn import Drawn
 from nasbench_eval.search.history import Numbers, Values
 from nasbench_eval.spaces import nasbench201
 from nasbench_eval.spaces.base import SearchSpace
 from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.spaces.nasbench201_supernet import NASBench201Supernet
+from nasbench_eval.spaces.open import Known
 
 
 class Moves(Protocol):
@@ -324,7 +326,7 @@ def moves_of(space: SearchSpace, mutation: str = "uniform") -> Moves:
     """The moves of a search space.
 
     Args:
-        space: with an order.
+        space: with an order, or an open one.
         mutation: how an edge is chosen where there is a choice of ways (see `Cells201`).
 
     Raises:
@@ -337,4 +339,4 @@ def moves_of(space: SearchSpace, mutation: str = "uniform") -> Moves:
         return Cells201(mutation) if space.masks == "single" else Masks(edge=mutation)
     if mutation != "uniform":
         raise UsageError(f"mutation={mutation} is for nasbench201; {space.name} has uniform alone")
-    return Listed(space)
+    return Drawn(space) if isinstance(space, Known) else Listed(space)

@@ -16,18 +16,21 @@ from nasbench_eval.search.history import CLOCKS, Numbers, Values
 class Known:
     """Values of architectures, by number.
 
+    An architecture has a row from when it is first met.  There is room for more rows than there are, so that
+    to add one costs the same however many there are.
+
     Args:
         values: how many there are of one architecture.
     """
 
     def __init__(self, values: int) -> None:
-        self._archs_A = np.zeros(0, np.int64)
+        self._rows: dict[int, int] = {}
         self._values_AV = np.zeros((0, values))
         self._seconds_AVC = np.zeros((0, values, len(CLOCKS)))
         self._has_AV = np.zeros((0, values), bool)
 
     def __len__(self) -> int:
-        return len(self._archs_A)
+        return len(self._rows)
 
     def costs(self, clock: str) -> bool:
         """Whether any value costs anything on a clock of `CLOCKS`."""
@@ -46,33 +49,30 @@ class Known:
             values: of each architecture; NaN for a failure.
             seconds: what each cost on the clocks, shape (A, C).
         """
-        fresh = np.fromiter(archs, np.int64)
-        self._make_room(fresh)
-        places = np.searchsorted(self._archs_A, fresh)
-        new = ~self._has_AV[places, column]
-        places = places[new]
-        fresh_values = np.fromiter(values, float)[new]
+        rows = np.fromiter((self._rows.setdefault(arch, len(self._rows)) for arch in archs), np.int64)
+        self._make_room()
+        new = ~self._has_AV[rows, column]
+        rows = rows[new]
+        fresh = np.fromiter(values, float)[new]
         # No proxy means +inf: it would win every comparison.
-        self._values_AV[places, column] = np.where(fresh_values == np.inf, np.nan, fresh_values)
-        self._seconds_AVC[places, column] = seconds[new]
-        self._has_AV[places, column] = True
+        self._values_AV[rows, column] = np.where(fresh == np.inf, np.nan, fresh)
+        self._seconds_AVC[rows, column] = seconds[new]
+        self._has_AV[rows, column] = True
 
-    def _make_room(self, archs: Numbers) -> None:
-        absent = np.setdiff1d(archs, self._archs_A)
-        if not len(absent):
-            return
-        places = np.searchsorted(self._archs_A, absent)
-        self._archs_A = np.insert(self._archs_A, places, absent)
-        self._values_AV = np.insert(self._values_AV, places, np.nan, 0)
-        self._seconds_AVC = np.insert(self._seconds_AVC, places, 0.0, 0)
-        self._has_AV = np.insert(self._has_AV, places, False, 0)
+    def _make_room(self) -> None:
+        lacking = len(self._rows) - len(self._has_AV)
+        if lacking > 0:
+            more = max(lacking, 256, len(self._has_AV))
+            for name in ("_values_AV", "_seconds_AVC", "_has_AV"):
+                old = getattr(self, name)
+                setattr(self, name, np.concatenate([old, np.zeros((more, *old.shape[1:]), old.dtype)]))
 
     def has(self, archs: Numbers, columns: Sequence[int]) -> NDArray[np.bool_]:
         """Whether each architecture has its value in each column, shape (A, len(columns))."""
-        found, places = self._find(archs)
+        rows = self._find(archs)
         if not len(self):
             return np.zeros((len(archs), len(columns)), bool)
-        there: NDArray[np.bool_] = self._has_AV[np.ix_(places, np.asarray(columns))] & found[:, None]
+        there: NDArray[np.bool_] = self._has_AV[np.ix_(rows, np.asarray(columns))] & (rows >= 0)[:, None]
         return there
 
     def of(self, archs: Numbers, columns: Sequence[int]) -> tuple[Values, Values]:
@@ -80,11 +80,12 @@ class Known:
 
         Values of other columns than those asked for are NaN and cost nothing.
         """
-        cells = np.ix_(np.searchsorted(self._archs_A, archs), np.asarray(columns))
+        cells = np.ix_(self._find(archs), np.asarray(columns))
         values = np.full((len(archs), self._values_AV.shape[1]), np.nan)
         values[:, columns] = self._values_AV[cells]
         return values, self._seconds_AVC[cells].sum(1)
 
-    def _find(self, archs: Numbers) -> tuple[NDArray[np.bool_], Numbers]:
-        places = np.minimum(np.searchsorted(self._archs_A, archs), max(len(self) - 1, 0))
-        return (self._archs_A[places] == archs if len(self) else np.zeros(len(archs), bool)), places
+    def _find(self, archs: Numbers) -> Numbers:
+        """The row of each architecture; -1 for none."""
+        row_of = self._rows.get
+        return np.array([row_of(arch, -1) for arch in archs.tolist()], np.int64)

@@ -23,7 +23,8 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.files import set_aside, write_whole
 from nasbench_eval.search.history import CLOCKS, History, Numbers
 from nasbench_eval.spaces.base import Names
-from nasbench_eval.wording import first_line
+from nasbench_eval.spaces.open import Known
+from nasbench_eval.wording import first_line, shown
 
 _FIRST = ("seed", "step", "index", "arch")
 _LAST = (*(f"{clock}_seconds" for clock in CLOCKS), "wall_seconds", "incumbent_index", "incumbent")
@@ -129,7 +130,19 @@ class HistoryFiles:
             self.seeds and not frame["seed"].isin(self.seeds).all()
         ):
             raise UsageError(f"{file} has trials twice, or of other seeds than this search's")
+        self._meet(frame, file)
         return frame
+
+    def _meet(self, frame: pd.DataFrame, file: Path) -> None:
+        """Make the architectures of an open space known, which has no others than those it has met."""
+        space = self.names.space
+        if not isinstance(space, Known):
+            return
+        met = frame[["index", "arch"]].drop_duplicates()
+        for index, text in zip(met["index"].tolist(), met["arch"].astype(str), strict=True):
+            space.learn([text])
+            if space.texts.get(index) != text:
+                raise UsageError(f"{file} has {shown(text)} under an index that is not its own")
 
     def _append(self, trace: Trace, frame: pd.DataFrame) -> None:
         history, places = trace.history, {seed: place for place, seed in enumerate(self.seeds)}
@@ -184,14 +197,18 @@ class HistoryFiles:
         return {
             "seed": np.broadcast_to(np.array(self.seeds)[:, None], step_ST.shape)[kept],
             "step": step_ST[kept].astype(np.int32),
-            "index": archs.astype(np.int32),
+            "index": self._stored(archs),
             "arch": self._texts(archs),
             **{column_of(value): told[:, place] for place, value in enumerate(self.values)},
             **{f"{clock}_seconds": seconds[:, place] for place, clock in enumerate(CLOCKS)},
             "wall_seconds": wall,
-            "incumbent_index": answers.astype(np.int32),
+            "incumbent_index": self._stored(answers),
             "incumbent": self._texts(answers),
         }
+
+    def _stored(self, archs: Numbers) -> NDArray[Any]:
+        """Numbers as they are written: in 32 bits, but for the hashes of an open space."""
+        return archs if isinstance(self.names.space, Known) else archs.astype(np.int32)
 
     def _texts(self, archs: Numbers) -> Any:
         distinct, places = np.unique(archs, return_inverse=True)

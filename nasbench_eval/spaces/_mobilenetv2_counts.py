@@ -54,12 +54,12 @@ def _layers(
 ) -> tuple[int, int, int]:
     """Multiply-accumulates, elements of batch norms, and further operations that ptflops counts."""
     stem, head = structure.stem, structure.head
-    side = _halved(resolution, stem.stride)
+    side = halved(resolution, stem.stride)
     multiplied = 9 * stem.width_in * stem.width_out * side**2
     normalised, other = stem.width_out * side**2, 0
     for unit in structure.units():
         before = side**2
-        side = _halved(side, unit.stride)
+        side = halved(side, unit.stride)
         after, inner, out = side**2, unit.inner, unit.width_out
         multiplied += unit.width_in * inner * before + (unit.kernel**2 * inner + inner * out) * after
         normalised += inner * before + (inner + out) * after
@@ -76,7 +76,7 @@ def _layers(
     return multiplied, normalised + head.width_out * side**2, other
 
 
-def _halved(side: int, stride: int) -> int:
+def halved(side: int, stride: int) -> int:
     """Pixels that a convolution puts out in height and width, padded by half its kernel."""
     return -(-side // stride)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
 
 from nasbench_eval.spaces._graph import Graph as Graph
 from nasbench_eval.spaces._graph import GraphEdge as GraphEdge
+from nasbench_eval.spaces._stage import Stage as Stage
 
 if TYPE_CHECKING:
     from nasbench_eval.spaces._network import Network as Network
@@ -122,6 +123,15 @@ class GraphSpace(Protocol):
 
     def graphs(self, arch: Any) -> Sequence[Graph]:
         """The graphs that make up an architecture: one of each kind of cell."""
+        ...
+
+
+@runtime_checkable
+class StagedSpace(Protocol):
+    """What a search space offers besides if its networks consist of stages, for reports of searches."""
+
+    def stages(self, arch: Any, *, resolution: int) -> Sequence[Stage]:
+        """The stages of an architecture at images of a resolution, from the first to the last."""
         ...
 
 

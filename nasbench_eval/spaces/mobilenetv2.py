@@ -15,8 +15,9 @@ import numpy as np
 
 from nasbench_eval.spaces import _mobilenetv2_counts as counting
 from nasbench_eval.spaces._graph import Graph, GraphEdge
-from nasbench_eval.spaces._mobilenetv2_blocks import LARGEST, Structure, read, written
+from nasbench_eval.spaces._mobilenetv2_blocks import LARGEST, Residual, Structure, read, written
 from nasbench_eval.spaces._mobilenetv2_moves import TypeWeights, candidate, joined
+from nasbench_eval.spaces._stage import Stage
 
 if TYPE_CHECKING:
     from nasbench_eval.spaces._network import Network
@@ -44,6 +45,8 @@ class MobileNetV2:
             published searches allow 14 for 400 to 600 million FLOPs, and 16 for more.
         max_flops: limit of FLOPs that sampling and mutation keep to, as the published searches count them
             (`repo_flops` without squeeze-and-excitation, 224 pixels, 1,000 classes).  None sets none.
+        min_flops: lower limit of the same FLOPs.  What lies below it may change to what has as many at
+            least, until it is reached; the published searches have none.
         type_weights: how a mutation draws expansion and kernel of a block: `aznas`, as the code of all four
             publications does, with weights from 12 for the first of the 12 types to 1 for the last, or
             `uniform`.
@@ -56,6 +59,7 @@ class MobileNetV2:
     shortcuts: bool = True
     max_layers: int = 14
     max_flops: int | None = None
+    min_flops: int | None = None
     type_weights: TypeWeights = "aznas"
 
     def __post_init__(self) -> None:
@@ -63,6 +67,8 @@ class MobileNetV2:
             raise ValueError(f"max_layers is at least {_start().layers}, the depth of the start")
         if self.max_flops is not None and self.max_flops < (least := _budgeted(_start())):
             raise ValueError(f"max_flops is at least {least:,.0f}, the FLOPs of the start")
+        if self.min_flops is not None and self.max_flops is not None and self.min_flops > self.max_flops:
+            raise ValueError(f"min_flops={self.min_flops} is above max_flops={self.max_flops}")
 
     @property
     def name(self) -> str:
@@ -141,6 +147,10 @@ class MobileNetV2:
         _require(resolution)
         return counting.ptflops(arch, resolution, classes, se=se, shortcuts=self.shortcuts)
 
+    def budgeted(self, arch: Structure) -> float:
+        """The number that `max_flops` limits."""
+        return _budgeted(arch)
+
     def counts(self, arch: Structure, *, resolution: int, num_classes: int) -> dict[str, float]:
         """What `nasbench-show` tells of sizes besides."""
         return {
@@ -175,7 +185,7 @@ class MobileNetV2:
         here = self.canonical(arch)
         while True:
             other = self.candidate(arch, rng, draws)
-            if self.allows(other, arch) and self.canonical(other) != here:
+            if self.beyond(other, arch) is None and self.canonical(other) != here:
                 return other
 
     def candidate(self, arch: Structure, rng: np.random.Generator, draws: int = 1) -> Structure:
@@ -186,14 +196,40 @@ class MobileNetV2:
         """
         return candidate(arch, rng, draws, self.type_weights)
 
-    def allows(self, arch: Structure, parent: Structure | None = None) -> bool:
-        """Whether a structure keeps to the limits, or goes no further beyond them than its parent."""
-        most_layers = max(self.max_layers, 0 if parent is None else parent.layers)
-        if arch.layers > most_layers:
-            return False
-        if self.max_flops is None:
-            return True
-        return _budgeted(arch) <= max(self.max_flops, 0 if parent is None else _budgeted(parent))
+    def beyond(self, arch: Structure, parent: Structure | None = None) -> str | None:
+        """Which limit a structure is beyond, and is further beyond than its parent; None for none."""
+        if arch.layers > max(self.max_layers, 0 if parent is None else parent.layers):
+            return f"it has {arch.layers} layers, max_layers={self.max_layers}"
+        if self.max_flops is None and self.min_flops is None:
+            return None
+        flops = _budgeted(arch)
+        above = self.max_flops is not None and flops > self.max_flops
+        below = self.min_flops is not None and flops < self.min_flops
+        if not (above or below):
+            return None
+        before = None if parent is None else _budgeted(parent)
+        if above and (before is None or flops > before):
+            return f"it has {flops:,.0f} FLOPs, max_flops={self.max_flops}"
+        if below and (before is None or flops < before):
+            return f"it has {flops:,.0f} FLOPs, min_flops={self.min_flops}"
+        return None
+
+    @property
+    def start(self) -> Structure:
+        """Where the published searches start."""
+        return _start()
+
+    def stages(self, arch: Structure, *, resolution: int) -> tuple[Stage, ...]:
+        """The blocks of inverted residuals by the size of what they put out."""
+        _require(resolution)
+        side, found = counting.halved(resolution, arch.stem.stride), dict[int, list[Residual]]()
+        for block in arch.blocks:
+            side = counting.halved(side, block.stride)
+            found.setdefault(side, []).append(block)
+        return tuple(
+            Stage(side, sum(b.layers for b in blocks), blocks[-1].width_out, tuple(map(_shown, blocks)))
+            for side, blocks in found.items()
+        )
 
     def graphs(self, arch: Structure) -> tuple[Graph, ...]:
         """The row of blocks, for those who draw it.
@@ -201,10 +237,7 @@ class MobileNetV2:
         `5x E4K7 88-96 /2` are five layers of expansion 4 and kernel 7, with a bottleneck of 88 channels, an
         output of 96 and stride 2.
         """
-        blocks = [
-            f"{b.layers}x E{b.expansion}K{b.kernel} {b.bottleneck}-{b.width_out}" + " /2" * (b.stride == 2)
-            for b in arch.blocks
-        ]
+        blocks = [_shown(block) + " /2" * (block.stride == 2) for block in arch.blocks]
         stem, head = f"K3 {arch.stem.width_out} /{arch.stem.stride}", f"K1 {arch.head.width_out}"
         nodes = ("in", stem, *blocks, head, "out")
         return (Graph("network", nodes, tuple(GraphEdge(at, at + 1) for at in range(len(nodes) - 1))),)
@@ -218,6 +251,10 @@ def _start() -> Structure:
 def _budgeted(arch: Structure) -> float:
     """The number that a budget limits."""
     return counting.repo_flops(arch, BUDGET_RESOLUTION, BUDGET_CLASSES, se=False)
+
+
+def _shown(block: Residual) -> str:
+    return f"{block.layers}x E{block.expansion}K{block.kernel} {block.bottleneck}-{block.width_out}"
 
 
 def _require(resolution: int) -> None:

@@ -39,17 +39,26 @@ _FALSE_STARTS = 3
 
 
 class Item(NamedTuple):
-    """An architecture to score, by its index, and the scores it lacks."""
+    """An architecture to score, by its index, and the scores it lacks.
+
+    Its text goes along where a process that was started before it was met could not know it.
+    """
 
     cell: int
     tasks: tuple[Task, ...]
+    text: str | None = None
 
 
 class Scores(Protocol):
     """What a worker does.  It is pickled, and makes what it needs anew in the process that unpickles it."""
 
-    def __call__(self, index: int, tasks: Sequence[Task]) -> list[Row]:
+    def __call__(self, index: int, tasks: Sequence[Task], text: str | None = None) -> list[Row]:
         """The rows of an architecture; those that memory was short for have the status `oom`.
+
+        Args:
+            index: the architecture's.
+            tasks: the rows that are asked for.
+            text: its text, if an open space may not know it yet.
 
         Raises:
             UsageError: if no other architecture could be scored either.
@@ -199,7 +208,7 @@ class Pool:
         if short and not self._alone:
             self._replace(worker)  # what it holds on to may be what the others lack
             lacking = {Task(row["dataset"], row["label"]) for row in short}
-            again = Item(item.cell, tuple(sorted(lacking, key=item.tasks.index)))
+            again = item._replace(tasks=tuple(sorted(lacking, key=item.tasks.index)))
             self._short[again] = 0
             self._note_shortage(again, "ran out of memory")
             rows = [row for row in rows if row["status"] != "oom"]

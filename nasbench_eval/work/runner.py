@@ -36,7 +36,7 @@ def run_job(
     instant: list[Item] = []
     work: list[Item] = []
     for item in (Item(*portion) for portion in wanted.work()):
-        (instant if scorer.instant(*item) else work).append(item)
+        (instant if scorer.instant(item.cell, item.tasks) else work).append(item)
     pool = Pool(scorer, workers, timeout, progress.warn) if workers and work else None
     progress.begin(len(wanted.asked), wanted.incomplete(), pool)
     with closing(_results(scorer, instant, work, pool)) as results:

@@ -167,11 +167,11 @@ def test_a_training_is_safe_before_the_next_of_its_cell_begins(
     begun: list[int] = []
     called = Trainer.__call__
 
-    def interrupted(self: Trainer, index: int, tasks: Sequence[Task]) -> list[Row]:
+    def interrupted(self: Trainer, index: int, tasks: Sequence[Task], text: str | None = None) -> list[Row]:
         begun.append(len(tasks))
         if len(begun) == 2:
             raise KeyboardInterrupt
-        return called(self, index, tasks)
+        return called(self, index, tasks, text)
 
     monkeypatch.setattr(Trainer, "__call__", interrupted)
     options = [*SMALL, "n=1", "run=mine", "save_every=0"]

@@ -18,7 +18,7 @@ import pytest
 from commands import Ask, Asked
 from open_chains import OpenChains
 
-from nasbench_eval import load_scores, load_truth
+from nasbench_eval import load_scores, load_search, load_truth
 from nasbench_eval.cli import score, search, train
 from nasbench_eval.merge.cli import main as merge
 from nasbench_eval.report.cli import main as report
@@ -150,11 +150,15 @@ def test_what_cannot_be_is_told_in_one_line(words: str, said: str, ask: Ask) -> 
     assert not Path("results").exists()
 
 
-def test_a_search_says_that_it_needs_numbers(ask: Ask, asked: Asked) -> None:
-    answer = asked(search, "nasbench-search", "space=open_chains")
-    assert answer.code == 2
-    assert "those of open_chains do not have; nasbench-score n= scores a sample of them" in answer.err
-    assert len(answer.err.splitlines()) == 1
+def test_it_is_searched_as_well(ask: Ask, asked: Asked) -> None:
+    options = ["space=open_chains", "guide=params", "seeds=2", "steps=30", "device=cpu", "workers=0"]
+    for algorithm in ("random", "regularized_evolution", "aznas"):
+        answer = asked(search, "nasbench-search", *options, f"algorithm={algorithm}", f"run={algorithm}")
+        assert answer.code == 0, answer.err
+        frame = load_search(f"results/{algorithm}", history=True)
+        best = frame.groupby("seed")["told_params"].cummax()
+        told = dict(zip(frame["index"], frame["told_params"], strict=True))
+        assert [told[index] for index in frame["incumbent_index"]] == best.tolist()
 
 
 def test_shards_come_to_the_same_as_one_run(ask: Ask, asked: Asked) -> None:

@@ -37,6 +37,8 @@ from nasbench_eval.search.guide import ByRanks, ByValue, Judge
 from nasbench_eval.search.history import Past, Values
 from nasbench_eval.search.moves import Restricted
 
+# Made for several values, or with a say in how they are ranked.
+RANKED = {"successive_halving", "regularized_evolution", "prune", "aznas", "zen"}
 # Slow, and an extra of the package.
 OPTUNA = {"tpe", "nsga2"}
 NEEDS = {
@@ -58,6 +60,8 @@ VARIANTS = {
     "prune": [{"prune": 2}, {"keep_none": True}],
     "tpe": [{"multivariate": True}],
     "nsga2": [{"population": 5, "mutation": 0.3}],
+    "aznas": [{"population": 30}, {"population": 20, "repeats": True}],
+    "zen": [{"population": 15}],
 }
 varied = pytest.mark.parametrize(
     ("name", "options"),
@@ -78,7 +82,7 @@ def algorithm_of(name: str, options: dict[str, object]) -> Algorithm:
 
 def judge_of(algorithm: Algorithm) -> Judge:
     """Ranks where the algorithm is made for several values, or has a say in how they are ranked."""
-    return SEVERAL if algorithm.info.name in {"successive_halving", "regularized_evolution", "prune"} else ONE
+    return SEVERAL if algorithm.info.name in RANKED else ONE
 
 
 def steps_of(algorithm: Algorithm) -> int:
@@ -224,6 +228,8 @@ ENOUGH = {
     "fp_nas": 2 / 1000,
     "tpe": 0.01,  # after 150 steps
     "nsga2": 0.02,
+    "aznas": 2 / 1000,  # until there are 1,023, all of the archive are parents
+    "zen": 2 / 1000,  # the same until there are 512
     "prune": 0.1,  # among the best eight of 81: it never goes back, and masks have something of their own
 }
 

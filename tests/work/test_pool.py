@@ -30,7 +30,7 @@ class Acts:
     folder: Path
     what: dict[int, tuple[str, int]]
 
-    def __call__(self, cell: int, tasks: Sequence[Task]) -> list[Row]:
+    def __call__(self, cell: int, tasks: Sequence[Task], text: str | None = None) -> list[Row]:
         mark = self.folder / f"busy-{cell}"
         company = len(list(self.folder.glob("busy-*")))
         mark.touch()

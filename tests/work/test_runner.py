@@ -198,7 +198,7 @@ class Instant:
     def __init__(self, stop: BaseException, at: int) -> None:
         self.stop, self.at = stop, at
 
-    def __call__(self, index: int, tasks: Sequence[Task]) -> list[Row]:
+    def __call__(self, index: int, tasks: Sequence[Task], text: str | None = None) -> list[Row]:
         if index == self.at:
             raise self.stop
         return [

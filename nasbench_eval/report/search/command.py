@@ -51,6 +51,8 @@ def report_searches(arguments: argparse.Namespace, folders: Sequence[Path]) -> i
     """Compute, print and write what searches found."""
     _refuse(arguments, _OF_SCORES, "of scores")
     runs = [read_search(folder) for folder in folders]
+    if any(run.unjudged for run in runs):
+        return _report_unjudged(arguments, runs)
     truths = Truths(arguments.data, arguments.truth)
     scores = None
     if arguments.landscape and arguments.landscape != NONE:
@@ -81,6 +83,28 @@ def report_searches(arguments: argparse.Namespace, folders: Sequence[Path]) -> i
         if _draw(drawings, folder, arguments.figures, apart):
             said.append("figures/")
         _write_record(folder, {"runs": [_run(run) for run in runs], "notes": notes})
+    print(f"written to {folder}: {', '.join([*said, 'report.json'])}")
+    return 0
+
+
+def _report_unjudged(arguments: argparse.Namespace, runs: Sequence[SearchRun]) -> int:
+    """Report searches in spaces of which there are no accuracies."""
+    from nasbench_eval.report.search.unjudged.command import Report
+
+    if judged := [run for run in runs if not run.unjudged]:
+        [other, *_] = [run for run in runs if run.unjudged]
+        raise UsageError(
+            f"there are accuracies of {judged[0].space}, and none of {other.space}; report "
+            f"{judged[0].folder} and {other.folder} apart"
+        )
+    _refuse(arguments, {"tau": None, "landscape": None, "truth": None}, "of searches with accuracies")
+    report, folder = Report(runs), _folder(arguments)
+    print(report.text())
+    with Apart(cores()) as apart, _Writing(folder):
+        said = report.write(folder)
+        if _draw(report.drawings() if arguments.figures else [], folder, arguments.figures, apart):
+            said.append("figures/")
+        _write_record(folder, {"runs": [_run(run) for run in runs]})
     print(f"written to {folder}: {', '.join([*said, 'report.json'])}")
     return 0
 

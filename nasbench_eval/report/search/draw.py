@@ -18,8 +18,8 @@ _FOUND = ["algorithm", "guide", "seeds", "evals", "val", "test", "regret", "> ra
 _FOUND_WIDTHS = [6, 8, 13, 13, 7, 9, 10]
 _COST = ["algorithm", "guide", "proxy s", "simulated s", "wall s", "paper", "paper s"]
 _COST_WIDTHS = [10, 12, 10, 17, 10]
-# What is left of the terminal's width for the algorithm and the guide, and the least for the former.
-_NAMES, _LEAST = 34, 17
+# What is left of the terminal's width for the algorithm and the guide; the former has half of it at least.
+_NAMES = 34
 _CLOCKS = ("proxy_seconds", "simulated_seconds", "wall_seconds")
 # Shorter than in the CSV.
 _WORDS = {"random search": EMPTY, "no random search": "no random"}
@@ -39,11 +39,11 @@ def draw_text(table: pd.DataFrame, notes: Sequence[str] = ()) -> str:
     """For the terminal, at most 100 columns wide."""
     lines = [TITLE]
     for dataset, part in _sections(table):
-        names = _name_widths(part)
-        lines += ["", _head(dataset, part), *_grid(_FOUND, [*names, *_FOUND_WIDTHS], map(_found, part))]
+        names = name_widths(part)
+        lines += ["", _head(dataset, part), *grid(_FOUND, [*names, *_FOUND_WIDTHS], map(_found, part))]
         head, widths, body = _dense(part)
         if len(head) > 2:
-            lines += ["", *_grid(head, [*names, *widths], body)]
+            lines += ["", *grid(head, [*names, *widths], body)]
     lines += ["", *wrapped(caption(table))]
     for note in notes:
         lines += wrapped(f"- {note}", "  ")
@@ -59,8 +59,8 @@ def draw_markdown(table: pd.DataFrame, notes: Sequence[str] = ()) -> str:
         body = [[*_found(row), *more[2:]] for row, more in zip(part, cost, strict=True)]
         lines += [f"## {_head(dataset, part)}", ""]
         lines += ["| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * (len(heads) - 2)]
-        lines += ["| " + " | ".join(map(_markdown, row)) + " |" for row in body] + [""]
-    lines += [f"- {_markdown(note)}" for note in notes]
+        lines += ["| " + " | ".join(map(markdown_cell, row)) + " |" for row in body] + [""]
+    lines += [f"- {markdown_cell(note)}" for note in notes]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -79,12 +79,12 @@ def draw_latex(table: pd.DataFrame, notes: Sequence[str] = ()) -> str:
             r"\centering\scriptsize",
             rf"\begin{{tabular}}{{ll{'r' * (len(heads) - 2)}}}",
             r"\toprule",
-            " & ".join(map(_tex, heads)) + r" \\",
+            " & ".join(map(tex_cell, heads)) + r" \\",
             r"\midrule",
-            *(" & ".join(map(_tex, row)) + r" \\" for row in body),
+            *(" & ".join(map(tex_cell, row)) + r" \\" for row in body),
             r"\bottomrule",
             r"\end{tabular}",
-            rf"\caption{{{_tex(text)}}}",
+            rf"\caption{{{tex_cell(text)}}}",
             r"\end{table*}",
         ]
     return "\n".join(lines) + "\n"
@@ -149,9 +149,9 @@ def _cost(row: dict[str, Any]) -> list[str]:
     return [
         row["algorithm"],
         row["guide"],
-        *(_seconds(row[clock]) for clock in _CLOCKS),
+        *(seconds_cell(row[clock]) for clock in _CLOCKS),
         paper + mark,
-        EMPTY if math.isnan(row["published_seconds"]) else _seconds(row["published_seconds"]),
+        EMPTY if math.isnan(row["published_seconds"]) else seconds_cell(row["published_seconds"]),
     ]
 
 
@@ -164,7 +164,8 @@ def _number(value: float, decimals: int) -> str:
     return EMPTY if math.isnan(value) else f"{value:.{decimals}f}"
 
 
-def _seconds(value: float) -> str:
+def seconds_cell(value: float) -> str:
+    """Seconds with three digits at least; a dash for none."""
     return EMPTY if not value > 0 else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
@@ -172,15 +173,17 @@ def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _name_widths(rows: Sequence[dict[str, Any]]) -> tuple[int, int]:
-    """Of the columns of the algorithm and of the guide, a blank included."""
+def name_widths(rows: Sequence[dict[str, Any]], room: int = _NAMES) -> tuple[int, int]:
+    """Of the columns of the algorithm and of the guide, a blank included; both together have so much room."""
     algorithm = max(len("algorithm"), *(len(row["algorithm"]) for row in rows)) + 1
     guide = max(len("guide"), *(len(row["guide"]) for row in rows)) + 1
-    algorithm = min(algorithm, max(_LEAST, _NAMES - guide))
-    return algorithm, min(guide, _NAMES - algorithm)
+    algorithm = min(algorithm, max(room // 2, room - guide))
+    return algorithm, min(guide, room - algorithm)
 
 
-def _grid(head: Sequence[str], widths: Sequence[int], body: Any) -> list[str]:
+def grid(head: Sequence[str], widths: Sequence[int], body: Any) -> list[str]:
+    """Lines of a table: the first two columns are names, shortened to their widths, the others figures."""
+
     def line(cells: Sequence[str]) -> str:
         names = "".join(
             f"{shortened(cell, width - 1):<{width}}"
@@ -193,11 +196,12 @@ def _grid(head: Sequence[str], widths: Sequence[int], body: Any) -> list[str]:
     return [rule, line(head), rule, *(line(row) for row in body), rule]
 
 
-def _markdown(text: str) -> str:
+def markdown_cell(text: str) -> str:
+    """Text as Markdown shows it."""
     return text.replace("_", r"\_").replace("|", r"\|").replace("<", r"\<")
 
 
-def _tex(text: str) -> str:
+def tex_cell(text: str) -> str:
     """Text as LaTeX sets it; what `latex_escape` leaves alone is put in its place afterwards."""
     for number, sign in enumerate(_SIGNS):
         text = text.replace(sign, f"\0{number}")

@@ -14,6 +14,8 @@ from nasbench_eval.report.search.judge import SEED_MEANINGS, per_seed
 from nasbench_eval.report.search.read import SearchRun, read_search, search_folders
 from nasbench_eval.report.search.rows import Row, rows_of
 from nasbench_eval.report.search.truths import Truths
+from nasbench_eval.report.search.unjudged.frames import per_seed as sizes_per_seed
+from nasbench_eval.report.search.unjudged.frames import unjudged_rows
 
 ACCURACIES = ["val_accuracy", "test_accuracy"]
 
@@ -38,7 +40,8 @@ def load_search(
         `evaluations`, the seconds on each clock, `index` and `arch` of its answer (−1 if the answer is no
         single architecture), and with `truth` its `val_accuracy`, `test_accuracy` and `regret`, in percent.
         With `history` the columns of the history in place of these, and with `truth` the accuracies of the
-        answer after each step.
+        answer after each step.  Of searches in an open space, which has no accuracies, the answer's sizes
+        stand in their place.
 
     Raises:
         UsageError: if there is no search, or it is damaged, or there is no ground truth for its space.
@@ -48,6 +51,8 @@ def load_search(
     if not found:
         raise UsageError(f"{', '.join(map(str, wish))} holds no search")
     runs = [read_search(each) for each in found]
+    if all(run.unjudged for run in runs):
+        return _unjudged(runs, history)
     truths = Truths(data_folder(None if data is None else Path(data)) if truth and data else None)
     rows = rows_of(runs, [truths.of(run) if truth else truths.unknown(run) for run in runs])
     parts = [_trials(row) if history else per_seed(row) for row in rows]
@@ -56,9 +61,18 @@ def load_search(
     return frame[kept]
 
 
+def _unjudged(runs: Sequence[SearchRun], history: bool) -> pd.DataFrame:
+    found = unjudged_rows(runs)
+    parts = [_marked_trials(each.row) if history else sizes_per_seed(each) for each in found]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _marked_trials(row: Row) -> pd.DataFrame:
+    return pd.concat([_marked(row, run) for run in row.runs], ignore_index=True)
+
+
 def _trials(row: Row) -> pd.DataFrame:
-    frames = [_marked(row, run) for run in row.runs]
-    frame = pd.concat(frames, ignore_index=True)
+    frame = _marked_trials(row)
     answers = frame["incumbent_index"].to_numpy(np.int64)
     for split, name in zip(("val", "test"), ACCURACIES, strict=True):
         frame[name] = row.accuracy(split, answers)

@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pandas.api.types import is_integer_dtype
 
 from nasbench_eval import registry
 from nasbench_eval.errors import UsageError
+from nasbench_eval.spaces.open import is_open
 from nasbench_eval.wording import first_line, shown
 
 Numbers = npt.NDArray[np.int64]
@@ -26,6 +28,7 @@ Floats = npt.NDArray[np.float64]
 
 CLOCKS = ("proxy_seconds", "simulated_seconds", "wall_seconds")
 _NUMBERS = ("seed", "step", "index", *CLOCKS, "incumbent_index")
+_WHOLE = ("seed", "step", "index", "incumbent_index")
 _TEXTS = ("arch", "incumbent")
 
 
@@ -81,6 +84,13 @@ class SearchRun:
         if self.searched not in registry.names("spaces"):
             return self.searched
         return str(getattr(registry.find("spaces", self.searched), "judged_as", self.searched))
+
+    @property
+    def unjudged(self) -> bool:
+        """Whether there can be no accuracies of the space: it is open, and no benchmark has trained it."""
+        if self.space not in registry.names("spaces") or self.record.get("truth") is not None:
+            return False
+        return is_open(registry.find("spaces", self.space)())
 
     @property
     def datasets(self) -> list[str]:
@@ -241,7 +251,8 @@ def _trials(folder: Path, guide: Guide) -> pd.DataFrame:
         raise UsageError(f"{folder} holds no trials yet; run the search first")
     trials = pd.concat([part for part in parts if len(part)], ignore_index=True)
     for name in (*_NUMBERS, *told):
-        trials[name] = _numbers(trials[name], folder)
+        if not (name in _WHOLE and is_integer_dtype(trials[name])):  # 63 bits are more than a float has
+            trials[name] = _numbers(trials[name], folder)
     for name in _TEXTS:
         trials[name] = trials[name].astype(object)
     for name in ("seed", "step", "index"):
@@ -286,11 +297,11 @@ def trials_of(runs: Sequence[SearchRun]) -> Trials:
             parts.append(part)
     lengths = np.array([len(part) for part in parts])
 
-    def padded(name: str, after: float | None) -> Floats:
+    def padded(name: str, after: float | None, kind: type[Any] = np.float64) -> Any:
         """A column, seed by seed; `after` the last trial stands a number, or what the last one has."""
-        values = np.empty((len(parts), lengths.max()))
+        values = np.empty((len(parts), lengths.max()), kind)
         for row, part in zip(values, parts, strict=True):
-            column = part[name].to_numpy(np.float64)
+            column = part[name].to_numpy(kind)
             row[: len(column)] = column
             row[len(column) :] = column[-1] if after is None else after
         return values
@@ -299,8 +310,8 @@ def trials_of(runs: Sequence[SearchRun]) -> Trials:
     return Trials(
         seeds=tuple(seeds),
         lengths=lengths,
-        index=padded("index", -1).astype(np.int64),
-        incumbent=padded("incumbent_index", None).astype(np.int64),
+        index=padded("index", -1, np.int64),
+        incumbent=padded("incumbent_index", None, np.int64),
         told=np.stack(told, -1) if told else np.empty((len(parts), lengths.max(), 0)),
         proxy=np.nan_to_num(padded("proxy_seconds", 0)),
         simulated=np.nan_to_num(padded("simulated_seconds", 0)),

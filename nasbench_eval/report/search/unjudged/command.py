@@ -1,0 +1,73 @@
+"""What `nasbench-report` does with searches in a space that no table of accuracies judges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nasbench_eval.files import write_whole
+from nasbench_eval.report.search.read import SearchRun
+from nasbench_eval.report.search.unjudged import draw
+from nasbench_eval.report.search.unjudged.frames import Found, per_seed, stage_table, table_of, unjudged_rows
+
+_DECIMALS = 6
+FILES = ["search.csv/.md/.tex", "seeds.csv", "stages.csv", "answers.txt"]
+
+
+class Report:
+    """The report of some searches: its tables, and what may be drawn.
+
+    Args:
+        runs: the searches.
+
+    Raises:
+        UsageError: if two folders hold the same seed of the same search.
+    """
+
+    def __init__(self, runs: Sequence[SearchRun]) -> None:
+        self.rows = unjudged_rows(runs)
+        self.table, self.stages = table_of(self.rows), stage_table(self.rows)
+        self.seeds = pd.concat([per_seed(row) for row in self.rows], ignore_index=True)
+
+    def text(self) -> str:
+        """For the terminal."""
+        return draw.draw_text(self.table, self.stages)
+
+    def write(self, folder: Path) -> list[str]:
+        """Write the tables, and the answers one a line.  Returns what was written."""
+        self.table.round(_DECIMALS).to_csv(folder / "search.csv", index=False)
+        self.seeds.round(_DECIMALS).to_csv(folder / "seeds.csv", index=False)
+        write_whole(folder / "search.md", draw.draw_markdown(self.table, self.stages).encode())
+        write_whole(folder / "search.tex", draw.draw_latex(self.table).encode())
+        answers = dict.fromkeys(self.seeds["arch"])
+        write_whole(folder / "answers.txt", "".join(f"{arch}\n" for arch in answers).encode())
+        written = [name for name in FILES if name != "stages.csv" or len(self.stages)]
+        if len(self.stages):
+            self.stages.to_csv(folder / "stages.csv", index=False)
+        return written
+
+    def drawings(self) -> list[Any]:
+        """The figures: what was told, FLOPs, and the networks."""
+        from nasbench_eval.report.figure.write import FOLDER, Drawing
+        from nasbench_eval.report.search.unjudged.figures import (
+            budget_courses,
+            draw_budget,
+            draw_networks,
+            draw_told,
+            networks,
+            told_courses,
+        )
+
+        found = []
+        for dataset in dict.fromkeys(row.row.dataset for row in self.rows):
+            rows: list[Found] = [row for row in self.rows if row.row.dataset == dataset]
+            for title, stem, function, shown in (
+                ("Told", "search_told", draw_told, told_courses(rows)),
+                ("FLOPs", "search_flops", draw_budget, budget_courses(rows)),
+                ("Networks", "networks", draw_networks, networks(rows)),
+            ):
+                found.append(Drawing(title, f"{FOLDER}/{stem}_{dataset}", function, (shown, dataset)))
+        return found

@@ -1,0 +1,120 @@
+"""The moves of an open space, whose architectures are drawn and changed by a random generator of their own.
+
+Its architectures have no order: their numbers are hashes of their texts (see `spaces/open.py`).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from nasbench_eval.errors import UsageError
+from nasbench_eval.search.history import Numbers, Values
+from nasbench_eval.spaces.open import Known, index_of
+from nasbench_eval.wording import first_line, shortened
+
+# Architectures that are kept as they were read: those that are changed most are changed again and again.
+_KEPT = 4096
+
+
+class Drawn:
+    """Moves in an open space (see `moves.Moves`).
+
+    Args:
+        space: the search space.
+
+    Attributes:
+        start: the number of the architecture that a search starts from; None where the space names none.
+    """
+
+    for_sample = for_mutate = 1
+    choices: tuple[int, ...] = ()
+
+    def __init__(self, space: Known) -> None:
+        self.space: Any = space
+        self._read: OrderedDict[int, Any] = OrderedDict()
+        start = getattr(space, "start", None)
+        self.start: int | None = None if start is None else space.index(start)
+
+    def sample(self, u: Values) -> Numbers:
+        return self._each(lambda place: self.space.sample(generator(u[place][0])), u.shape[:-1])
+
+    def mutate(self, archs: Numbers, u: Values) -> Numbers:
+        return self._each(
+            lambda place: self.space.mutate(self.arch(int(archs[place])), generator(u[place][0])),
+            archs.shape,
+        )
+
+    def _each(self, draw: Callable[[tuple[int, ...]], Any], shape: tuple[int, ...]) -> Numbers:
+        found = np.empty(shape, np.int64)
+        for place in np.ndindex(shape):
+            found[place] = self.space.index(draw(place))
+        return found
+
+    def neighbours(self, arch: int) -> Numbers:
+        self.require_neighbours()
+        return np.array([self.space.index(each) for each in self.space.neighbours(self.arch(arch))], np.int64)
+
+    def require_neighbours(self) -> None:
+        """Refuse a space that does not list the neighbours of an architecture.
+
+        Raises:
+            UsageError: if it does not.
+        """
+        if not callable(getattr(self.space, "neighbours", None)):
+            raise UsageError(f"{self.space.name} does not list the neighbours of an architecture")
+
+    def encode(self, archs: Numbers) -> Numbers:
+        raise UsageError(f"architectures of {self.space.name} are no fixed list of choices")
+
+    def decode(self, choices: Numbers) -> Numbers:
+        raise UsageError(f"architectures of {self.space.name} are no fixed list of choices")
+
+    def named(self, text: str) -> int:
+        """The number of the architecture that a text names, which a search is to start from.
+
+        Raises:
+            UsageError: if it names none, or one that is beyond the limits of the space.
+        """
+        try:
+            arch = self.space.parse(text)
+        except ValueError as error:
+            raise UsageError(f"algorithm.start={shortened(text, 60)}: {first_line(error)}") from error
+        beyond = getattr(self.space, "beyond", None)
+        if beyond is not None and (why := beyond(arch)) is not None:
+            raise UsageError(f"algorithm.start={shortened(text, 60)} is beyond the limits: {why}")
+        return int(self.space.index(arch))
+
+    def attempt(self, arch: int, rng: np.random.Generator, draws: int) -> int | None:
+        """What so many draws make of an architecture; None where it is beyond the limits of the space."""
+        candidate = getattr(self.space, "candidate", None)
+        if candidate is None:
+            here = self.arch(arch)
+            for _ in range(draws):
+                here = self.space.mutate(here, rng)
+            return int(self.space.index(here))
+        parent = self.arch(arch)
+        tried = candidate(parent, rng, draws)
+        return int(self.space.index(tried)) if self.space.beyond(tried, parent) is None else None
+
+    def key(self, arch: int) -> int:
+        """What all architectures have in common that are the same network."""
+        return index_of(self.space.name, self.space.format(self.space.canonical(self.arch(arch))))
+
+    def arch(self, number: int) -> Any:
+        """An architecture by its number."""
+        if number in self._read:
+            self._read.move_to_end(number)
+            return self._read[number]
+        found = self._read[number] = self.space.arch(number)
+        if len(self._read) > _KEPT:
+            self._read.popitem(last=False)
+        return found
+
+
+def generator(u: float) -> np.random.Generator:
+    """A generator whose seed is a number in [0, 1), which holds 53 random bits."""
+    return np.random.default_rng(int(u * 2**53))
