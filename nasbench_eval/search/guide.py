@@ -64,7 +64,8 @@ class ByRanks:
     The worst of K has rank 1 and the best K; equal numbers share the mean of their ranks.
 
     Attributes:
-        rank: what is added up: the `rank` itself, or the `log` of rank / K.
+        rank: what is added up: the `rank` itself, or its `log`.  The log of rank / K, which AZ-NAS adds up,
+            is lower by the same for all of K.
     """
 
     values: tuple[str, ...]
@@ -76,11 +77,12 @@ class ByRanks:
     def fitness(self, told_KSV: Values) -> Values:
         return self.added(ranked(np.where(np.isnan(told_KSV), -np.inf, told_KSV)))
 
-    def added(self, ranks_KSV: Values) -> Values:
-        """The fitness of K architectures, of which the ranks are known."""
-        if self.rank == "log":
-            ranks_KSV = np.log(ranks_KSV / max(len(ranks_KSV), 1))
-        total: Values = ranks_KSV.cumsum(-1)[..., -1]  # the order of addition must not depend on S
+    def added(self, ranks: Values) -> Values:
+        """The fitness of architectures, of which the ranks are known: shape (…, V) to (…)."""
+        terms = np.log(ranks) if self.rank == "log" else ranks
+        total: Values = terms[..., 0].copy()
+        for column in range(1, terms.shape[-1]):  # one after the other: their order decides the last bits
+            total += terms[..., column]
         return total
 
 

@@ -18,6 +18,7 @@ from nasbench_eval import load_search
 from nasbench_eval.cli import search
 from nasbench_eval.errors import UsageError
 from nasbench_eval.report.cli import main as report
+from nasbench_eval.search import elite
 from nasbench_eval.search.algorithms.aznas import AZNAS
 from nasbench_eval.search.algorithms.base import Problem
 from nasbench_eval.search.algorithms.zen import Zen
@@ -79,36 +80,47 @@ ONE = ByValue(("flops",))
 # Elites and ranks
 
 
-def by_hand(judge: Judge, values_TV: Values, size: int) -> list[int]:
-    """The best, of the ranks that SciPy gives the whole archive."""
+def by_hand(judge: Judge, values_TV: Values) -> Values:
+    """The fitness of all, of the ranks that SciPy gives the whole archive."""
     values_TV = np.where(np.isnan(values_TV), -np.inf, values_TV)
     if isinstance(judge, ByRanks):
         ranks = rankdata(values_TV, axis=0)
         fitness = np.log(ranks / len(ranks)).sum(1) if judge.rank == "log" else ranks.sum(1)
     else:
         fitness = values_TV[:, 0]
-    # Sums of the same logarithms may differ in their last bits.
-    return sorted(range(len(fitness)), key=lambda step: (-round(float(fitness[step]), 9), step))[:size]
+    return fitness.round(9)  # sums of other logarithms may come to the same but for the last bits
 
 
 @given(
     st.sampled_from([ONE, ByRanks(("a", "b", "c")), ByRanks(("a", "b"), "log")]),
     st.integers(0, 10**6),
     st.integers(1, 12),
-    st.lists(st.integers(1, 9), min_size=1, max_size=6),
+    st.lists(st.integers(1, 9), min_size=1, max_size=8),
+    st.sampled_from([3, 20, elite.FEW]),
+    st.sampled_from([1, 7, elite.HORIZON]),
 )
-@settings(max_examples=60, deadline=None)
-def test_an_elite_is_that_of_a_full_ranking(judge: Judge, seed: int, size: int, told: list[int]) -> None:
+@settings(max_examples=150, deadline=None)
+def test_an_elite_is_that_of_a_full_ranking(
+    judge: Judge, seed: int, size: int, told: list[int], few: int, horizon: int
+) -> None:
+    """However large an archive is ranked as a whole, and however seldom it is asked who may get there."""
     rng = np.random.default_rng(seed)
     values = rng.integers(0, 6, (sum(told), 2, len(judge.values))).astype(float)
     values[rng.random(values.shape) < 0.1] = np.nan
-    elite, sofar = Elite(judge, 2, size), 0
-    for number in told:
-        sofar += number
-        elite.extend(values[:sofar])
-        for place in range(2):
-            found = [elite.step(place, at) for at in range(len(elite))]
-            assert found == by_hand(judge, values[:sofar, place], size)
+    best, sofar = Elite(judge, 2, size, few), 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(elite, "HORIZON", horizon)
+        for number in told:
+            sofar += number
+            best.extend(values[:sofar])
+            for place in range(2):
+                found = [best.step(place, at) for at in range(len(best))]
+                fitness = by_hand(judge, values[:sofar, place])
+                order = sorted(range(sofar), key=lambda step: (-fitness[step], step))[:size]
+                assert fitness[found].tolist() == fitness[order].tolist()
+                assert len(set(found)) == len(found)
+                if getattr(judge, "rank", None) != "log":
+                    assert found == order
 
 
 # Algorithms

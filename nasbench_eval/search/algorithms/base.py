@@ -15,7 +15,8 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_eval.search.guide import Judge, Standing
+from nasbench_eval.search.elite import Elite
+from nasbench_eval.search.guide import Judge
 from nasbench_eval.search.history import Numbers, Past, Values
 from nasbench_eval.search.moves import Moves
 
@@ -120,16 +121,15 @@ class _Leaders:
 
     def __init__(self, problem: Problem) -> None:
         self._judge = problem.judge
-        self._standing = Standing(problem.judge, problem.seeds)
+        self._first = Elite(problem.judge, problem.seeds, 1)
         self._archs_S = np.zeros(problem.seeds, np.int64)
         self._fitness_S = np.full(problem.seeds, -np.inf)
         self._told = 0
 
     def of(self, past: Past) -> Numbers:
         if not self._judge.absolute:
-            self._standing.extend(past.values_TSV[self._told :])
-            self._told = past.told
-            best_S = self._standing.fitness().argmax(0)
+            self._first.extend(past.values_TSV)
+            best_S = self._first.steps_SK[:, 0]
             archs_S: Numbers = past.archs_TS[best_S, np.arange(len(best_S))]
             return archs_S
         if not self._told and past.told:
