@@ -136,11 +136,13 @@ reproduce-nats: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## random sea
 
 # InTrain-NAS in a small setting: every guide below 450 million FLOPs, InTrain below 600 and 1,000 as well.
 # The scores of Zen-NAS and ZiCo are those of networks without shortcuts, as in their papers' searches.
-NAS_GUIDES = intrain intrain_cell az_nas params flops
 NAS = $(BIN)/nasbench-search experiment=intrain_nas_small
+NAS_SIZE = $(BIN)/nasbench-search space=mobilenetv2 space.max_flops=450_000_000 dataset=imagenet1k \
+  algorithm=aznas_small seeds=3 steps=1000 lag=2
 reproduce-intrain-nas: NAME = reproduce-intrain-nas
 reproduce-intrain-nas: $(READY) ## InTrain-NAS for two cores: evolution on MobileNetV2 below 450, 600 and 1,000 million FLOPs
-	for guide in $(NAS_GUIDES); do $(NAS) guide=$$guide run=$(NAME)/450-$$guide $(OPTIONS) || exit; done
+	for guide in intrain intrain_cell az_nas; do $(NAS) guide=$$guide run=$(NAME)/450-$$guide $(OPTIONS) || exit; done
+	for guide in params flops; do $(NAS_SIZE) guide=$$guide run=$(NAME)/450-$$guide $(OPTIONS) || exit; done
 	for guide in zen zico; do $(NAS) guide=$$guide space.shortcuts=false run=$(NAME)/450-$$guide $(OPTIONS) || exit; done
 	$(NAS) algorithm=random guide=intrain run=$(NAME)/450-random $(OPTIONS)
 	$(NAS) space.max_flops=600_000_000 run=$(NAME)/600-intrain $(OPTIONS)

@@ -159,11 +159,12 @@ def _diagnosed(asked: Asked, engine: Engine) -> Diagnosis:
         assert outcome.record is not None
         records.append(outcome.record)
     activations, gradients = records
-    log_pr, alive, channels = activations["layers"].reshape(-1, 3).T
+    seen_L4 = activations["layers"].reshape(-1, 4)
+    log_pr, alive, _, channels = seen_L4.T
     health, sigma, largest = gradients["tensors"].reshape(-1, 3).T
     score = proxy.score(
         [
-            {"layers": activations["layers"].reshape(-1, 3)[:, :2]},
+            {"layers": seen_L4[:, :3]},
             {"tensors": health},
         ]
     )
@@ -176,7 +177,7 @@ def _diagnosed(asked: Asked, engine: Engine) -> Diagnosis:
             "channels": channels.long().numpy(),
             "participation_ratio": log_pr.exp().numpy(),
             "share": (log_pr.exp() / channels).numpy(),
-            "log_pr": log_pr.numpy(),
+            "log_pr": proxy.counted(seen_L4[:, :3]).numpy(),
             "dead": (alive == 0).numpy(),
         },
         index=pd.Index(activations["names"], name="layer"),

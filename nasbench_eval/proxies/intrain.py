@@ -59,13 +59,24 @@ def log_participation_ratio(covariance_CC: Tensor) -> Tensor:
 
 
 def capacity(x: Tensor, y: Tensor) -> Tensor:
-    """log PR of a layer's output y, and 1, or 0 where the layer is dead: shape (2,).
+    """log PR of a layer's output y; 1, or 0 where the layer is dead; and its positions H·W: shape (3,).
 
     A dead layer is one whose variance drowns in the regulariser.
     """
     covariance_CC = covariance(y)
     alive = covariance_CC.trace() > EPSILON * len(covariance_CC)
-    return torch.stack([log_participation_ratio(covariance_CC), alive.double()])
+    positions = torch.full_like(covariance_CC[0, 0], y[0, 0].numel())
+    return torch.stack([log_participation_ratio(covariance_CC), alive.double(), positions])
+
+
+def by_stage(positions_L: Tensor, weights: Sequence[float]) -> Tensor:
+    """The weight of each layer (L,): those of its stage, which the size of its output tells.
+
+    The first weight is for the stage of the largest outputs; the last one is for all further stages.
+    """
+    stages = positions_L.new_tensor(sorted(set(positions_L.tolist()), reverse=True))
+    place_L = (positions_L[:, None] == stages).double().argmax(1)
+    return torch.tensor(weights, dtype=torch.float64)[place_L.clamp(max=len(weights) - 1)]
 
 
 def gradient_health(g: Tensor) -> Tensor:
@@ -83,6 +94,10 @@ class InTrain(Batch):
         parameters: which tensors count for o: weights (of convolution and linear layers) or all.
         dead_layers: a constant output has C = εI.  `literal` takes the formula's word: PR is the channel
             count, the largest there is; `collapsed` counts it as log PR = 0.
+        stage_weights: what a layer's log PR counts in γ, by the size of its output, from the largest size to
+            the smallest; the last weight is for all smaller ones.  None is the paper's sum.  Without weights
+            searches put their layers where these cost least; Sun et al., "MAE-DET" (ICML 2022), weigh stages
+            for that reason.
     """
 
     info: ClassVar = ProxyInfo(
@@ -95,6 +110,11 @@ class InTrain(Batch):
     layers: LayerKind = "conv"
     parameters: Parameters = "weights"
     dead_layers: Literal["literal", "collapsed"] = "literal"
+    stage_weights: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.stage_weights is not None and not self.stage_weights:
+            raise ValueError("stage_weights is a list of numbers, such as [1,1,2,4]; null for none")
 
     def passes(self) -> tuple[PassSpec, ...]:
         # The activations need no labels, hence no data set: data sets of one input share them.
@@ -119,10 +139,18 @@ class InTrain(Batch):
         need(self.layers != "cell" or traits.blocks, NO_BLOCKS)
         return found
 
+    def counted(self, capacities_L3: Tensor) -> Tensor:
+        """What each layer counts in γ, shape (L,), from what `capacity` gives of each."""
+        log_pr, alive, positions = capacities_L3.T
+        counted: Tensor = log_pr * alive if self.dead_layers == "collapsed" else log_pr
+        if self.stage_weights is not None:
+            counted = counted * by_stage(positions, self.stage_weights)
+        return counted
+
     def score(self, records: Sequence[Record]) -> dict[str, float]:
         activations, gradients = records
-        log_pr, alive = activations["layers"].reshape(-1, 2).T
-        gamma = float((log_pr * alive if self.dead_layers == "collapsed" else log_pr).sum())
+        log_pr, alive, _ = activations["layers"].reshape(-1, 3).T
+        gamma = float(self.counted(activations["layers"].reshape(-1, 3)).sum())
         resilience = float(gradients["tensors"].sum())
         return {
             "gamma": gamma,

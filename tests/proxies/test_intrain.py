@@ -106,6 +106,30 @@ def test_layer_kinds(kind: Any) -> None:
     assert found == pytest.approx(expected(cell(MIXED), kind), rel=2e-4)
 
 
+@pytest.mark.parametrize("given", [[3.0, 0.5, 2.0], [1.0, 4.0], [2.0]])
+def test_a_stage_counts_its_weight(given: list[float]) -> None:
+    """The last weight is for all smaller outputs; depth and gradients count as before."""
+    plain = expected(cell(MIXED))
+    found = columns(InTrain(batch_size=B, stage_weights=tuple(given)), cell(MIXED))
+    outputs = observed(twin(cell(MIXED), "torch_default"), "conv")
+    sizes = sorted({y.shape[-1] for y in outputs}, reverse=True)
+    assert len(sizes) == 3
+    weight = dict(zip(sizes, (given + given[-1:] * 3)[:3], strict=True))
+    gamma = sum(weight[y.shape[-1]] * log_pr(y) for y in outputs)
+    assert found["gamma"] == pytest.approx(gamma, rel=2e-4)
+    assert found["layers"] == plain["layers"]
+    assert found["resilience"] == pytest.approx(plain["resilience"], rel=2e-4)
+    factor = (1 + plain["resilience"]) / math.log(plain["layers"] + 1)
+    assert found["score"] == pytest.approx(gamma * factor, rel=2e-4)
+
+
+def test_no_weights_are_none() -> None:
+    same = columns(InTrain(batch_size=B, stage_weights=(1.0,)), cell(MIXED))
+    assert same == columns(InTrain(batch_size=B), cell(MIXED))
+    with pytest.raises(ValueError, match="stage_weights is a list of numbers"):
+        InTrain(stage_weights=())
+
+
 def test_all_parameters() -> None:
     found = columns(InTrain(batch_size=B, parameters="all"), Smooth)
     assert found.pop("dead_layers") == 0

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from nasbench_eval.report import epochs
 from nasbench_eval.report.search import indicators, judge, tau
+from nasbench_eval.report.search.unjudged import frames as unjudged
 from nasbench_eval.report.statistics import between, seeds, summary
 from nasbench_eval.runs import record
 from nasbench_eval.runs.parquet import MARKS, schema
@@ -159,6 +160,9 @@ def searches() -> str:
     """The columns of what is written and loaded of searches; their meanings stand beside the code."""
     parts = {
         "search.csv": judge.MEANINGS,
+        "search.csv, in a space without accuracies": unjudged.MEANINGS,
+        "seeds.csv, in a space without accuracies": unjudged.SEED_MEANINGS,
+        "stages.csv, in a space without accuracies": unjudged.STAGE_MEANINGS,
         "tau.csv": tau.MEANINGS,
         "indicators/exclusive.csv": indicators.EXCLUSIVE_MEANINGS,
         "indicators/none.csv": indicators.NONE_MEANINGS,

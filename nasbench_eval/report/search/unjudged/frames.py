@@ -51,6 +51,17 @@ MEANINGS = {
     "proxy_seconds": "measured seconds of proxies a search, mean over seeds",
     "wall_seconds": "seconds from the start of a search to its last trial, mean over seeds",
 }
+STAGE_MEANINGS = {
+    "dataset": "the data set",
+    "algorithm": "the algorithm's label",
+    "guide": "what the search was told",
+    "run_seed": "the run's seed",
+    "seed": "the search's seed",
+    "pixels": "height and width of what the stage puts out",
+    "layers": "layers of the answer in this stage, in the search space's own count",
+    "width": "channels of the last of them",
+    "blocks": "what its blocks are: layers, type, widths of bottleneck and output",
+}
 _UNTOLD = Truth(None, lambda dataset, split: np.full(1, np.nan))
 
 
@@ -211,4 +222,4 @@ def stage_table(rows: Sequence[Found]) -> pd.DataFrame:
                     | {"pixels": stage.pixels, "layers": stage.layers, "width": stage.width}
                     | {"blocks": ", ".join(stage.blocks)}
                 )
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines, columns=list(STAGE_MEANINGS))

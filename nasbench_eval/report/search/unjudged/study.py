@@ -1,0 +1,195 @@
+"""What the searches on MobileNetV2 found, beside published networks: scored again, ranked, and in Table 2.
+
+A guide's best find owes part of its score to luck: of thousands of networks the one is found whose random
+weights suited it.  So finds are scored again with other weights (other run seeds), and so are the networks
+that others have published, and random ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import kendalltau, rankdata
+
+from nasbench_eval.report.published import load_published
+from nasbench_eval.runs.store import read_scores
+from nasbench_eval.spaces.mobilenetv2 import MobileNetV2
+from nasbench_eval.spaces.open import known
+
+BUDGET = 450
+# Guides of several values, which add up the logarithms of ranks.
+AGGREGATES = {"az_nas": ("expressivity", "progressivity", "trainability", "flops")}
+RANDOM, ARCHIVE = 24, 24
+# Random networks have at least so much of the budget, as what searches find has.
+_LEAST = 0.9
+_COUNTED = {
+    "in-repo FLOPs without SE (budget)": "flops_in_repo",
+    "ptflops without SE": "flops_ptflops",
+    "ptflops with SE": "flops_ptflops_se",
+}
+
+
+def published_networks() -> pd.DataFrame:
+    """Structures that others have published or logged: group, name, budget_millions, arch, source."""
+    file = resources.files("nasbench_eval.report.search.unjudged").joinpath("networks.csv")
+    with file.open("r", encoding="utf-8") as stream:
+        return pd.read_csv(stream)
+
+
+def structures(seeds: pd.DataFrame, archive: pd.DataFrame) -> pd.DataFrame:
+    """The networks that are compared, all below 450 million FLOPs: group, name, arch; each arch once.
+
+    Args:
+        seeds: `seeds.csv` of the report of the searches.
+        archive: the trials of one seed of a search, of which some at even distances are taken.
+    """
+    below = seeds[seeds["budgeted"] <= BUDGET * 1e6]
+    finds = [
+        (f"found by {row['algorithm']}, {row['guide']}", f"{row['guide']} seed {row['seed']}", row["arch"])
+        for row in below.to_dict("records")
+    ]
+    others = published_networks()
+    others = others[others["budget_millions"] <= BUDGET]
+    taken = archive.sort_values("step")["arch"].drop_duplicates().astype(str).to_numpy()
+    steps = np.linspace(0, len(taken) - 1, ARCHIVE).astype(int)
+    rows = [
+        *finds,
+        *others[["group", "name", "arch"]].itertuples(index=False, name=None),
+        *(("archive", f"archive {step}", taken[step]) for step in steps),
+        *(("random", f"random {place}", arch) for place, arch in enumerate(random_networks())),
+    ]
+    return pd.DataFrame(rows, columns=["group", "name", "arch"]).drop_duplicates("arch", ignore_index=True)
+
+
+def random_networks() -> list[str]:
+    """Random networks of nearly as many FLOPs as the budget allows."""
+    space = known(MobileNetV2(max_flops=BUDGET * 10**6), ())
+    free, found, rng = MobileNetV2(), dict[str, None](), np.random.default_rng(0)
+    while len(found) < RANDOM:
+        arch = space.sample(rng)  # type: ignore[attr-defined]
+        if free.budgeted(arch) >= _LEAST * BUDGET * 1e6:
+            found[free.format(arch)] = None
+    return list(found)
+
+
+def scores_of(folders: Sequence[Path]) -> pd.DataFrame:
+    """Scores by structure, run seed and label, in long form.
+
+    Raises:
+        UsageError: if a folder holds none.
+    """
+    parts = []
+    for folder in folders:
+        rows = read_scores(folder).rename(columns={"proxy": "label"})
+        parts.append(rows[["arch", "seed", "label", "score", "seconds"]])
+    return pd.concat(parts, ignore_index=True).astype({"arch": str, "label": str})
+
+
+def guided(scores: pd.DataFrame) -> pd.DataFrame:
+    """What each guide says of each network, means over run seeds: a row a network, a column a guide."""
+    wide = scores.pivot_table(index="arch", columns="label", values="score", aggfunc="mean")
+    for name, members in AGGREGATES.items():
+        if set(members) <= set(wide.columns):
+            ranks = wide[list(members)].apply(lambda column: rankdata(column.fillna(-np.inf)))
+            wide[name] = np.log(ranks).sum(axis=1)
+    return wide
+
+
+def ranks_by_group(pool: pd.DataFrame, scores: pd.DataFrame, guides: Sequence[str]) -> pd.DataFrame:
+    """Where each group of networks stands by each guide: mean percentile among all, 100 the best."""
+    said = guided(scores).reindex(pool["arch"])
+    table = pool[["group"]].copy()
+    for guide in guides:
+        ranks = rankdata(said[guide].fillna(-np.inf))
+        table[guide] = 100 * (ranks - 1) / (len(ranks) - 1)
+    groups = table.groupby("group", sort=False)
+    return groups.mean().assign(networks=groups.size()).reset_index()
+
+
+def scored_again(seeds: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """What a guide told of its finds, and what it says of them with other weights."""
+    anew = scores.groupby(["arch", "label"])["score"].agg(["mean", "std"])
+    rows = []
+    for row in seeds.to_dict("records"):
+        told = row.get(f"told_{row['guide']}", np.nan)
+        key = (row["arch"], row["guide"])
+        if np.isnan(told) or key not in anew.index:
+            continue
+        mean, std = anew.loc[key]
+        rows.append(
+            {
+                **{name: row[name] for name in ("algorithm", "guide", "seed")},
+                "told": told,
+                "again": mean,
+                "again_std": std,
+                "lost_percent": 100 * (1 - mean / told),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def settings(pool: pd.DataFrame, small: pd.DataFrame, full: pd.DataFrame, label: str) -> pd.DataFrame:
+    """How far small batches of small images rank networks as the published setting does.
+
+    Between the run seeds of the small setting, and between each of them and the full one.
+    """
+    kept = small[(small["label"] == label) & small["arch"].isin(set(full["arch"]) & set(pool["arch"]))]
+    wide = kept.pivot_table(index="arch", columns="seed", values="score")
+    reference = full[full["label"] == label].set_index("arch")["score"].reindex(wide.index)
+    columns: Mapping[str, pd.Series] = {f"small, seed {seed}": wide[seed] for seed in wide}
+    columns = {**columns, "small, mean of seeds": wide.mean(axis="columns"), "full": reference}
+    names = list(columns)
+    return pd.DataFrame(
+        [
+            {
+                "one": one,
+                "other": other,
+                "networks": len(wide),
+                "tau": kendalltau(columns[one], columns[other])[0],
+            }
+            for place, one in enumerate(names)
+            for other in names[place + 1 :]
+            if "mean" not in one + other or "full" in (one, other)
+        ]
+    )
+
+
+def table2(seeds: pd.DataFrame) -> pd.DataFrame:
+    """The published rows of InTrain's Table 2, and what the searches found, by budget."""
+    figures = load_published()
+    figures = figures[(figures["source"] == "intrain") & (figures["table"] == "table2")]
+    rows = []
+    for note, part in figures.groupby("note", sort=False):
+        budget, _, kind = str(note).partition("; ")
+        for item, held in part.groupby("item", sort=False):
+            values = held.set_index("metric")["value"]
+            rows.append(
+                {
+                    "budget": int(budget.removeprefix("budget ").removesuffix("M")),
+                    "network": item,
+                    "kind": kind,
+                    "flops_published": float(values.get("flops_millions", "nan")),
+                    "top1_published": float(values.get("top1_percent", "nan")),
+                    "gpu_days_published": float(values.get("gpu_days", "nan")),
+                }
+            )
+    for row in seeds.to_dict("records"):
+        if row["guide"] != "intrain" or row["algorithm"].startswith("random"):
+            continue
+        limit = min(b for b in (450, 600, 1000) if row["budgeted"] <= b * 1e6)
+        rows.append(
+            {
+                "budget": limit,
+                "network": f"InTrain-NAS here, seed {row['seed']}",
+                "kind": "small setting, not trained",
+                **{short: row[name] / 1e6 for name, short in _COUNTED.items()},
+                "macs": row["macs"] / 1e6,
+                "params": row["params"] / 1e6,
+                "cpu_days": row["proxy_seconds"] / 86400,
+            }
+        )
+    return pd.DataFrame(rows).sort_values("budget", kind="stable", ignore_index=True)

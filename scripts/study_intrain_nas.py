@@ -1,0 +1,73 @@
+"""Put what searches on MobileNetV2 found beside published networks, random ones and InTrain's Table 2.
+
+    python scripts/study_intrain_nas.py results/intrain_nas --list structures.txt
+    python scripts/study_intrain_nas.py results/intrain_nas
+
+The first lists the networks that are to be scored again, one a line: finds, published ones, some of the
+archive, random ones.  The second reads these scores from `again-*` and `full` in the same folder, as
+`make reproduce-intrain-nas` leaves them there, and writes tables to `tables/study`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from nasbench_eval.errors import Parser, UsageError, guard
+from nasbench_eval.files import write_whole
+from nasbench_eval.report.search.frames import load_search
+from nasbench_eval.report.search.unjudged import study
+
+GUIDES = ("intrain", "intrain_cell", "az_nas", "zico", "zen", "params", "flops")
+# The search whose archive gives networks to compare.
+ARCHIVE = "450-intrain"
+
+
+def main() -> int:
+    """Run the study; returns the exit code."""
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="the folder of the searches, such as results/intrain_nas")
+    parser.add_argument("--list", type=Path, metavar="FILE", help="write the networks to score, and stop")
+    arguments = parser.parse_args()
+    pool = _pool(arguments.run)
+    if arguments.list is not None:
+        write_whole(arguments.list, "".join(f"{arch}\n" for arch in pool["arch"]).encode())
+        print(f"{len(pool)} networks in {arguments.list}")
+        return 0
+    seeds = _seeds(arguments.run)
+    small = study.scores_of(sorted(arguments.run.glob("again-*")))
+    guides = [guide for guide in GUIDES if guide in study.guided(small)]
+    tables = {
+        "again": study.scored_again(seeds, small),
+        "ranks": study.ranks_by_group(pool, small, guides),
+        "table2": study.table2(seeds),
+    }
+    if (arguments.run / "full").is_dir():
+        tables["settings"] = study.settings(pool, small, study.scores_of([arguments.run / "full"]), "intrain")
+    folder = arguments.run / "tables" / "study"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        write_whole(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g").encode())
+        print(f"{name}\n{table.to_string(index=False, float_format='%.3f')}\n")
+    print(f"written to {folder}: {', '.join(f'{name}.csv' for name in tables)}")
+    return 0
+
+
+def _seeds(run: Path) -> pd.DataFrame:
+    """What each seed of each search found, as its report has it."""
+    file = run / "tables" / "seeds.csv"
+    if not file.is_file():
+        raise UsageError(f"{file} is not there: nasbench-report {run}/*/ --out {run}/tables writes it")
+    return pd.read_csv(file)
+
+
+def _pool(run: Path) -> pd.DataFrame:
+    trials = load_search(run / ARCHIVE, history=True)
+    return study.structures(_seeds(run), trials[trials["seed"] == trials["seed"].min()])
+
+
+if __name__ == "__main__":
+    sys.exit(guard(main))
