@@ -17,7 +17,7 @@ RUN ?= results/table1
 FILE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-lga-search reproduce-ntk-evolution reproduce-timm reproduce-teg reproduce-guides reproduce-nats reproduce-intrain-nas data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report docs clean
+.PHONY: help demo reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-lga-search reproduce-ntk-evolution reproduce-timm reproduce-teg reproduce-guides reproduce-nats reproduce-intrain-nas reproduce-table2 data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -139,6 +139,10 @@ reproduce-nats: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## random sea
 NAS = $(BIN)/nasbench-search experiment=intrain_nas_small
 NAS_SIZE = $(BIN)/nasbench-search space=mobilenetv2 space.max_flops=450_000_000 dataset=imagenet1k \
   algorithm=aznas_small seeds=3 steps=1000 lag=2
+NAS_SCORE = $(BIN)/nasbench-score space=mobilenetv2 dataset=imagenet1k
+NAS_INPUT = proxy.batch_size=8 proxy.resolution=64 proxy.input=gaussian
+NAS_REPORT = $(BIN)/nasbench-report results/$(NAME)/[0-9]*/ --out results/$(NAME)/tables
+NAS_STUDY = $(BIN)/python scripts/study_intrain_nas.py results/$(NAME)
 reproduce-intrain-nas: NAME = reproduce-intrain-nas
 reproduce-intrain-nas: $(READY) ## InTrain-NAS for two cores: evolution on MobileNetV2 below 450, 600 and 1,000 million FLOPs
 	for guide in intrain intrain_cell az_nas; do $(NAS) guide=$$guide run=$(NAME)/450-$$guide $(OPTIONS) || exit; done
@@ -147,7 +151,24 @@ reproduce-intrain-nas: $(READY) ## InTrain-NAS for two cores: evolution on Mobil
 	$(NAS) algorithm=random guide=intrain run=$(NAME)/450-random $(OPTIONS)
 	$(NAS) space.max_flops=600_000_000 run=$(NAME)/600-intrain $(OPTIONS)
 	$(NAS) space.max_flops=1_000_000_000 space.max_layers=16 run=$(NAME)/1000-intrain $(OPTIONS)
-	$(BIN)/nasbench-report results/$(NAME) --out results/$(NAME)/tables
+	$(NAS_REPORT)
+	$(NAS_STUDY) --list results/$(NAME)/structures.txt --full results/$(NAME)/full.txt
+	for seed in 1 2 3; do \
+	  $(NAS_SCORE) archs=results/$(NAME)/structures.txt 'proxy=[intrain,intrain_cell,az_nas,params]' $(NAS_INPUT) \
+	    seed=$$seed run=$(NAME)/again-$$seed $(OPTIONS) && \
+	  $(NAS_SCORE) archs=results/$(NAME)/structures.txt 'proxy=[zen,zico]' space.shortcuts=false $(NAS_INPUT) \
+	    seed=$$seed run=$(NAME)/again-plain-$$seed $(OPTIONS) || exit; \
+	done
+	$(NAS_SCORE) archs=results/$(NAME)/full.txt proxy=intrain proxy.batch_size=64 proxy.resolution=224 run=$(NAME)/full $(OPTIONS)
+	$(NAS_STUDY)
+
+reproduce-table2: NAME = reproduce-intrain-nas
+reproduce-table2: $(READY) ## Table 2 of InTrain: its rows beside what InTrain finds here, in a small setting and untrained
+	$(NAS) run=$(NAME)/450-intrain $(OPTIONS)
+	$(NAS) space.max_flops=600_000_000 run=$(NAME)/600-intrain $(OPTIONS)
+	$(NAS) space.max_flops=1_000_000_000 space.max_layers=16 run=$(NAME)/1000-intrain $(OPTIONS)
+	$(NAS_REPORT)
+	$(NAS_STUDY) --table2
 
 data: $(READY) ## fetch the ground-truth tables and images into $NASBENCH_EVAL_DATA
 	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA)

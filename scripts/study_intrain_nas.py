@@ -1,17 +1,20 @@
 """Put what searches on MobileNetV2 found beside published networks, random ones and InTrain's Table 2.
 
-    python scripts/study_intrain_nas.py results/intrain_nas --list structures.txt
+    python scripts/study_intrain_nas.py results/intrain_nas --list structures.txt --full full.txt
+    python scripts/study_intrain_nas.py results/intrain_nas --table2
     python scripts/study_intrain_nas.py results/intrain_nas
 
 The first lists the networks that are to be scored again, one a line: finds, published ones, some of the
-archive, random ones.  The second reads these scores from `again-*` and `full` in the same folder, as
-`make reproduce-intrain-nas` leaves them there, and writes tables to `tables/study`.
+archive, random ones; and 64 of them that are to be scored at the published size.  The second puts InTrain's
+finds into its Table 2.  The third reads the scores from `again-*` and `full` in the same folder, as
+`make reproduce-intrain-nas` leaves them there, and writes all tables to `tables/study`.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -31,13 +34,18 @@ def main() -> int:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="the folder of the searches, such as results/intrain_nas")
     parser.add_argument("--list", type=Path, metavar="FILE", help="write the networks to score, and stop")
+    parser.add_argument("--full", type=Path, metavar="FILE", help="write 64 to score at the published size")
+    parser.add_argument("--table2", action="store_true", help="InTrain's Table 2 alone")
     arguments = parser.parse_args()
-    pool = _pool(arguments.run)
-    if arguments.list is not None:
-        write_whole(arguments.list, "".join(f"{arch}\n" for arch in pool["arch"]).encode())
-        print(f"{len(pool)} networks in {arguments.list}")
-        return 0
     seeds = _seeds(arguments.run)
+    if arguments.table2:
+        _write({"table2": study.table2(seeds)}, arguments.run)
+        return 0
+    pool = _pool(arguments.run, seeds)
+    if arguments.list or arguments.full:
+        _list(pool["arch"], arguments.list)
+        _list(study.sixty_four(pool), arguments.full)
+        return 0
     small = study.scores_of(sorted(arguments.run.glob("again-*")))
     guides = [guide for guide in GUIDES if guide in study.guided(small)]
     tables = {
@@ -47,13 +55,24 @@ def main() -> int:
     }
     if (arguments.run / "full").is_dir():
         tables["settings"] = study.settings(pool, small, study.scores_of([arguments.run / "full"]), "intrain")
-    folder = arguments.run / "tables" / "study"
+    _write(tables, arguments.run)
+    return 0
+
+
+def _list(archs: Iterable[str], file: Path | None) -> None:
+    if file is not None:
+        lines = [f"{arch}\n" for arch in archs]
+        write_whole(file, "".join(lines).encode())
+        print(f"{len(lines)} networks in {file}")
+
+
+def _write(tables: dict[str, pd.DataFrame], run: Path) -> None:
+    folder = run / "tables" / "study"
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
         write_whole(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g").encode())
         print(f"{name}\n{table.to_string(index=False, float_format='%.3f')}\n")
     print(f"written to {folder}: {', '.join(f'{name}.csv' for name in tables)}")
-    return 0
 
 
 def _seeds(run: Path) -> pd.DataFrame:
@@ -64,9 +83,9 @@ def _seeds(run: Path) -> pd.DataFrame:
     return pd.read_csv(file)
 
 
-def _pool(run: Path) -> pd.DataFrame:
+def _pool(run: Path, seeds: pd.DataFrame) -> pd.DataFrame:
     trials = load_search(run / ARCHIVE, history=True)
-    return study.structures(_seeds(run), trials[trials["seed"] == trials["seed"].min()])
+    return study.structures(seeds, trials[trials["seed"] == trials["seed"].min()])
 
 
 if __name__ == "__main__":

@@ -34,6 +34,8 @@ from nasbench_eval.spaces.base import Network
 EPSILON = 1e-10
 # Variance over squared mean below which an output is looked at, whether it is constant.
 SUSPECT = 1e-3
+# Rows of a covariance that are centred at once.
+ROWS = 128
 
 
 def covariance(y: Tensor) -> Tensor:
@@ -43,19 +45,30 @@ def covariance(y: Tensor) -> Tensor:
     """
     y_NC = y.movedim(1, -1).reshape(-1, y.shape[1])  # a view where the output is channels-last
     mean_C = y_NC.mean(dim=0).double()
-    covariance_CC = (y_NC.T @ y_NC).double() / len(y_NC) - torch.outer(mean_C, mean_C)
+    # Of 2,048 channels it is 32 MB: to fill new memory costs more than the arithmetic, hence rows at a time.
+    covariance_CC = (y_NC.T @ y_NC).double().div_(len(y_NC))
+    rows = ROWS if y.device.type == "cpu" else len(mean_C)
+    for part_RC, mean_R in zip(torch.split(covariance_CC, rows), torch.split(mean_C, rows), strict=True):
+        part_RC.sub_(torch.outer(mean_R, mean_C))
     trace, square = covariance_CC.trace(), mean_C.square().sum()
     constant = trace <= 64 * torch.finfo(y.dtype).eps * square
     if y.device.type != "cpu" or trace <= SUSPECT * square:  # of many positions the rounding errors add up
         constant = constant | ((trace <= SUSPECT * square) & (y_NC == y_NC[0]).all())
+    if y.device.type == "cpu" and not constant:  # elsewhere to ask is to wait
+        return covariance_CC
     return torch.where(constant, 0.0, covariance_CC)  # NaN stays NaN
 
 
 def log_participation_ratio(covariance_CC: Tensor) -> Tensor:
     """log PR(C), PR(C) = (tr C)² / tr(C²), with C + εI; tr(C²) = ‖C‖_F² needs no eigenvalues."""
-    identity_CC = torch.eye(len(covariance_CC), dtype=covariance_CC.dtype, device=covariance_CC.device)
-    regular_CC = covariance_CC + EPSILON * identity_CC
-    return 2 * regular_CC.trace().log() - regular_CC.square().sum().log()
+    return _spent(covariance_CC.clone())
+
+
+def _spent(covariance_CC: Tensor) -> Tensor:
+    """The same of a matrix that nobody needs any more."""
+    covariance_CC.diagonal().add_(EPSILON)
+    trace = covariance_CC.trace()
+    return 2 * trace.log() - covariance_CC.square_().sum().log()
 
 
 def capacity(x: Tensor, y: Tensor) -> Tensor:
@@ -66,7 +79,7 @@ def capacity(x: Tensor, y: Tensor) -> Tensor:
     covariance_CC = covariance(y)
     alive = covariance_CC.trace() > EPSILON * len(covariance_CC)
     positions = torch.full_like(covariance_CC[0, 0], y[0, 0].numel())
-    return torch.stack([log_participation_ratio(covariance_CC), alive.double(), positions])
+    return torch.stack([_spent(covariance_CC), alive.double(), positions])
 
 
 def by_stage(positions_L: Tensor, weights: Sequence[float]) -> Tensor:

@@ -23,8 +23,8 @@ CAPTION = (
 _STAGES = "Layers of the answer by stage (its pixels) x width of the last of them, means over seeds"
 
 
-def _million(value: float) -> str:
-    return EMPTY if math.isnan(value) else f"{value / 1e6:,.1f}"
+def _million(value: float, decimals: int = 0) -> str:
+    return EMPTY if math.isnan(value) else f"{value / 1e6:,.{decimals}f}"
 
 
 def _told(row: dict[str, Any]) -> str:
@@ -40,13 +40,13 @@ def _told(row: dict[str, Any]) -> str:
 
 _COLUMNS: list[tuple[str, int, Callable[[dict[str, Any]], str]]] = [
     ("seeds", 6, lambda row: f"{row['seeds']}"),
-    ("evals", 8, lambda row: f"{row['evaluations']:,.0f}"),
-    ("told", 21, _told),
-    ("params", 8, lambda row: _million(row["params"])),
-    ("MACs", 9, lambda row: _million(row["macs"])),
-    ("budget", 9, lambda row: _million(row["budgeted"])),
-    ("proxy s", 9, lambda row: seconds_cell(row["proxy_seconds"])),
-    ("wall s", 8, lambda row: seconds_cell(row["wall_seconds"])),
+    ("evals", 7, lambda row: f"{row['evaluations']:,.0f}"),
+    ("told", 20, _told),
+    ("params", 7, lambda row: _million(row["params"], 1)),
+    ("MACs", 7, lambda row: _million(row["macs"])),
+    ("budget", 7, lambda row: _million(row["budgeted"])),
+    ("proxy s", 8, lambda row: seconds_cell(row["proxy_seconds"])),
+    ("wall s", 7, lambda row: seconds_cell(row["wall_seconds"])),
 ]
 
 
@@ -61,7 +61,8 @@ def draw_text(table: pd.DataFrame, stages: pd.DataFrame, notes: Sequence[str] = 
         lines += ["", DATASETS.get(dataset, dataset), *grid(head, widths, map(_line, rows))]
         head, body = by_stage(rows, stages)
         if body:
-            lines += ["", _STAGES, *grid(head, [*names, *[13] * (len(head) - 2)], body)]
+            wide = name_widths(rows, 100 - 13 * (len(head) - 2))
+            lines += ["", _STAGES, *grid(head, [*wide, *[13] * (len(head) - 2)], body)]
     lines += ["", *wrapped(CAPTION)]
     for note in notes:
         lines += wrapped(f"- {note}", "  ")

@@ -65,6 +65,14 @@ def structures(seeds: pd.DataFrame, archive: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["group", "name", "arch"]).drop_duplicates("arch", ignore_index=True)
 
 
+def sixty_four(pool: pd.DataFrame) -> pd.Series[str]:
+    """All but what searches found, and InTrain's finds, up to 64 networks."""
+    found = pool["group"].str.startswith("found by")
+    own = pool["name"].str.fullmatch(r"intrain seed \d+")
+    chosen: pd.Series[str] = pd.concat([pool.loc[~found, "arch"], pool.loc[found & own, "arch"]])
+    return chosen[:64]
+
+
 def random_networks() -> list[str]:
     """Random networks of nearly as many FLOPs as the budget allows."""
     space = known(MobileNetV2(max_flops=BUDGET * 10**6), ())
