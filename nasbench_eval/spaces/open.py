@@ -36,7 +36,13 @@ class OpenSpace(Protocol):
     """A set of architectures without a length.  Implementations are frozen dataclasses; fields are options.
 
     It may have `params` and `flops` (see `Sizes`), `build_cell` (see `CellSpace`), `weight_key`, `live`,
-    `neighbours` and `resized` besides, as a `SearchSpace` has them.
+    `neighbours` and `resized` besides, as a `SearchSpace` has them; `stages` (see `StagedSpace`); and for
+    searches
+
+    - `start`: the architecture that they start from,
+    - `candidate(arch, rng, draws)`: what so many draws make of an architecture, which may break a limit,
+    - `beyond(arch, parent)`: in a few words the limit that it breaks, further than its parent; else None,
+    - `budgeted(arch)`: the number that the limit of its size is about.
     """
 
     @property

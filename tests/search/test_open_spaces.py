@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from functools import partial
 from pathlib import Path
@@ -285,6 +286,22 @@ def test_a_report_tells_sizes_stages_and_curves(ask: Ask, tell: Ask) -> None:
     assert layers.between(4, 12).all()
     assert sorted(stages["pixels"].unique()) == [7, 14, 28, 56]
     assert Path("out/answers.txt").read_text().splitlines() == list(dict.fromkeys(seeds["arch"]))
+
+
+def test_rows_are_told_apart_by_what_differs_alone(ask: Ask, tell: Ask) -> None:
+    """Not by whence scores came, nor by what is not set."""
+    assert ask(*FREE, "run=a").code == 0
+    assert ask(*FREE, "run=b", "seeds=[2]").code == 0
+    assert ask(*FREE, "run=c", "space.max_flops=600000000").code == 0
+    record = Path("results/a/run.json")
+    old = json.loads(record.read_text())
+    del old["search"]["whence"], old["space"]["min_flops"]  # as before there was such an option
+    record.write_text(json.dumps(old))
+    told = tell("results/a", "results/b", "results/c", "--out", "out")
+    assert told.code == 0, told.err
+    table = pd.read_csv("out/search.csv")
+    assert table["algorithm"].tolist() == ["aznas (max_flops=450000000)", "aznas (max_flops=600000000)"]
+    assert table["seeds"].tolist() == [3, 2]
 
 
 def test_what_needs_accuracies_is_refused(ask: Ask, tell: Ask) -> None:

@@ -122,9 +122,11 @@ class SearchRun:
     @cached_property
     def settings(self) -> dict[str, str]:
         """All that decides a search but its seed, by dotted name."""
-        search = {key: value for key, value in self.search.items() if key != "seeds"}
+        search = {key: value for key, value in self.search.items() if key not in ("seeds", "whence")}
         parts = {"space": self.record["space"], "truth": self.record.get("truth")}
-        return dict(_flat({**search, **parts, "proxy": self.record.get("proxies", {})}))
+        found = _flat({**search, **parts, "proxy": self.record.get("proxies", {})})
+        # An option that is not set tells nothing, and older records lack those that were added since.
+        return {name: value for name, value in found if value != "None"}
 
 
 @dataclass(frozen=True)
