@@ -136,9 +136,10 @@ reproduce-nats: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## random sea
 
 # InTrain-NAS in a small setting: every guide below 450 million FLOPs, InTrain below 600 and 1,000 as well.
 # The scores of Zen-NAS and ZiCo are those of networks without shortcuts, as in their papers' searches.
-NAS = $(BIN)/nasbench-search experiment=intrain_nas_small
+NAS_STEPS ?= 1000
+NAS = $(BIN)/nasbench-search experiment=intrain_nas_small steps=$(NAS_STEPS)
 NAS_SIZE = $(BIN)/nasbench-search space=mobilenetv2 space.max_flops=450_000_000 dataset=imagenet1k \
-  algorithm=aznas_small seeds=3 steps=1000 lag=2
+  algorithm=aznas_small seeds=3 steps=$(NAS_STEPS) lag=2
 NAS_SCORE = $(BIN)/nasbench-score space=mobilenetv2 dataset=imagenet1k
 NAS_INPUT = proxy.batch_size=8 proxy.resolution=64 proxy.input=gaussian
 NAS_REPORT = $(BIN)/nasbench-report results/$(NAME)/[0-9]*/ --out results/$(NAME)/tables

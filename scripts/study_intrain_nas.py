@@ -71,7 +71,8 @@ def _write(tables: dict[str, pd.DataFrame], run: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
         write_whole(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g").encode())
-        print(f"{name}\n{table.to_string(index=False, float_format='%.3f')}\n")
+        text = study.table2_text(table) if name == "table2" else table.round(2).to_string(index=False) + "\n"
+        print(f"{name}\n{text}")
     print(f"written to {folder}: {', '.join(f'{name}.csv' for name in tables)}")
 
 

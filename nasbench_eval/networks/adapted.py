@@ -22,20 +22,9 @@ from nasbench_eval.networks.activations import ELSEWHERE, FUNCTIONS, MODULES, Ca
 from nasbench_eval.networks.look import Look, channels_second, look
 from nasbench_eval.networks.names import named, taken_apart, unwrapped
 from nasbench_eval.networks.traits import Traits, traits_of
+from nasbench_eval.spaces._network import risky_channels_last
 from nasbench_eval.spaces.base import Network
 from nasbench_eval.wording import first_line
-
-
-def _risky(model: nn.Module) -> bool:
-    """Whether a network has a layer that PyTorch's kernels for channels last cannot bear.
-
-    With PyTorch 2.13 on the CPU, the backward pass of a 1×1 convolution with a stride and fewer than 16
-    inputs writes past the end of its memory.
-    """
-    return any(
-        isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1) and max(m.stride) > 1 and m.in_channels < 16
-        for m in model.modules()
-    )
 
 
 class _Reached(BaseException):  # past whatever errors a forward pass catches
@@ -77,7 +66,7 @@ class Adapted(Network):
         self.train(False)
         x = torch.ones(2, *shape, device=device)
         try:
-            layout = torch.contiguous_format if _risky(self.model) else torch.channels_last
+            layout = torch.contiguous_format if risky_channels_last(self.model) else torch.channels_last
             self.look = self._seen_in(layout, x, head, blocks)
         except (
             UsageError,

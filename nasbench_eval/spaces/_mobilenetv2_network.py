@@ -9,11 +9,12 @@ Tensor legend: B batch, C channels, H height, W width.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from nasbench_eval.spaces._mobilenetv2_blocks import Structure, Unit
 from nasbench_eval.spaces._mobilenetv2_counts import squeezed
-from nasbench_eval.spaces._network import ChainNetwork
+from nasbench_eval.spaces._network import ChainNetwork, risky_channels_last
 
 EPSILON = 1e-3
 
@@ -100,3 +101,5 @@ class InvertedResidualNetwork(ChainNetwork):
             head.width_out,
             num_classes,
         )
+        if risky_channels_last(self):
+            self.tensor_layout = torch.contiguous_format

@@ -98,6 +98,18 @@ class Network(nn.Module):
         """Let go of what a forward pass left."""
 
 
+def risky_channels_last(model: nn.Module) -> bool:
+    """Whether a network has a layer that PyTorch's kernels for channels last cannot bear.
+
+    With PyTorch 2.13 on the CPU, the backward pass of a 1×1 convolution with a stride and fewer than 16
+    inputs writes past the end of its memory.
+    """
+    return any(
+        isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1) and max(m.stride) > 1 and m.in_channels < 16
+        for m in model.modules()
+    )
+
+
 class ChainNetwork(Network):
     """A stem, blocks in a row, and a classifier of the channels' means.
 

@@ -136,3 +136,23 @@ def test_table_2_has_the_published_rows_and_ours_without_an_accuracy() -> None:
     assert row["top1_published"].item() == 78.9
     assert row["flops_published"].item() == 455
     assert table["budget"].is_monotonic_increasing
+
+
+def test_table_2_fits_a_terminal() -> None:
+    seeds = pd.DataFrame(
+        {
+            "algorithm": ["aznas"],
+            "guide": ["intrain"],
+            "seed": [0],
+            "budgeted": [9.9e8],
+            "macs": [9.8e8],
+            "params": [13.3e6],
+            "proxy_seconds": [86400.0 * 3],
+            **{name: [1.01e9] for name in study._COUNTED},
+        }
+    )
+    lines = study.table2_text(study.table2(seeds)).splitlines()
+    assert max(map(len, lines)) <= 100
+    [own] = [line for line in lines if "here, seed 0 *" in line]
+    assert own.split()[-7:] == ["1,010", "1,010", "1,010", "980", "13.3", "–", "3.0000"]
+    assert any(line.split() == ["InTrain-NAS", "1,013", *"––––", "81.3", "0.4"] for line in lines)

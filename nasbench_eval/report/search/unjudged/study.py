@@ -7,14 +7,16 @@ that others have published, and random ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau, rankdata
 
+from nasbench_eval.report.draw import EMPTY
 from nasbench_eval.report.published import load_published
 from nasbench_eval.runs.store import read_scores
 from nasbench_eval.spaces.mobilenetv2 import MobileNetV2
@@ -201,3 +203,38 @@ def table2(seeds: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows).sort_values("budget", kind="stable", ignore_index=True)
+
+
+def table2_text(table: pd.DataFrame) -> str:
+    """Table 2 for the terminal, under 100 columns wide; days are those of a GPU, here of a CPU core."""
+    lines = [
+        "InTrain, Table 2: networks on ImageNet-1k.  FLOPs in millions: published, or as ptflops counts them",
+        "without and with squeeze-and-excitation (SE), as the searches count them (budget), and MACs.",
+    ]
+    for budget, part in table.groupby("budget", sort=False):
+        lines += ["", f"{budget} million FLOPs", _HEAD]
+        lines += [_table2_line(row) for row in part.to_dict("records")]
+    lines += ["", "*: found here in a small setting and not trained, so that it has no accuracy."]
+    return "\n".join(lines) + "\n"
+
+
+_HEAD = (
+    f"{'network':32}{'FLOPs':>8}{'with SE':>9}{'budget':>8}{'MACs':>8}{'params':>8}{'top-1':>8}{'days':>9}"
+)
+
+
+def _table2_line(row: dict[Hashable, Any]) -> str:
+    own = not pd.isna(row["macs"])
+    flops = row["flops_ptflops"] if own else row["flops_published"]
+    days = row["cpu_days"] if own else row["gpu_days_published"]
+    cells = [
+        (flops, 8, 0),
+        (row["flops_ptflops_se"], 9, 0),
+        (row["flops_in_repo"], 8, 0),
+        (row["macs"], 8, 0),
+        (row["params"], 8, 1),
+        (row["top1_published"], 8, 1),
+        (days, 9, 4 if own else 1),
+    ]
+    shown = "".join(f"{EMPTY if pd.isna(x) else f'{x:,.{digits}f}':>{width}}" for x, width, digits in cells)
+    return f"{row['network'] + ' *' * own:32}{shown}"
