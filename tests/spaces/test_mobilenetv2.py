@@ -499,3 +499,13 @@ def test_it_is_drawn_as_a_row() -> None:
     assert isinstance(SPACE, GraphSpace)
     assert graph.nodes[1:4] == ("K3 16 /2", "1x E1K7 40-40 /2", "1x E1K7 64-64 /2")
     assert [(edge.source, edge.target) for edge in graph.edges] == [(i, i + 1) for i in range(7)]
+
+
+def test_networks_that_channels_last_would_break_run_channels_first() -> None:
+    """A 1x1 convolution with a stride and fewer than 16 inputs, such as a projection behind a narrow stem."""
+    narrow = SPACE.build(SPACE.parse(START), num_classes=10)
+    wide = SPACE.build(SPACE.parse(ZEN400), num_classes=10)
+    bare = MobileNetV2(shortcuts=False)
+    assert narrow.tensor_layout == torch.contiguous_format
+    assert wide.tensor_layout == torch.channels_last
+    assert bare.build(bare.parse(START), num_classes=10).tensor_layout == torch.channels_last
