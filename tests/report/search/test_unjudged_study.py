@@ -141,7 +141,7 @@ def test_table_2_has_the_published_rows_and_ours_without_an_accuracy() -> None:
 def test_table_2_fits_a_terminal() -> None:
     seeds = pd.DataFrame(
         {
-            "algorithm": ["aznas"],
+            "algorithm": ["aznas (max_flops=1000000000, max_layers=16)"],
             "guide": ["intrain"],
             "seed": [0],
             "budgeted": [9.9e8],

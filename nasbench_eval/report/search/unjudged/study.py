@@ -7,8 +7,10 @@ that others have published, and random ones.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from importlib import resources
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ BUDGET = 450
 # Guides of several values, which add up the logarithms of ranks.
 AGGREGATES = {"az_nas": ("expressivity", "progressivity", "trainability", "flops")}
 RANDOM, ARCHIVE = 24, 24
+# Guides that no weights change.
+SIZES = ("params", "flops")
 # Random networks have at least so much of the budget, as what searches find has.
 _LEAST = 0.9
 _COUNTED = {
@@ -127,7 +131,7 @@ def scored_again(seeds: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     for row in seeds.to_dict("records"):
         told = row.get(f"told_{row['guide']}", np.nan)
         key = (row["arch"], row["guide"])
-        if np.isnan(told) or key not in anew.index:
+        if np.isnan(told) or row["guide"] in SIZES or key not in anew.index:
             continue
         mean, std = anew.loc[key]
         rows.append(
@@ -152,20 +156,14 @@ def settings(pool: pd.DataFrame, small: pd.DataFrame, full: pd.DataFrame, label:
     reference = full[full["label"] == label].set_index("arch")["score"].reindex(wide.index)
     columns: Mapping[str, pd.Series] = {f"small, seed {seed}": wide[seed] for seed in wide}
     columns = {**columns, "small, mean of seeds": wide.mean(axis="columns"), "full": reference}
-    names = list(columns)
-    return pd.DataFrame(
-        [
-            {
-                "one": one,
-                "other": other,
-                "networks": len(wide),
-                "tau": kendalltau(columns[one], columns[other])[0],
-            }
-            for place, one in enumerate(names)
-            for other in names[place + 1 :]
-            if "mean" not in one + other or "full" in (one, other)
-        ]
-    )
+    rows = []
+    for one, other in combinations(columns, 2):
+        if "mean" in one + other and "full" not in (one, other):
+            continue
+        both = columns[one].notna() & columns[other].notna()
+        tau = kendalltau(columns[one][both], columns[other][both])[0]
+        rows.append({"one": one, "other": other, "networks": int(both.sum()), "tau": tau})
+    return pd.DataFrame(rows)
 
 
 def table2(seeds: pd.DataFrame) -> pd.DataFrame:
@@ -190,7 +188,8 @@ def table2(seeds: pd.DataFrame) -> pd.DataFrame:
     for row in seeds.to_dict("records"):
         if row["guide"] != "intrain" or row["algorithm"].startswith("random"):
             continue
-        limit = min(b for b in (450, 600, 1000) if row["budgeted"] <= b * 1e6)
+        told = re.search(r"max_flops=(\d+)", row["algorithm"])
+        limit = int(told[1]) // 10**6 if told else BUDGET
         rows.append(
             {
                 "budget": limit,
