@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import torch
@@ -123,7 +123,7 @@ class InTrain(Batch):
     layers: LayerKind = "conv"
     parameters: Parameters = "weights"
     dead_layers: Literal["literal", "collapsed"] = "literal"
-    stage_weights: tuple[float, ...] | None = None
+    stage_weights: tuple[float, ...] | None = field(default=None, metadata={"later": True})
 
     def __post_init__(self) -> None:
         if self.stage_weights is not None and not self.stage_weights:

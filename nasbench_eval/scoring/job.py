@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.options.typed import made, typed
@@ -86,10 +86,20 @@ class Job:
             "seed": self.seed,
             "datasets": {name: asdict(dataset) for name, dataset in self.datasets.items()},
             "proxies": {
-                label: {"name": proxy.info.name, "version": proxy.info.version, **asdict(proxy)}  # type: ignore[call-overload]
+                label: {"name": proxy.info.name, "version": proxy.info.version, **_options(proxy)}
                 for label, proxy in self.proxies.items()
             },
         }
+
+
+def _options(proxy: Proxy) -> dict[str, Any]:
+    """A proxy's options; one that was added `later` is left out where it changes nothing.
+
+    So runs keep the names that they had before there was such an option.
+    """
+    later = {f.name: f.default for f in fields(cast(Any, proxy)) if f.metadata.get("later")}
+    options = asdict(cast(Any, proxy))
+    return {name: value for name, value in options.items() if name not in later or value != later[name]}
 
 
 def _together(thing: object, closed: Collection[str], others: Collection[str]) -> bool:
