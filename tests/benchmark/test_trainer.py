@@ -122,7 +122,7 @@ def test_the_same_rows_come_from_processes(plan: Plan, folder: Path) -> None:
     work = [Item(index, plan.tasks()[:1]) for index in (CELL, 7, 1234)]
     pool = Pool(trainer, 2, None, lambda line: pytest.fail(line))
     found = {rows[0]["index"]: results(rows) for rows in pool.results(work) if rows}
-    assert found == {index: results(trainer(item.cell, item.tasks)) for item in work}
+    assert found == {item.cell: results(trainer(item.cell, item.tasks)) for item in work}
 
 
 def test_the_seed_and_the_recipe_matter(plan: Plan, folder: Path) -> None:
