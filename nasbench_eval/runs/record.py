@@ -181,18 +181,20 @@ def mixed_texts(mixed: Any) -> str:
 
 
 def completed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a proxy as recorded, with those that it did not have then at their defaults.
+    """The options of a proxy as recorded, those of `new` that it lacks at their defaults.
 
-    At its default a new option leaves scores as they were, or else the proxy's version is another.
+    At its default a new option leaves scores as they were, or else the proxy's version is another.  So an
+    option that `new` leaves out at its default is left out here as well.
     """
-    missing = new.keys() - old.keys()
-    if not missing or old.get("name") != new.get("name"):
+    missing, more = new.keys() - old.keys(), old.keys() - new.keys()
+    if not (missing or more) or old.get("name") != new.get("name"):
         return dict(old)
     try:
         defaults = json.loads(json.dumps(asdict(registry.find("proxies", str(new["name"]))())))
     except (UsageError, TypeError):  # another package's proxy, absent or with options that have no default
         return dict(old)
-    return {**old, **{option: defaults[option] for option in missing if option in defaults}}
+    kept = {key: value for key, value in old.items() if key not in more or defaults.get(key, ...) != value}
+    return {**kept, **{option: defaults[option] for option in missing if option in defaults}}
 
 
 def _agree(folder: Path, what: str, old: Any, new: Any) -> None:
