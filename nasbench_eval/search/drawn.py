@@ -13,7 +13,7 @@ import numpy as np
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.search.history import Numbers, Values
-from nasbench_eval.spaces.open import Known, index_of
+from nasbench_eval.spaces.open import Known, Limited, index_of
 from nasbench_eval.wording import first_line, shortened
 
 # Architectures that are kept as they were read: those that are changed most are changed again and again.
@@ -26,8 +26,8 @@ class Drawn:
     Args:
         space: the search space.
 
-    Attributes:
-        start: the number of the architecture that a search starts from; None where the space names none.
+    Raises:
+        UsageError: if the space can break a limit, and does not tell which.
     """
 
     for_sample = for_mutate = 1
@@ -36,8 +36,9 @@ class Drawn:
     def __init__(self, space: Known) -> None:
         self.space: Any = space
         self._read: OrderedDict[int, Any] = OrderedDict()
-        start = getattr(space, "start", None)
-        self.start: int | None = None if start is None else space.index(start)
+        self._limited = isinstance(space, Limited)
+        if not self._limited and callable(getattr(space, "candidate", None)):
+            raise UsageError(f"the search space {space.name} has `candidate`, but not `beyond` or `start`")
 
     def sample(self, u: Values) -> Numbers:
         return self._each(lambda place: self.space.sample(generator(u[place][0])), u.shape[:-1])
@@ -59,11 +60,6 @@ class Drawn:
         return np.array([self.space.index(each) for each in self.space.neighbours(self.arch(arch))], np.int64)
 
     def require_neighbours(self) -> None:
-        """Refuse a space that does not list the neighbours of an architecture.
-
-        Raises:
-            UsageError: if it does not.
-        """
         if not callable(getattr(self.space, "neighbours", None)):
             raise UsageError(f"{self.space.name} does not list the neighbours of an architecture")
 
@@ -73,35 +69,27 @@ class Drawn:
     def decode(self, choices: Numbers) -> Numbers:
         raise UsageError(f"architectures of {self.space.name} are no fixed list of choices")
 
-    def named(self, text: str) -> int:
-        """The number of the architecture that a text names, which a search is to start from.
-
-        Raises:
-            UsageError: if it names none, or one that is beyond the limits of the space.
-        """
+    def started(self, text: str | None) -> int | None:
+        if text is None:
+            return int(self.space.index(self.space.start)) if self._limited else None
         try:
             arch = self.space.parse(text)
         except ValueError as error:
             raise UsageError(f"algorithm.start={shortened(text, 60)}: {first_line(error)}") from error
-        beyond = getattr(self.space, "beyond", None)
-        if beyond is not None and (why := beyond(arch)) is not None:
+        if self._limited and (why := self.space.beyond(arch)) is not None:
             raise UsageError(f"algorithm.start={shortened(text, 60)} is beyond the limits: {why}")
         return int(self.space.index(arch))
 
     def attempt(self, arch: int, rng: np.random.Generator, draws: int) -> int | None:
-        """What so many draws make of an architecture; None where it is beyond the limits of the space."""
-        candidate = getattr(self.space, "candidate", None)
-        if candidate is None:
-            here = self.arch(arch)
+        here = parent = self.arch(arch)
+        if not self._limited:
             for _ in range(draws):
                 here = self.space.mutate(here, rng)
             return int(self.space.index(here))
-        parent = self.arch(arch)
-        tried = candidate(parent, rng, draws)
+        tried = self.space.candidate(parent, rng, draws)
         return int(self.space.index(tried)) if self.space.beyond(tried, parent) is None else None
 
     def key(self, arch: int) -> int:
-        """What all architectures have in common that are the same network."""
         return index_of(self.space.name, self.space.format(self.space.canonical(self.arch(arch))))
 
     def arch(self, number: int) -> Any:

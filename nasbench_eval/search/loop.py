@@ -130,6 +130,8 @@ class Loop:
         seconds_SC = np.zeros((history.seeds, len(CLOCKS)))
         if len(archs):
             values_SV[open_S], seconds_SC[open_S] = self.known.of(archs, columns)
+        if not self.search.pays_twice:
+            seconds_SC[(history.archs_TS[:step] == history.archs_TS[step]).any(0)] = 0
         history.tell(step, values_SV, seconds_SC)
         self.trace.answers_TS.append(self.search.answer(history.past(step + 1)).copy())
         self.trace.wall_T.append(time.monotonic() - self._began)

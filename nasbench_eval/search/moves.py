@@ -65,6 +65,51 @@ class Moves(Protocol):
         """The architectures that consist of these choices; inverse of `encode`."""
         ...
 
+    def attempt(self, arch: int, rng: np.random.Generator, draws: int) -> int | None:
+        """What so many draws make of an architecture; None where it is beyond a limit of the space."""
+        ...
+
+    def key(self, arch: int) -> int:
+        """A number that architectures share which are the same network."""
+        ...
+
+    def started(self, text: str | None) -> int | None:
+        """The architecture that a text names, to start from; None for the space's own, if it has one.
+
+        Raises:
+            UsageError: if a search of this space starts from draws, or the architecture will not do.
+        """
+        ...
+
+    def require_neighbours(self) -> None:
+        """Refuse a space that does not list the neighbours of an architecture.
+
+        Raises:
+            UsageError: if it does not.
+        """
+        ...
+
+
+class _Numbered:
+    """What moves have in common in a space whose architectures have an order."""
+
+    def attempt(self: Moves, arch: int, rng: np.random.Generator, draws: int) -> int | None:
+        here = np.array([arch])
+        for _ in range(draws):
+            here = self.mutate(here, rng.random((1, self.for_mutate)))
+        return int(here[0])
+
+    def key(self, arch: int) -> int:
+        return arch
+
+    def started(self, text: str | None) -> int | None:
+        if text is not None:
+            raise UsageError("algorithm.start= is for open search spaces; here a search starts from draws")
+        return None
+
+    def require_neighbours(self) -> None:
+        pass
+
 
 def pick(u: Values, of: int | Numbers) -> Numbers:
     """Whole numbers below `of`, drawn uniformly from numbers in [0, 1)."""
@@ -102,7 +147,7 @@ def _edge_of(way: str, u: Values, edges: int) -> Numbers:
 
 
 @dataclass(frozen=True)
-class Cells201:
+class Cells201(_Numbered):
     """Cells of NAS-Bench-201: five operations on each of six edges.
 
     Attributes:
@@ -146,7 +191,7 @@ class Cells201:
 
 
 @dataclass(frozen=True)
-class Masks:
+class Masks(_Numbered):
     """Supernets: a non-empty set of O operations on each of E edges.
 
     A set is the number whose bits are its operations; less one it is an edge's choice, and the choices are
@@ -226,7 +271,7 @@ class Masks:
 
 
 @dataclass(frozen=True)
-class Listed:
+class Listed(_Numbered):
     """Architectures of any space with an order, changed one edit at a time as the space defines it."""
 
     space: SearchSpace
@@ -259,7 +304,7 @@ class Listed:
         raise UsageError(f"architectures of {self.space.name} are no fixed list of choices")
 
 
-class Restricted:
+class Restricted(_Numbered):
     """Moves within some of a space's architectures, where a guide knows no others.
 
     A move that would lead out goes to one of the nearest members instead: those that differ in the fewest

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import fields
 from functools import cache, cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -36,13 +36,8 @@ class OpenSpace(Protocol):
     """A set of architectures without a length.  Implementations are frozen dataclasses; fields are options.
 
     It may have `params` and `flops` (see `Sizes`), `build_cell` (see `CellSpace`), `weight_key`, `live`,
-    `neighbours` and `resized` besides, as a `SearchSpace` has them; `stages` (see `StagedSpace`); and for
-    searches
-
-    - `start`: the architecture that they start from,
-    - `candidate(arch, rng, draws)`: what so many draws make of an architecture, which may break a limit,
-    - `beyond(arch, parent)`: in a few words the limit that it breaks, further than its parent; else None,
-    - `budgeted(arch)`: the number that the limit of its size is about.
+    `neighbours` and `resized` besides, as a `SearchSpace` has them; `stages` (see `StagedSpace`);
+    limits that searches keep to (see `Limited`), and one of its size (see `Budgeted`).
     """
 
     @property
@@ -76,6 +71,38 @@ class OpenSpace(Protocol):
 
     def mutate(self, arch: Any, rng: np.random.Generator) -> Any:
         """Another architecture of the space, one random edit away, decided by the generator alone."""
+        ...
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """What an open space may offer besides: limits that the candidates of searches keep to."""
+
+    @property
+    def start(self) -> Any:
+        """The architecture that searches start from."""
+        ...
+
+    def candidate(self, arch: Any, rng: np.random.Generator, draws: int) -> Any:
+        """What so many draws make of an architecture: it may break a limit, or be the same."""
+        ...
+
+    def beyond(self, arch: Any, parent: Any = None) -> str | None:
+        """In a few words the limit that an architecture breaks, further than its parent does; or None."""
+        ...
+
+
+@runtime_checkable
+class Budgeted(Protocol):
+    """What an open space may offer besides: a limit of the size of its networks."""
+
+    @property
+    def max_flops(self) -> float | None:
+        """The limit; None for none."""
+        ...
+
+    def budgeted(self, arch: Any) -> float:
+        """The number that is limited."""
         ...
 
 
@@ -195,7 +222,12 @@ def same_index(index: int, one: str, other: str) -> str:
 
 def is_open(space: object) -> bool:
     """Whether a space has no length of its own."""
-    return isinstance(space, Known) or not hasattr(type(space), "__len__")
+    return isinstance(space, Known) or open_class(type(space))
+
+
+def open_class(cls: type) -> bool:
+    """Whether the spaces of a class have no length of their own."""
+    return not hasattr(cls, "__len__")
 
 
 def known(space: object, texts: Iterable[str]) -> SearchSpace:

@@ -172,6 +172,27 @@ def test_zen_s_tries_count_and_the_worst_of_its_population_leaves() -> None:
         assert min(population)[0] > np.median(flops)
 
 
+def test_a_failed_try_costs_nothing(ask: Ask) -> None:
+    """On the clock of proxy seconds either: its trial is an architecture that was paid for before."""
+    zen = [o for o in FREE if not o.startswith("algorithm")] + ["algorithm=zen", "algorithm.population=4"]
+    assert ask(*zen, *PASSES, "steps=40", "seeds=1", "run=zen").code == 0
+    frame = pd.read_parquet("results/zen/history").astype({"arch": str})
+    again = frame["arch"].duplicated()
+    assert again.any()
+    assert (frame.loc[again, "proxy_seconds"] == 0).all()
+    assert (frame.loc[~again, "proxy_seconds"] > 0).all()
+
+
+def test_a_space_with_candidates_has_to_tell_its_limits() -> None:
+    class Careless(MobileNetV2):
+        beyond = None  # type: ignore[assignment]
+
+    careless = known(Careless(), ())
+    assert isinstance(careless, Known)
+    with pytest.raises(UsageError, match="has `candidate`, but not `beyond` or `start`"):
+        Drawn(careless)
+
+
 def test_a_start_is_named_by_its_text() -> None:
     zen400 = (
         "SuperConvK3BNRELU(3,16,2,1)SuperResIDWE1K7(16,40,2,40,1)SuperResIDWE1K7(40,64,2,64,1)"
@@ -271,7 +292,7 @@ def test_a_report_tells_sizes_stages_and_curves(ask: Ask, tell: Ask) -> None:
     told = tell("results/a", "results/b", "--out", "out")
     assert told.code == 0, told.err
     assert max(map(len, told.out.splitlines())) <= 100
-    assert "There are no accuracies of this search space" in " ".join(told.out.split())
+    assert "With an open search space no accuracies are joined" in " ".join(told.out.split())
     written = {path.name for path in Path("out").rglob("*") if path.is_file()}
     assert {"search.csv", "search.md", "search.tex", "seeds.csv", "stages.csv", "answers.txt"} <= written
     assert {"networks_imagenet1k.png", "search_told_imagenet1k.png", "search_flops_imagenet1k.png"} <= written
@@ -313,7 +334,7 @@ def test_what_needs_accuracies_is_refused(ask: Ask, tell: Ask) -> None:
     assert ask("algorithm=random", "guide=flops", "steps=3", "seeds=1", "workers=0", "run=cells").code == 0
     told = tell("results/a", "results/cells", "--out", "out")
     assert told.code == 2
-    assert "there are accuracies of nasbench201, and none of mobilenetv2" in told.err
+    assert "with searches of nasbench201, and none with those of mobilenetv2, which is open" in told.err
 
 
 def test_searches_are_pandas_frames(ask: Ask) -> None:

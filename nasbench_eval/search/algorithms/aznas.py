@@ -18,14 +18,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from nasbench_eval.search.algorithms._edits import Children
+from nasbench_eval.search.algorithms._children import FIRST, Children
 from nasbench_eval.search.algorithms.base import AlgorithmInfo, Problem, Search
 from nasbench_eval.search.drawn import generator
 from nasbench_eval.search.elite import Elite
 from nasbench_eval.search.history import Numbers, Past, Values
-
-# Architectures in the archive up to which all come from the start.
-FIRST = 10
 
 
 @dataclass(frozen=True)
@@ -58,14 +55,14 @@ class _Evolution(Search):
         super().__init__(problem)
         self.options = options
         self.uniforms = max(1, problem.moves.for_sample)
-        self._children = Children(problem, options.start)
+        self._start = problem.moves.started(options.start)
+        self._children = Children(problem, repeats=options.repeats)
         self._elite = Elite(problem.judge, problem.seeds, options.population - 1)
 
     def propose(self, past: Past, u_SU: Values) -> Numbers:
         self._children.see(past.proposed_TS)
         self._elite.extend(past.values_TSV)
-        start = self._children.start
-        if start is None and past.told <= FIRST:
+        if self._start is None and past.told <= FIRST:
             return self.problem.moves.sample(u_SU[:, : self.problem.moves.for_sample])
         return np.array([self._child(past, seed, u) for seed, u in enumerate(u_SU[:, 0].tolist())])
 
@@ -74,15 +71,15 @@ class _Evolution(Search):
 
         def parent() -> tuple[int, int]:
             if past.told <= FIRST:
-                assert self._children.start is not None
-                return self._children.start, 1
+                assert self._start is not None
+                return self._start, 1
             if past.told < self.options.population - 1:
                 step = int(rng.integers(past.told))
             else:
                 step = self._elite.step(seed, int(rng.integers(len(self._elite))))
             return int(past.proposed_TS[step, seed]), 2
 
-        return self._children.of(seed, parent, rng, repeats=self.options.repeats)
+        return self._children.of(seed, parent, rng)
 
 
 ALGORITHM = AZNAS

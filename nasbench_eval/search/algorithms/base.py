@@ -73,9 +73,11 @@ class Search(ABC):
 
     Attributes:
         uniforms: how many uniform numbers a step takes.
+        pays_twice: whether an architecture that a seed has had before costs what it did then.
     """
 
     uniforms: int
+    pays_twice: bool = True
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem

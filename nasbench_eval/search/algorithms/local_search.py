@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from nasbench_eval.search.algorithms.base import AlgorithmInfo, Problem, Search
-from nasbench_eval.search.drawn import Drawn
 from nasbench_eval.search.history import Numbers, Past, Values
 
 
@@ -41,8 +40,7 @@ class LocalSearch:
             raise ValueError("starts is at least 1")
 
     def begin(self, problem: Problem) -> Search:
-        if isinstance(problem.moves, Drawn):
-            problem.moves.require_neighbours()
+        problem.moves.require_neighbours()
         return _LocalSearch(problem, self)
 
 
