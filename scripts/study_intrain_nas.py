@@ -48,7 +48,9 @@ def main() -> int:
         return 0
     small = study.scores_of(sorted(arguments.run.glob("again-*")))
     guides = [guide for guide in GUIDES if guide in study.guided(small)]
+    trials = load_search(arguments.run / ARCHIVE, history=True)
     tables = {
+        "passed": study.passed(pool, small, trials, "intrain"),
         "again": study.scored_again(seeds, small),
         "ranks": study.ranks_by_group(pool, small, guides),
         "table2": study.table2(seeds),

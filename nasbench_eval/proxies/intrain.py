@@ -162,8 +162,9 @@ class InTrain(Batch):
 
     def score(self, records: Sequence[Record]) -> dict[str, float]:
         activations, gradients = records
-        log_pr, alive, _ = activations["layers"].reshape(-1, 3).T
-        gamma = float(self.counted(activations["layers"].reshape(-1, 3)).sum())
+        capacities_L3 = activations["layers"].reshape(-1, 3)
+        log_pr, alive, _ = capacities_L3.T
+        gamma = float(self.counted(capacities_L3).sum())
         resilience = float(gradients["tensors"].sum())
         return {
             "gamma": gamma,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
 from nasbench_eval.spaces._graph import Graph as Graph
 from nasbench_eval.spaces._graph import GraphEdge as GraphEdge
 from nasbench_eval.spaces._stage import Stage as Stage
+from nasbench_eval.spaces._stage import StageBlock as StageBlock
 
 if TYPE_CHECKING:
     from nasbench_eval.spaces._network import Network as Network

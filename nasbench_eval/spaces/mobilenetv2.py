@@ -17,7 +17,7 @@ from nasbench_eval.spaces import _mobilenetv2_counts as counting
 from nasbench_eval.spaces._graph import Graph, GraphEdge
 from nasbench_eval.spaces._mobilenetv2_blocks import LARGEST, Residual, Structure, read, written
 from nasbench_eval.spaces._mobilenetv2_moves import TypeWeights, candidate, joined
-from nasbench_eval.spaces._stage import Stage
+from nasbench_eval.spaces._stage import Stage, StageBlock
 
 if TYPE_CHECKING:
     from nasbench_eval.spaces._network import Network
@@ -226,10 +226,7 @@ class MobileNetV2:
         for block in arch.blocks:
             side = counting.halved(side, block.stride)
             found.setdefault(side, []).append(block)
-        return tuple(
-            Stage(side, sum(b.layers for b in blocks), blocks[-1].width_out, tuple(map(_shown, blocks)))
-            for side, blocks in found.items()
-        )
+        return tuple(Stage(side, tuple(map(_shown, blocks))) for side, blocks in found.items())
 
     def graphs(self, arch: Structure) -> tuple[Graph, ...]:
         """The row of blocks, for those who draw it.
@@ -237,7 +234,7 @@ class MobileNetV2:
         `5x E4K7 88-96 /2` are five layers of expansion 4 and kernel 7, with a bottleneck of 88 channels, an
         output of 96 and stride 2.
         """
-        blocks = [_shown(block) + " /2" * (block.stride == 2) for block in arch.blocks]
+        blocks = [str(_shown(block)) + " /2" * (block.stride == 2) for block in arch.blocks]
         stem, head = f"K3 {arch.stem.width_out} /{arch.stem.stride}", f"K1 {arch.head.width_out}"
         nodes = ("in", stem, *blocks, head, "out")
         return (Graph("network", nodes, tuple(GraphEdge(at, at + 1) for at in range(len(nodes) - 1))),)
@@ -253,8 +250,9 @@ def _budgeted(arch: Structure) -> float:
     return counting.repo_flops(arch, BUDGET_RESOLUTION, BUDGET_CLASSES, se=False)
 
 
-def _shown(block: Residual) -> str:
-    return f"{block.layers}x E{block.expansion}K{block.kernel} {block.bottleneck}-{block.width_out}"
+def _shown(block: Residual) -> StageBlock:
+    widths = f"{block.bottleneck}-{block.width_out}"
+    return StageBlock(block.layers, block.width_out, f"E{block.expansion}K{block.kernel}", widths)
 
 
 def _require(resolution: int) -> None:

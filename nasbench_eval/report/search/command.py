@@ -88,14 +88,14 @@ def report_searches(arguments: argparse.Namespace, folders: Sequence[Path]) -> i
 
 
 def _report_unjudged(arguments: argparse.Namespace, runs: Sequence[SearchRun]) -> int:
-    """Report searches in spaces of which there are no accuracies."""
+    """Report searches in open spaces, with which no accuracies are joined."""
     from nasbench_eval.report.search.unjudged.command import Report
 
     if judged := [run for run in runs if not run.unjudged]:
         [other, *_] = [run for run in runs if run.unjudged]
         raise UsageError(
-            f"there are accuracies of {judged[0].space}, and none of {other.space}; report "
-            f"{judged[0].folder} and {other.folder} apart"
+            f"accuracies are joined with searches of {judged[0].space}, and none with those of "
+            f"{other.space}, which is open; report {judged[0].folder} and {other.folder} apart"
         )
     _refuse(arguments, {"tau": None, "landscape": None, "truth": None}, "of searches with accuracies")
     report, folder = Report(runs), _folder(arguments)

@@ -14,7 +14,6 @@ from nasbench_eval.report.search.judge import SEED_MEANINGS, per_seed
 from nasbench_eval.report.search.read import SearchRun, read_search, search_folders
 from nasbench_eval.report.search.rows import Row, rows_of
 from nasbench_eval.report.search.truths import Truths
-from nasbench_eval.report.search.unjudged.frames import per_seed as sizes_per_seed
 from nasbench_eval.report.search.unjudged.frames import unjudged_rows
 
 ACCURACIES = ["val_accuracy", "test_accuracy"]
@@ -63,7 +62,7 @@ def load_search(
 
 def _unjudged(runs: Sequence[SearchRun], history: bool) -> pd.DataFrame:
     found = unjudged_rows(runs)
-    parts = [_marked_trials(each.row) if history else sizes_per_seed(each) for each in found]
+    parts = [_marked_trials(each.row) if history else each.seeds for each in found]
     return pd.concat(parts, ignore_index=True)
 
 

@@ -20,7 +20,7 @@ from pandas.api.types import is_integer_dtype
 
 from nasbench_eval import registry
 from nasbench_eval.errors import UsageError
-from nasbench_eval.spaces.open import is_open
+from nasbench_eval.spaces.open import open_class
 from nasbench_eval.wording import first_line, shown
 
 Numbers = npt.NDArray[np.int64]
@@ -87,10 +87,10 @@ class SearchRun:
 
     @property
     def unjudged(self) -> bool:
-        """Whether there can be no accuracies of the space: it is open, and no benchmark has trained it."""
+        """Whether no accuracies are joined: the space is open, and no benchmark of one's own is searched."""
         if self.space not in registry.names("spaces") or self.record.get("truth") is not None:
             return False
-        return is_open(registry.find("spaces", self.space)())
+        return open_class(registry.find("spaces", self.space))
 
     @property
     def datasets(self) -> list[str]:

@@ -11,7 +11,7 @@ import pandas as pd
 from nasbench_eval.files import write_whole
 from nasbench_eval.report.search.read import SearchRun
 from nasbench_eval.report.search.unjudged import draw
-from nasbench_eval.report.search.unjudged.frames import Found, per_seed, stage_table, table_of, unjudged_rows
+from nasbench_eval.report.search.unjudged.frames import Found, stage_table, table_of, unjudged_rows
 
 _DECIMALS = 6
 FILES = ["search.csv/.md/.tex", "seeds.csv", "stages.csv", "answers.txt"]
@@ -30,7 +30,7 @@ class Report:
     def __init__(self, runs: Sequence[SearchRun]) -> None:
         self.rows = unjudged_rows(runs)
         self.table, self.stages = table_of(self.rows), stage_table(self.rows)
-        self.seeds = pd.concat([per_seed(row) for row in self.rows], ignore_index=True)
+        self.seeds = pd.concat([row.seeds for row in self.rows], ignore_index=True)
 
     def text(self) -> str:
         """For the terminal."""

@@ -17,8 +17,8 @@ CAPTION = (
     "Of the architecture that a search ends with, mean ± standard deviation over seeds: what its guide told "
     "of it (where the guide tells one number; numbers of different guides cannot be compared), parameters, "
     "multiply-accumulates (MACs) and the FLOPs that the search space limits (budget), in millions. evals: "
-    "architectures evaluated. There are no accuracies of this search space: nothing here says how good these "
-    "networks are once they are trained."
+    "architectures evaluated. With an open search space no accuracies are joined: nothing here says how good "
+    "these networks are once they are trained."
 )
 _STAGES = "Layers of the answer by stage (its pixels) x width of the last of them, means over seeds"
 

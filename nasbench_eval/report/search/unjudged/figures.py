@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 
 from nasbench_eval.report.figure.style import CEILING, COLOURS, PAGE, SMALL, STYLE, lines, paper_style, short
 from nasbench_eval.report.search.read import Floats
-from nasbench_eval.report.search.unjudged.frames import Found, per_seed
+from nasbench_eval.report.search.unjudged.frames import Found
 from nasbench_eval.report.titles import DATASETS
 from nasbench_eval.spaces.base import Stage
 
@@ -129,7 +129,7 @@ def networks(rows: Sequence[Found]) -> list[Network]:
     """The answers of all rows, at most `MOST`; none where the space does not tell stages."""
     found = []
     for each in rows:
-        for seed in per_seed(each).to_dict("records"):
+        for seed in each.seeds.to_dict("records"):
             stages = tuple(each.stages(str(seed["arch"])))
             if stages:
                 found.append(Network(each.row.title, int(seed["seed"]), stages))
@@ -179,20 +179,18 @@ def _network(axes: Axes, network: Network, y: float, colour: dict[int, str], wid
     x = 0.0
     for stage in network.stages:
         for block in stage.blocks:
-            # `5x E4K7 88-96`: five layers, and what each of them is.
-            count, _, what = block.partition("x ")
-            layers = float(count) if count.isdigit() else 1.0
-            width = int(what.rpartition("-")[2]) if what.rpartition("-")[2].isdigit() else stage.width
-            tall = 0.15 + 0.7 * math.sqrt(width / widest)
-            axes.add_patch(
-                Rectangle((x, y), layers, tall, facecolor=colour[stage.pixels], alpha=0.45, edgecolor="black",
-                          linewidth=0.4)
-            )  # fmt: skip
-            kind, _, widths = what.partition(" ")
-            text = f"{kind}\n{widths}" if layers < 2 else what
-            size = SMALL - 2.6 if layers < 2 else SMALL - 1.3
-            axes.text(
-                x + layers / 2, y + 0.05, text, fontsize=size, ha="center", va="bottom", linespacing=0.9
-            )
-            x += layers
+            tall = 0.15 + 0.7 * math.sqrt(block.width / widest)
+            look: dict[str, Any] = {
+                "facecolor": colour[stage.pixels],
+                "alpha": 0.45,
+                "edgecolor": "black",
+                "linewidth": 0.4,
+            }
+            axes.add_patch(Rectangle((x, y), block.layers, tall, **look))
+            narrow = block.layers < 2
+            text = f"{block.kind}{chr(10) if narrow else ' '}{block.widths}"
+            size = SMALL - 2.6 if narrow else SMALL - 1.3
+            middle = x + block.layers / 2
+            axes.text(middle, y + 0.05, text, fontsize=size, ha="center", va="bottom", linespacing=0.9)
+            x += block.layers
     return x

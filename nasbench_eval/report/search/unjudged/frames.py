@@ -18,7 +18,7 @@ from nasbench_eval.report.search.read import Floats, Numbers, SearchRun
 from nasbench_eval.report.search.rows import Row, rows_of
 from nasbench_eval.report.tables import Truth
 from nasbench_eval.spaces.base import Counts, Sizes, Stage, StagedSpace
-from nasbench_eval.spaces.open import space_of
+from nasbench_eval.spaces.open import Budgeted, space_of
 
 SEED_MEANINGS = {
     "dataset": "the data set",
@@ -115,8 +115,8 @@ class Found:
         if isinstance(self.space, Sizes):
             params = float(self.space.params(arch, num_classes=classes))
             macs = float(self.space.flops(arch, resolution=pixels, num_classes=classes))
-        budgeted = getattr(self.space, "budgeted", None)
-        found = {"params": params, "macs": macs, "budgeted": macs if budgeted is None else budgeted(arch)}
+        budgeted = self.space.budgeted(arch) if isinstance(self.space, Budgeted) else macs
+        found = {"params": params, "macs": macs, "budgeted": budgeted}
         if isinstance(self.space, Counts):
             found |= self.space.counts(arch, resolution=pixels, num_classes=classes)
         return found
@@ -150,12 +150,16 @@ class Found:
     @property
     def limit(self) -> float:
         """The limit of what is budgeted; NaN for none."""
-        limit = getattr(self.space, "max_flops", None)
+        limit = self.space.max_flops if isinstance(self.space, Budgeted) else None
         return math.nan if limit is None else float(limit)
 
+    @cached_property
+    def seeds(self) -> pd.DataFrame:
+        """What each seed ended with: the columns of `SEED_MEANINGS`, `told_<value>`, counts of the space."""
+        return _per_seed(self)
 
-def per_seed(found: Found) -> pd.DataFrame:
-    """What each seed ended with: the columns of `SEED_MEANINGS`, `told_<value>`, and counts of the space."""
+
+def _per_seed(found: Found) -> pd.DataFrame:
     row, trials = found.row, found.row.trials
     names = [run.name for run in row.runs for _ in run.trials["seed"].unique()]
     lines = []
@@ -191,7 +195,7 @@ def table_of(rows: Sequence[Found]) -> pd.DataFrame:
     """A line a row: the columns of `MEANINGS`."""
     lines = []
     for found in rows:
-        seeds, values = per_seed(found), found.row.guide.values
+        seeds, values = found.seeds, found.row.guide.values
         told = seeds[f"told_{values[0]}"] if len(values) == 1 else pd.Series([math.nan])
         lines.append(
             {
@@ -215,11 +219,11 @@ def stage_table(rows: Sequence[Found]) -> pd.DataFrame:
     """A line a stage of each seed's answer: where layers and channels lie."""
     lines = []
     for found in rows:
-        for seed in per_seed(found).to_dict("records"):
+        for seed in found.seeds.to_dict("records"):
             for stage in found.stages(str(seed["arch"])):
                 lines.append(
                     {key: seed[key] for key in ("dataset", "algorithm", "guide", "run_seed", "seed")}
                     | {"pixels": stage.pixels, "layers": stage.layers, "width": stage.width}
-                    | {"blocks": ", ".join(stage.blocks)}
+                    | {"blocks": ", ".join(map(str, stage.blocks))}
                 )
     return pd.DataFrame(lines, columns=list(STAGE_MEANINGS))

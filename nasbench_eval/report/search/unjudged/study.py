@@ -146,6 +146,29 @@ def scored_again(seeds: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def passed(pool: pd.DataFrame, scores: pd.DataFrame, trials: pd.DataFrame, guide: str) -> pd.DataFrame:
+    """When each seed of a search was told of a better network than any that others published or logged.
+
+    Args:
+        pool: the networks that are compared.
+        scores: of them, with several run seeds; the mean counts.
+        trials: the history of the search.
+        guide: the one value that its guide tells.
+    """
+    others = pool[pool["group"].isin(set(published_networks()["group"]))]
+    mine = scores[(scores["label"] == guide) & scores["arch"].isin(others["arch"])]
+    best = mine.groupby("arch")["score"].mean().max()
+    rows = []
+    for seed, part in trials.sort_values("step").groupby("seed"):
+        above = part[f"told_{guide}"].to_numpy() > best
+        candidates = int(above.argmax()) + 1 if above.any() else None
+        seconds = part["proxy_seconds"].to_numpy()[:candidates].sum() if candidates else np.nan
+        rows.append(
+            {"seed": seed, "best_published": best, "candidates": candidates, "proxy_seconds": seconds}
+        )
+    return pd.DataFrame(rows)
+
+
 def settings(pool: pd.DataFrame, small: pd.DataFrame, full: pd.DataFrame, label: str) -> pd.DataFrame:
     """How far small batches of small images rank networks as the published setting does.
 
