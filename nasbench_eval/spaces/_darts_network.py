@@ -1,0 +1,283 @@
+"""DARTS's networks (Liu, Simonyan & Yang 2019, section 2.1 and appendices A.1 to A.3).
+
+Tensor legend: B batch, C channels, H height, W width, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from nasbench_eval.spaces._darts_genotype import INPUTS, Cell, Edge, Genotype
+from nasbench_eval.spaces._darts_skeleton import CellSite, Kind, Skeleton
+from nasbench_eval.spaces._network import Network, risky_channels_last
+
+# Channels of the auxiliary head's two convolutions.
+_AUXILIARY = (128, 768)
+
+
+class _ReluConvBn(nn.Sequential):
+    """A 1x1 convolution between ReLU and batch norm."""
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__(
+            nn.ReLU(), nn.Conv2d(channels_in, channels_out, 1, bias=False), nn.BatchNorm2d(channels_out)
+        )
+
+
+class _FactorizedReduce(nn.Module):
+    """Halves maps: two 1x1 convolutions of half of the channels each, one of them shifted by a pixel.
+
+    Maps of odd size get a row and a column of zeros behind the shifted pixels, so that both fit.  The paper's
+    own code fails there.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__()
+        half = channels_out // 2
+        self.relu = nn.ReLU()
+        self.even = nn.Conv2d(channels_in, half, 1, stride=2, bias=False)
+        self.odd = nn.Conv2d(channels_in, half, 1, stride=2, bias=False)
+        self.bn = nn.BatchNorm2d(channels_out)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        x_BCHW = self.relu(x_BCHW)
+        height, width = x_BCHW.shape[2:]
+        shifted = x_BCHW[:, :, 1:, 1:]
+        if height % 2 or width % 2:
+            shifted = nn.functional.pad(shifted, (0, width % 2, 0, height % 2))
+        normed: Tensor = self.bn(torch.cat([self.even(x_BCHW), self.odd(shifted)], 1))
+        return normed
+
+
+class _Zero(nn.Module):
+    """`none`: zeros, of maps half as large with stride 2."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        return torch.zeros_like(x_BCHW[:, :, :: self.stride, :: self.stride])
+
+
+def _depthwise(channels: int, kernel: int, stride: int, dilation: int = 1) -> tuple[nn.Module, ...]:
+    """ReLU, a depthwise convolution, a 1x1 convolution and batch norm."""
+    padding = dilation * (kernel // 2)
+    return (
+        nn.ReLU(),
+        nn.Conv2d(
+            channels, channels, kernel, stride, padding, dilation=dilation, groups=channels, bias=False
+        ),
+        nn.Conv2d(channels, channels, 1, bias=False),
+        nn.BatchNorm2d(channels),
+    )
+
+
+def operation(name: str, channels: int, stride: int) -> nn.Module:
+    """The layers of an operation."""
+    kind, kernel = name[:3], int(name[-1]) if name[-1].isdigit() else 0
+    if kind == "sep":
+        return nn.Sequential(*_depthwise(channels, kernel, stride), *_depthwise(channels, kernel, 1))
+    if kind == "dil":
+        return nn.Sequential(*_depthwise(channels, kernel, stride, dilation=2))
+    if kind == "avg":
+        return nn.AvgPool2d(kernel, stride, padding=1, count_include_pad=False)
+    if kind == "max":
+        return nn.MaxPool2d(kernel, stride, padding=1)
+    if kind == "non":
+        return _Zero(stride)
+    return nn.Identity() if stride == 1 else _FactorizedReduce(channels, channels)
+
+
+class _Cell(nn.Module):
+    """A cell: its nodes are sums of what leads to them, and it puts them out side by side.
+
+    Args:
+        nodes: of each node of its own, its edges by name: their sources and modules.
+        site: where it stands.
+    """
+
+    def __init__(self, nodes: Sequence[Sequence[tuple[str, int, nn.Module]]], site: CellSite) -> None:
+        super().__init__()
+        self.site = site
+        self.drop_path = 0.0
+        reduce = _FactorizedReduce if site.halved_before else _ReluConvBn
+        self.two_before = reduce(site.width_two_before, site.width)
+        self.before = _ReluConvBn(site.width_before, site.width)
+        self.edges = nn.ModuleDict({name: module for node in nodes for name, _, module in node})
+        self.plan = tuple(tuple((name, source) for name, source, _ in node) for node in nodes)
+
+    def forward(self, before_BCHW: Tensor, two_before_BCHW: Tensor) -> Tensor:
+        values: list[Tensor] = [self.two_before(two_before_BCHW), self.before(before_BCHW)]
+        for node in self.plan:
+            total: Tensor | None = None  # edge by edge, so that no more than two terms are alive
+            for name, source in node:
+                term = self._term(self.edges[name], values[source])
+                total = term if total is None else total + term
+            values.append(self._zero(values[0]) if total is None else total)
+        return torch.cat(values[INPUTS:], 1)
+
+    def _zero(self, x_BCHW: Tensor) -> Tensor:
+        """A node that nothing leads to."""
+        stride = 2 if self.site.reduction else 1
+        return torch.zeros_like(x_BCHW[:, :, ::stride, ::stride])
+
+    def _term(self, module: nn.Module, x_BCHW: Tensor) -> Tensor:
+        y_BCHW: Tensor = module(x_BCHW)
+        if self.drop_path and self.training and not isinstance(module, nn.Identity):
+            keep = 1 - self.drop_path
+            y_BCHW = y_BCHW / keep * torch.empty_like(y_BCHW[:, :1, :1, :1]).bernoulli_(keep)
+        return y_BCHW
+
+
+def cell_of(cell: Cell, site: CellSite) -> _Cell:
+    """The module of a genotype's cell: an edge's name is its node and its place there."""
+    return _Cell([_edges(node, place, site) for place, node in enumerate(cell, INPUTS)], site)
+
+
+def _edges(node: Sequence[Edge], place: int, site: CellSite) -> list[tuple[str, int, nn.Module]]:
+    found = []
+    for slot, edge in enumerate(node):
+        stride = 2 if site.reduction and edge.source < INPUTS else 1
+        found.append((f"{place}_{slot}", edge.source, operation(edge.operation, site.width, stride)))
+    return found
+
+
+def stems(skeleton: Skeleton) -> tuple[nn.Module, nn.Module]:
+    """What leads from the images to the first cell's two inputs, the second one from the first."""
+    width = skeleton.stem_width
+    if skeleton.kind == "cifar":
+        conv = nn.Conv2d(3, width, 3, padding=1, bias=False)
+        return nn.Sequential(conv, nn.BatchNorm2d(width)), nn.Identity()
+    half = width // 2
+    first = nn.Sequential(
+        nn.Conv2d(3, half, 3, 2, 1, bias=False),
+        nn.BatchNorm2d(half),
+        nn.ReLU(),
+        nn.Conv2d(half, width, 3, 2, 1, bias=False),
+        nn.BatchNorm2d(width),
+    )
+    second = nn.Sequential(nn.ReLU(), nn.Conv2d(width, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width))
+    return first, second
+
+
+class Auxiliary(nn.Sequential):
+    """A classifier (B, K) of the maps after two thirds of the cells, which training alone uses."""
+
+    def __init__(self, kind: Kind, channels: int, num_classes: int) -> None:
+        first, second = _AUXILIARY
+        # The network of ImageNet has no second batch norm, as in the paper's own experiments.
+        last = [nn.BatchNorm2d(second)] if kind == "cifar" else []
+        super().__init__(
+            nn.ReLU(),
+            nn.AvgPool2d(5, stride=3 if kind == "cifar" else 2, count_include_pad=False),
+            nn.Conv2d(channels, first, 1, bias=False),
+            nn.BatchNorm2d(first),
+            nn.ReLU(),
+            nn.Conv2d(first, second, 2, bias=False),
+            *last,
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(second, num_classes),
+        )
+
+
+class CellNetwork(Network):
+    """A stem, cells in a row that read the two before them, and a classifier of the channels' means.
+
+    Args:
+        skeleton: the row.
+        cells: the modules of the cells, which take (output of the cell before, output of the one before it).
+        num_classes: K.
+        auxiliary: whether it has an auxiliary head.
+
+    Attributes:
+        auxiliary: the auxiliary head, or None.
+    """
+
+    def __init__(
+        self, skeleton: Skeleton, cells: Sequence[nn.Module], num_classes: int, auxiliary: bool = False
+    ) -> None:
+        super().__init__()
+        self.skeleton = skeleton
+        self.stem, self.second_stem = stems(skeleton)
+        self.cells = nn.ModuleList(cells)
+        sites = list(skeleton.sites())
+        self.classifier = nn.Linear(sites[-1].width_out, num_classes)
+        self.auxiliary: Auxiliary | None = None
+        if auxiliary:
+            width = sites[skeleton.reductions[-1]].width_out
+            self.auxiliary = Auxiliary(skeleton.kind, width, num_classes)
+        if risky_channels_last(self):
+            self.tensor_layout = torch.contiguous_format
+
+    def features(self, x_BCHW: Tensor) -> Tensor:
+        *_, last = self._rows(x_BCHW)
+        return last
+
+    def _rows(self, x_BCHW: Tensor, *keep: int) -> list[Tensor]:
+        """What the cells at some places put out, and the last one."""
+        two_before = self.stem(x_BCHW)
+        before, kept = self.second_stem(two_before), []
+        for place, cell in enumerate(self.cells):
+            two_before, before = before, cell(before, two_before)
+            if place in keep:
+                kept.append(before)
+        return [*kept, before]
+
+    def head(self, features_BChw: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(features_BChw.mean(dim=(2, 3)))
+        return logits
+
+    def both(self, x_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, K) of the classifier and of the auxiliary head, for training.
+
+        Raises:
+            TypeError: if the network has no auxiliary head.
+        """
+        if self.auxiliary is None:
+            raise TypeError("this network was built without an auxiliary head")
+        middle, last = self._rows(x_BCHW, self.skeleton.reductions[-1])
+        return self.head(last), self.auxiliary(middle)
+
+    def drop_paths(self, share: float) -> None:
+        """From now on drop each edge's output with this probability, image by image, in training mode."""
+        for cell in self.cells:
+            cell.drop_path = share  # type: ignore[assignment]
+
+
+class LooseCells(Network):
+    """The two cells without a stem: both inputs of the normal cell are the maps (B, C, h, w)."""
+
+    def __init__(self, cells: Sequence[nn.Module], width: int, num_classes: int) -> None:
+        super().__init__()
+        self.stem = nn.Identity()
+        self.cells = nn.ModuleList(cells)
+        self.classifier = nn.Linear(width, num_classes)
+
+    def features(self, x_BCHW: Tensor) -> Tensor:
+        two_before: Tensor = self.stem(x_BCHW)
+        before = two_before
+        for cell in self.cells:
+            two_before, before = before, cell(before, two_before)
+        return before
+
+    def head(self, features_BChw: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(features_BChw.mean(dim=(2, 3)))
+        return logits
+
+
+def network(genotype: Genotype, skeleton: Skeleton, num_classes: int, auxiliary: bool) -> CellNetwork:
+    """The network of a genotype."""
+    cells = [cell_of(genotype.reduce if s.reduction else genotype.normal, s) for s in skeleton.sites()]
+    return CellNetwork(skeleton, cells, num_classes, auxiliary)
+
+
+def loose(genotype: Genotype, channels: int, num_classes: int) -> LooseCells:
+    """The normal and the reduction cell of a genotype without a stem, C channels wide."""
+    sites = list(Skeleton("cifar", channels, 2, 1).sites())
+    cells = [cell_of(cell, site) for cell, site in zip(genotype.cells, sites, strict=True)]
+    return LooseCells(cells, sites[-1].width_out, num_classes)
