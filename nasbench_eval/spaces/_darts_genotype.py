@@ -248,14 +248,13 @@ def _key(cell: Cell) -> tuple[tuple[int, int], ...]:
     return tuple(_edge_key(edge) for node in cell for edge in node)
 
 
-def used(cell: Cell) -> tuple[frozenset[int], frozenset[int]]:
-    """Of a cell the nodes of its own that an input reaches, and the inputs that reach any of its nodes."""
-    reached = set(range(INPUTS))
+def reached(cell: Cell) -> frozenset[int]:
+    """The nodes of a cell that its inputs reach, these among them; the others are always zero."""
+    found = set(range(INPUTS))
     for node, edges in enumerate(cell, INPUTS):
-        if any(edge.operation != "none" and edge.source in reached for edge in edges):
-            reached.add(node)
-    read_ = {edge.source for edges in cell for edge in edges if edge.operation != "none"}
-    return frozenset(reached - set(range(INPUTS))), frozenset(read_ & set(range(INPUTS)))
+        if any(edge.operation != "none" and edge.source in found for edge in edges):
+            found.add(node)
+    return frozenset(found)
 
 
 def with_edge(genotype: Genotype, cell: int, node: int, slot: int, edge: Edge) -> Genotype:

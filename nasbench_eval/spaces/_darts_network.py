@@ -5,14 +5,14 @@ Tensor legend: B batch, C channels, H height, W width, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from nasbench_eval.spaces._darts_genotype import INPUTS, Cell, Edge, Genotype
 from nasbench_eval.spaces._darts_skeleton import CellSite, Kind, Skeleton
-from nasbench_eval.spaces._network import Network, risky_channels_last
+from nasbench_eval.spaces._network import ChainNetwork, risky_channels_last
 
 # Channels of the auxiliary head's two convolutions.
 _AUXILIARY = (128, 768)
@@ -185,52 +185,46 @@ class Auxiliary(nn.Sequential):
         )
 
 
-class CellNetwork(Network):
-    """A stem, cells in a row that read the two before them, and a classifier of the channels' means.
+class CellNetwork(ChainNetwork):
+    """Stems, cells in a row that read the two before them, and a classifier of the channels' means.
 
     Args:
-        skeleton: the row.
+        stems: what leads to the first cell's two inputs, the second one from the first.
         cells: the modules of the cells, which take (output of the cell before, output of the one before it).
+        width: channels of the last cell's output.
         num_classes: K.
-        auxiliary: whether it has an auxiliary head.
 
     Attributes:
         auxiliary: the auxiliary head, or None.
+        branch: the place of the cell whose output the auxiliary head reads.
     """
 
     def __init__(
-        self, skeleton: Skeleton, cells: Sequence[nn.Module], num_classes: int, auxiliary: bool = False
+        self, stems: tuple[nn.Module, nn.Module], cells: Sequence[nn.Module], width: int, num_classes: int
     ) -> None:
-        super().__init__()
-        self.skeleton = skeleton
-        self.stem, self.second_stem = stems(skeleton)
-        self.cells = nn.ModuleList(cells)
-        sites = list(skeleton.sites())
-        self.classifier = nn.Linear(sites[-1].width_out, num_classes)
-        self.auxiliary: Auxiliary | None = None
-        if auxiliary:
-            width = sites[skeleton.reductions[-1]].width_out
-            self.auxiliary = Auxiliary(skeleton.kind, width, num_classes)
+        super().__init__(stems[0], cells, width, num_classes)
+        self.second_stem = stems[1]
+        self.auxiliary: nn.Module | None = None
+        self.branch = 0
         if risky_channels_last(self):
             self.tensor_layout = torch.contiguous_format
 
     def features(self, x_BCHW: Tensor) -> Tensor:
-        *_, last = self._rows(x_BCHW)
+        *_, last = self._outputs(x_BCHW)
         return last
 
-    def _rows(self, x_BCHW: Tensor, *keep: int) -> list[Tensor]:
-        """What the cells at some places put out, and the last one."""
-        two_before = self.stem(x_BCHW)
-        before, kept = self.second_stem(two_before), []
-        for place, cell in enumerate(self.cells):
+    def _outputs(self, x_BCHW: Tensor) -> Iterator[Tensor]:
+        """What the cells put out, one after the other."""
+        two_before: Tensor = self.stem(x_BCHW)
+        before: Tensor = self.second_stem(two_before)
+        for cell in self.cells:
             two_before, before = before, cell(before, two_before)
-            if place in keep:
-                kept.append(before)
-        return [*kept, before]
+            yield before
 
-    def head(self, features_BChw: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(features_BChw.mean(dim=(2, 3)))
-        return logits
+    def seen_modules(self) -> dict[str, nn.Module]:
+        """All modules but those of the auxiliary head, which has no part in the logits."""
+        seen = super().seen_modules()
+        return {name: m for name, m in seen.items() if name.split(".")[0] != "auxiliary"}
 
     def both(self, x_BCHW: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, K) of the classifier and of the auxiliary head, for training.
@@ -240,8 +234,10 @@ class CellNetwork(Network):
         """
         if self.auxiliary is None:
             raise TypeError("this network was built without an auxiliary head")
-        middle, last = self._rows(x_BCHW, self.skeleton.reductions[-1])
-        return self.head(last), self.auxiliary(middle)
+        for place, y_BCHW in enumerate(self._outputs(x_BCHW)):
+            if place == self.branch:
+                middle = y_BCHW
+        return self.head(y_BCHW), self.auxiliary(middle)
 
     def drop_paths(self, share: float) -> None:
         """From now on drop each edge's output with this probability, image by image, in training mode."""
@@ -249,35 +245,22 @@ class CellNetwork(Network):
             cell.drop_path = share  # type: ignore[assignment]
 
 
-class LooseCells(Network):
-    """The two cells without a stem: both inputs of the normal cell are the maps (B, C, h, w)."""
-
-    def __init__(self, cells: Sequence[nn.Module], width: int, num_classes: int) -> None:
-        super().__init__()
-        self.stem = nn.Identity()
-        self.cells = nn.ModuleList(cells)
-        self.classifier = nn.Linear(width, num_classes)
-
-    def features(self, x_BCHW: Tensor) -> Tensor:
-        two_before: Tensor = self.stem(x_BCHW)
-        before = two_before
-        for cell in self.cells:
-            two_before, before = before, cell(before, two_before)
-        return before
-
-    def head(self, features_BChw: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(features_BChw.mean(dim=(2, 3)))
-        return logits
-
-
 def network(genotype: Genotype, skeleton: Skeleton, num_classes: int, auxiliary: bool) -> CellNetwork:
     """The network of a genotype."""
-    cells = [cell_of(genotype.reduce if s.reduction else genotype.normal, s) for s in skeleton.sites()]
-    return CellNetwork(skeleton, cells, num_classes, auxiliary)
+    sites = list(skeleton.sites())
+    cells = [cell_of(genotype.reduce if site.reduction else genotype.normal, site) for site in sites]
+    made = CellNetwork(stems(skeleton), cells, sites[-1].width_out, num_classes)
+    if auxiliary:
+        made.branch = skeleton.reductions[-1]
+        made.auxiliary = Auxiliary(skeleton.kind, sites[made.branch].width_out, num_classes)
+    return made
 
 
-def loose(genotype: Genotype, channels: int, num_classes: int) -> LooseCells:
-    """The normal and the reduction cell of a genotype without a stem, C channels wide."""
+def loose(genotype: Genotype, channels: int, num_classes: int) -> CellNetwork:
+    """The normal and the reduction cell of a genotype, C channels wide, without a stem.
+
+    Both inputs of the normal cell are the maps (B, C, h, w).
+    """
     sites = list(Skeleton("cifar", channels, 2, 1).sites())
     cells = [cell_of(cell, site) for cell, site in zip(genotype.cells, sites, strict=True)]
-    return LooseCells(cells, sites[-1].width_out, num_classes)
+    return CellNetwork((nn.Identity(), nn.Identity()), cells, sites[-1].width_out, num_classes)

@@ -174,12 +174,8 @@ class DARTS:
 
 
 def _is_live(cell: Cell) -> bool:
-    reached, _ = genotypes.used(cell)
-    return all(
-        edge.operation == "none" or edge.source < INPUTS or edge.source in reached
-        for node in cell
-        for edge in node
-    )
+    reached = genotypes.reached(cell)
+    return all(edge.operation == "none" or edge.source in reached for node in cell for edge in node)
 
 
 def _drawn(cell: Cell) -> Iterator[GraphEdge]:

@@ -213,9 +213,10 @@ def test_images_of_odd_sizes_are_halved_as_well() -> None:
 class Plain:
     """A forward pass written from the paper's figure, with a network's tensors in the order of its layers."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: Any) -> None:
+        parts = (network.stem, network.second_stem, network.cells, network.classifier)
         kinds = (nn.Conv2d, nn.BatchNorm2d, nn.Linear)
-        self.layers = [m for m in network.modules() if isinstance(m, kinds)]
+        self.layers = [m for part in parts for m in part.modules() if isinstance(m, kinds)]
         self.at = 0
 
     def _next(self) -> Any:
@@ -432,3 +433,17 @@ def test_the_cells_alone_are_those_of_a_network_of_two() -> None:
     assert sizes[0] == sizes[1]
     assert loose(torch.zeros(2, 1, 4, 4)).shape == (2, 3)
     assert space.resized(channels=3, cells=1) == DARTS(channels=3, layers=5, stem_multiplier=1)
+
+
+def test_thin_networks_keep_to_the_layout_that_kernels_can_bear() -> None:
+    # Halving fewer than 16 channels in channels last writes past the end of memory (see _network).
+    space = DARTS(channels=1, layers=2, stem_multiplier=1)
+    halving = CIFAR.parse(VECTORS["DARTS_V2"][0].replace("max~0+max~1", "skip~0+skip~1"))
+    for network in (space.build(halving, num_classes=3), space.build_cell(halving, num_classes=3)):
+        assert network.tensor_layout == torch.contiguous_format
+
+
+def test_no_score_sees_the_auxiliary_head() -> None:
+    bare, headed = (DARTS(channels=2, layers=3, auxiliary=a).build(V2, num_classes=3) for a in (False, True))
+    assert list(headed.seen_modules()) == list(bare.seen_modules())
+    assert len(list(headed.parameters())) > len(list(bare.parameters()))
