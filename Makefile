@@ -17,7 +17,7 @@ RUN ?= results/table1
 FILE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-lga-search reproduce-ntk-evolution reproduce-timm reproduce-teg reproduce-guides reproduce-nats reproduce-intrain-nas reproduce-table2 data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report docs clean
+.PHONY: help demo reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-lga-search reproduce-ntk-evolution reproduce-timm reproduce-darts reproduce-teg reproduce-guides reproduce-nats reproduce-intrain-nas reproduce-table2 data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -89,6 +89,12 @@ reproduce-timm: $(READY) $(NASBENCH_EVAL_DATA)/timm_imagenet.parquet ## do proxi
 	$(BIN)/nasbench-score experiment=timm archs=results/$(NAME)/archs.txt run=$(NAME) $(OPTIONS)
 	$(BIN)/nasbench-report results/$(NAME)
 	$(BIN)/python scripts/study_timm.py results/$(NAME)
+
+reproduce-darts: $(READY) $(NASBENCH_EVAL_DATA)/darts_1000.parquet $(NASBENCH_EVAL_DATA)/images/cifar10.npz ## do proxies rank genotypes of the DARTS space? (an hour on two cores)
+	mkdir -p results/$(NAME)
+	$(BIN)/python scripts/list_judged.py darts > results/$(NAME)/archs.txt
+	$(BIN)/nasbench-score experiment=darts archs=results/$(NAME)/archs.txt run=$(NAME) $(OPTIONS)
+	$(BIN)/nasbench-report results/$(NAME)
 
 reproduce-ntk-evolution: $(READY) ## how kernels change over ten epochs in bad, middling and good cells of digits (10 minutes)
 	$(BIN)/nasbench-score experiment=ntk_evolution run=$(NAME) $(OPTIONS)
@@ -179,6 +185,9 @@ $(NASBENCH_EVAL_DATA)/nasbench201.parquet: | $(READY)
 
 $(NASBENCH_EVAL_DATA)/timm_imagenet.parquet: | $(READY)
 	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA) --timm
+
+$(NASBENCH_EVAL_DATA)/darts_1000.parquet: | $(READY)
+	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA) --darts
 
 $(NASBENCH_EVAL_DATA)/nasbench101.parquet: | $(READY)
 	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA) --nasbench101

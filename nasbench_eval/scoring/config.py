@@ -15,14 +15,14 @@ from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.data.images import images_path
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options.typed import RunOptions, fields_of, options_of, plain, typed
-from nasbench_eval.passes.spec import IN_HALF
+from nasbench_eval.passes.spec import IN_HALF, ForwardSpec
 from nasbench_eval.proxies.base import Proxy
 from nasbench_eval.runs.parquet import column_fault
 from nasbench_eval.runs.record import LATER, fingerprint
 from nasbench_eval.scoring.classes import representatives
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.spaces.base import CellSpace
-from nasbench_eval.wording import shown
+from nasbench_eval.wording import first_line, shown
 from nasbench_eval.work.execution import SampleWork, check_side, device_named, space_named, work_of
 from nasbench_eval.work.sample import drawn, stratified
 from nasbench_eval.work.subject import LISTED, Subject, chosen
@@ -78,12 +78,7 @@ def resolve(config: DictConfig) -> Run:
                     f"{task.label} runs a cell by itself, and the search space {job.space.name} has no "
                     "build_cell; leave it out"
                 )
-            other_size = spec.forward.channels is not None or spec.forward.cells is not None
-            if other_size and not callable(getattr(job.space, "resized", None)):
-                raise UsageError(
-                    f"{task.label} scores networks of other sizes, and the search space {job.space.name} has "
-                    "no resized; leave it out"
-                )
+            _check_size(job.space, task.label, spec.forward)
     n = _number(options, subject, device)
     if options.sampling == "stratified":
         sample = stratified(options, subject, n)
@@ -150,10 +145,29 @@ def _check_passes(label: str, proxy: Proxy) -> None:
     except ValueError as error:
         raise UsageError(f"{label}: {error}") from error
     for spec in passes:
-        for option in ("batch_size", "resolution", "channels", "cells"):
+        # Whether a network may have no cells but those between stages is the search space's to say.
+        for option, least in (("batch_size", 1), ("resolution", 1), ("channels", 1), ("cells", 0)):
             value = getattr(spec.forward, option)
-            if value is not None and value < 1:
-                raise UsageError(f"{label}: {option}={value} will not do; it should be at least 1")
+            if value is not None and value < least:
+                raise UsageError(f"{label}: {option}={value} will not do; it should be at least {least}")
+
+
+def _check_size(space: Any, label: str, forward: ForwardSpec) -> None:
+    """Refuse networks of another size than the space's own where it cannot make them."""
+    size = {"channels": forward.channels, "cells": forward.cells}
+    wished = {option: value for option, value in size.items() if value is not None}
+    if not wished:
+        return
+    if not callable(getattr(space, "resized", None)):
+        raise UsageError(
+            f"{label} scores networks of other sizes, and the search space {space.name} has no resized; "
+            "leave it out"
+        )
+    try:
+        space.resized(**size)
+    except ValueError as error:
+        wish = " ".join(f"{option}={value}" for option, value in wished.items())
+        raise UsageError(f"{label}: {wish} will not do for {space.name}: {first_line(error)}") from error
 
 
 def _check_precision(job: Job, device: torch.device) -> None:

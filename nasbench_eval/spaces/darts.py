@@ -124,12 +124,15 @@ class DARTS:
         return uninitialised(lambda: loose(arch, self.skeleton.channels, num_classes))
 
     def resized(self, *, channels: int | None, cells: int | None) -> DARTS:
-        """The same genotypes in networks of another width C, and with N normal cells between reductions."""
-        return replace(
-            self,
-            channels=self.channels if channels is None else channels,
-            layers=self.layers if cells is None else 3 * cells + 2,
-        )
+        """The same genotypes in networks of another width C, and with N normal cells between reductions.
+
+        With N = 0 it is the thin network of TE-NAS and TEG-NAS: a normal and a reduction cell behind a stem of
+        C channels, which keeps the size of images.
+        """
+        channels = self.channels if channels is None else channels
+        if cells == 0:
+            return DARTS("cifar", channels, 2, 1, mutation=self.mutation)
+        return replace(self, channels=channels, layers=self.layers if cells is None else 3 * cells + 2)
 
     def params(self, arch: Genotype, *, num_classes: int) -> int:
         """Trainable scalars, batch norm and classifier included, the auxiliary head left out."""

@@ -9,7 +9,7 @@ be asked for are those whose texts have been met.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import fields
 from functools import cache, cached_property
@@ -110,6 +110,22 @@ def index_of(space: str, text: str) -> int:
     """The index of an architecture of an open space: 63 bits of the text, the same on every machine."""
     digest = hashlib.sha256(f"{space}\x1f{text}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
+
+
+def key_of(space: Any) -> Callable[[str], str]:
+    """Of a text, that of the architecture which stands for all that are the same network.
+
+    A text that names no architecture of the space is its own.
+    """
+
+    @cache
+    def key(text: str) -> str:
+        try:
+            return str(space.format(space.canonical(space.parse(text))))
+        except ValueError:
+            return text
+
+    return key
 
 
 class Known:

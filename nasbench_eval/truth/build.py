@@ -20,10 +20,11 @@ from nasbench_eval.data.images import (
     load_images,
 )
 from nasbench_eval.errors import UsageError
-from nasbench_eval.truth import convert, convert101, nasbench101, nasbench201, short_tables, timm
+from nasbench_eval.truth import convert, convert101, darts, nasbench101, nasbench201, short_tables, timm
 from nasbench_eval.truth.download import download, sha256_of
 from nasbench_eval.truth.errors import MissingTruth
 from nasbench_eval.truth.sources import (
+    DARTS_SOURCE,
     IMAGE_SOURCES,
     NASBENCH101_FULL_SOURCE,
     NASBENCH101_SOURCE,
@@ -91,6 +92,12 @@ def describe_timm_speed(folder: Path) -> str:
     return f"{timm.SPEED_FILE}: {timm.load_speed(folder)['model'].nunique()} architectures"
 
 
+def describe_darts(folder: Path) -> str:
+    """Load and check the table of genotypes; one line on it.  Raises TruthError."""
+    table = darts.load(folder)
+    return f"{darts.FILE}: {len(table):,} genotypes, best accuracy {table['cifar10_val'].max():.2f}"
+
+
 def describe_images(folder: Path, dataset: str) -> str:
     """Load and check a data set's images; one line on them.  Raises MissingImages, DamagedImages."""
     images = load_images(folder, dataset)
@@ -144,6 +151,17 @@ def build_sample(folder: Path, say: Say) -> None:
     short_tables.save_sample(convert.sample_from_json(file), folder)
     _discard([file])
     say(f"built {describe_sample(folder)}")
+
+
+def build_darts(folder: Path, say: Say) -> None:
+    """Make sure of the table of genotypes.  Raises UsageError."""
+    if _kept(describe_darts, folder, say):
+        return
+    say(f"fetching {DARTS_SOURCE.url}")
+    file = fetch(DARTS_SOURCE, _downloads(folder))
+    darts.save(darts.from_csv(file), folder)
+    _discard([file])
+    say(f"built {describe_darts(folder)}")
 
 
 def build_timm(folder: Path, say: Say) -> None:
@@ -253,8 +271,8 @@ def save_images(arrays: Arrays, folder: Path, dataset: str) -> Path:
 def check_folder(folder: Path, say: Say) -> int:
     """Check everything in a data folder.
 
-    NAS-Bench-101's table and images may be missing, which is said, and so may the tables of 12 epochs and
-    timm's.
+    NAS-Bench-101's table and images may be missing, which is said, and so may the tables of 12 epochs,
+    of genotypes, and timm's.
 
     Returns:
         0 if all that is there is right, 2 if something is wrong or NAS-Bench-201's table is missing.
@@ -268,6 +286,7 @@ def check_folder(folder: Path, say: Say) -> int:
             (describe_sample, short_tables.SAMPLE_FILE),
             (describe_timm, timm.FILE),
             (describe_timm_speed, timm.SPEED_FILE),
+            (describe_darts, darts.FILE),
         )
         if (folder / file).exists()
     ]

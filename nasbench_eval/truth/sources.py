@@ -1,10 +1,10 @@
 """Public sources of tables and images, what pins each, and how one is fetched.
 
-The archives of images, NAS-Bench-101's files, timm's and the file of 12-epoch trainings are pinned by the
-sha256 of their bytes.  NAS-Bench-201's public CSVs are pinned by the sha256 of the numbers read from them
-(`digest`): every number that is used is covered, and columns that are not used, such as training accuracy,
-are not.  Those pins were computed from a table that was converted from these files before, not from the
-files' bytes.
+The archives of images, NAS-Bench-101's files, timm's, and those of genotypes and of 12-epoch trainings are
+pinned by the sha256 of their bytes.  NAS-Bench-201's public CSVs are pinned by the sha256 of the numbers read
+from them (`digest`): every number that is used is covered, and columns that are not used, such as training
+accuracy, are not.  Those pins were computed from a table that was converted from these files before, not from
+the files' bytes.
 """
 
 from __future__ import annotations
@@ -90,6 +90,13 @@ TIMM_SPEED_SOURCE = Source(
     f"{_TIMM}/benchmark-infer-amp-nhwc-pt240-cu124-rtx3090.csv",
     sha256="0ee56fb006cad780c5931d314422874777502d408f734273bcac4c74d5e3c67a",
     size=83_629,
+)
+
+# A thousand genotypes of the DARTS space with accuracies on CIFAR-10; no licence is stated.
+DARTS_SOURCE = Source(
+    f"{_GITHUB}/pym1024/SWAP/f6049f7c979b0cfc9ac5a13666fedb79dfe3cce8/datasets/DARTS_archs_CIFAR10.csv",
+    sha256="d28d263aa7dd4103b6a1da1775b1b03ae16ffd2516409ca3bd493c8784abe6b0",
+    size=423_509,
 )
 
 IMAGE_SOURCES: Mapping[str, Source] = {

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import UnknownName
-from nasbench_eval.truth import nasbench101, nasbench201, timm
+from nasbench_eval.truth import darts, nasbench101, nasbench201, timm
 
 # A search space with ground truth: the loader of its table from a data folder.
 TABLES: Mapping[str, Callable[[Path], pd.DataFrame]] = {
+    "darts": darts.load,
     "nasbench101": nasbench101.load,
     "nasbench201": nasbench201.load,
     "timm": timm.load,
