@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.search.history import Numbers, Values
@@ -31,7 +32,6 @@ class Drawn:
     """
 
     for_sample = for_mutate = 1
-    choices: tuple[int, ...] = ()
 
     def __init__(self, space: Known) -> None:
         self.space: Any = space
@@ -63,11 +63,23 @@ class Drawn:
         if not callable(getattr(self.space, "neighbours", None)):
             raise UsageError(f"{self.space.name} does not list the neighbours of an architecture")
 
+    @property
+    def choices(self) -> tuple[int, ...]:
+        return tuple(getattr(self.space, "choices", ()))
+
     def encode(self, archs: Numbers) -> Numbers:
-        raise UsageError(f"architectures of {self.space.name} are no fixed list of choices")
+        self._require_choices()
+        found = [self.space.encode(self.arch(int(arch))) for arch in archs.flat]
+        return np.array(found, np.int64).reshape(*archs.shape, len(self.choices))
 
     def decode(self, choices: Numbers) -> Numbers:
-        raise UsageError(f"architectures of {self.space.name} are no fixed list of choices")
+        self._require_choices()
+        shape = choices.shape[:-1]
+        return self._each(lambda place: self.space.decode(choices[place].tolist()), shape)
+
+    def _require_choices(self) -> None:
+        if not self.choices:
+            raise UsageError(f"architectures of {self.space.name} are no fixed list of choices")
 
     def started(self, text: str | None) -> int | None:
         if text is None:
@@ -101,6 +113,29 @@ class Drawn:
         if len(self._read) > _KEPT:
             self._read.popitem(last=False)
         return found
+
+
+class DrawnMasks(Drawn):
+    """Moves in an open space of supernets (see `moves.Supernets`)."""
+
+    @property
+    def edges(self) -> int:
+        return int(self.space.edges)
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        return tuple(self.space.operations)
+
+    @property
+    def groups(self) -> tuple[tuple[int, ...], ...]:
+        return tuple(self.space.groups)
+
+    def has(self, arch: int) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = self.space.has(self.arch(arch))
+        return found
+
+    def of(self, has_EO: NDArray[np.bool_]) -> int:
+        return int(self.space.index(self.space.of(has_EO)))
 
 
 def generator(u: float) -> np.random.Generator:

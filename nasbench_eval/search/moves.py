@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.search.drawn import Drawn
+from nasbench_eval.search.drawn import Drawn, DrawnMasks
 from nasbench_eval.search.history import Numbers, Values
 from nasbench_eval.spaces import nasbench201
 from nasbench_eval.spaces.base import SearchSpace
@@ -58,11 +58,11 @@ class Moves(Protocol):
         ...
 
     def encode(self, archs: Numbers) -> Numbers:
-        """The choices that architectures consist of, shape (…, E)."""
+        """The choices that architectures consist of, shape (…, E); −1 where one shows none."""
         ...
 
     def decode(self, choices: Numbers) -> Numbers:
-        """The architectures that consist of these choices; inverse of `encode`."""
+        """The architectures that consist of these choices.  What `encode` gives as −1 makes no difference."""
         ...
 
     def attempt(self, arch: int, rng: np.random.Generator, draws: int) -> int | None:
@@ -87,6 +87,34 @@ class Moves(Protocol):
         Raises:
             UsageError: if it does not.
         """
+        ...
+
+
+@runtime_checkable
+class Supernets(Protocol):
+    """What pruning needs besides: which operations an architecture has on each edge.
+
+    Attributes:
+        operations: names of the operations of an edge, O of them.
+        edges: how many edges there are, E of them.
+        groups: edges, by number, of each of which two are left in the end; empty where all edges stay.
+    """
+
+    @property
+    def operations(self) -> tuple[str, ...]: ...
+
+    @property
+    def edges(self) -> int: ...
+
+    @property
+    def groups(self) -> tuple[tuple[int, ...], ...]: ...
+
+    def has(self, archs: Any) -> NDArray[np.bool_]:
+        """Which operations each edge of an architecture has, shape (E, O)."""
+        ...
+
+    def of(self, has: NDArray[np.bool_]) -> Any:
+        """The architecture with these operations on each edge; inverse of `has`."""
         ...
 
 
@@ -206,6 +234,7 @@ class Masks(_Numbered):
     operations: tuple[str, ...] = nasbench201.OPERATIONS
     edges: int = len(nasbench201.EDGES)
     edge: str = "uniform"
+    groups: tuple[tuple[int, ...], ...] = field(default=(), init=False)
     for_mutate: int = field(default=3, init=False)
 
     @property
@@ -258,10 +287,10 @@ class Masks(_Numbered):
         archs: Numbers = choices @ self._powers
         return archs
 
-    def has(self, archs: Numbers) -> NDArray[np.bool_]:
+    def has(self, archs: Numbers | int) -> NDArray[np.bool_]:
         """Which operations each edge has, shape (…, E, O)."""
         found: NDArray[np.bool_] = (
-            (self.encode(archs) + 1)[..., None] >> np.arange(len(self.operations)) & 1
+            (self.encode(np.asarray(archs)) + 1)[..., None] >> np.arange(len(self.operations)) & 1
         ) > 0
         return found
 
@@ -384,4 +413,8 @@ def moves_of(space: SearchSpace, mutation: str = "uniform") -> Moves:
         return Cells201(mutation) if space.masks == "single" else Masks(edge=mutation)
     if mutation != "uniform":
         raise UsageError(f"mutation={mutation} is for nasbench201; {space.name} has uniform alone")
-    return Drawn(space) if isinstance(space, Known) else Listed(space)
+    if isinstance(space, Known):
+        # A supernet's masks of one operation on each edge are lists of choices, and not for pruning.
+        pruned = callable(getattr(space, "has", None)) and not getattr(space, "choices", ())
+        return DrawnMasks(space) if pruned else Drawn(space)
+    return Listed(space)

@@ -1,12 +1,15 @@
-"""Parameters and multiply-accumulates of DARTS's networks, from the genotype alone."""
+"""Parameters and multiply-accumulates of DARTS's networks, from the operations of both cells alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from nasbench_eval.spaces._darts_genotype import Cell, Genotype
+from nasbench_eval.spaces._darts_genotype import Edge
 from nasbench_eval.spaces._darts_skeleton import CellSite, Skeleton
+
+# All operations of the normal and of the reduction cell, in any order.
+Both = tuple[Sequence[Edge], Sequence[Edge]]
 
 
 class Conv(NamedTuple):
@@ -31,19 +34,19 @@ class Conv(NamedTuple):
         return self.inputs * self.width * self.kernel**2
 
 
-def params(genotype: Genotype, skeleton: Skeleton, num_classes: int) -> int:
+def params(both: Both, skeleton: Skeleton, num_classes: int) -> int:
     """Trainable scalars, batch norm and classifier included, the auxiliary head left out."""
-    convs = convolutions(genotype, skeleton, 1)
+    convs = convolutions(both, skeleton, 1)
     return sum(conv.weights + 2 * conv.normed for conv in convs) + _last(skeleton) * num_classes + num_classes
 
 
-def macs(genotype: Genotype, skeleton: Skeleton, resolution: int, num_classes: int) -> int:
+def macs(both: Both, skeleton: Skeleton, resolution: int, num_classes: int) -> int:
     """Multiply-accumulates of convolutions and classifier for one image, the auxiliary head left out."""
-    convs = convolutions(genotype, skeleton, resolution)
+    convs = convolutions(both, skeleton, resolution)
     return sum(conv.weights * conv.side**2 for conv in convs) + _last(skeleton) * num_classes
 
 
-def convolutions(genotype: Genotype, skeleton: Skeleton, resolution: int) -> Iterator[Conv]:
+def convolutions(both: Both, skeleton: Skeleton, resolution: int) -> Iterator[Conv]:
     """All convolutions of the network but those of the auxiliary head, in the order in which they stand."""
     yield from _stem(skeleton, resolution)
     earlier = side = resolution
@@ -52,7 +55,7 @@ def convolutions(genotype: Genotype, skeleton: Skeleton, resolution: int) -> Ite
         side = _half(earlier)
     for site in skeleton.sites():
         yield from _preprocessing(site, earlier, side)
-        yield from _cell(genotype.reduce if site.reduction else genotype.normal, site, side)
+        yield from _cell(both[site.reduction], site, side)
         earlier, side = side, _half(side) if site.reduction else side
 
 
@@ -91,9 +94,9 @@ def _halving(width_in: int, width: int, side: int) -> Iterator[Conv]:
     yield Conv(width_in, width // 2, 1, side, width)
 
 
-def _cell(cell: Cell, site: CellSite, side: int) -> Iterator[Conv]:
+def _cell(edges: Iterable[Edge], site: CellSite, side: int) -> Iterator[Conv]:
     width = site.width
-    for edge in (edge for node in cell for edge in node):
+    for edge in edges:
         halves = site.reduction and edge.source < 2
         out = _half(side) if site.reduction else side
         kernel = int(edge.operation[-1]) if edge.operation.startswith(("sep", "dil")) else 0

@@ -93,6 +93,12 @@ class Genotype:
         """The normal cell and the reduction cell."""
         return self.normal, self.reduce
 
+    @property
+    def edges(self) -> tuple[tuple[Edge, ...], tuple[Edge, ...]]:
+        """The edges of the normal cell and those of the reduction cell."""
+        normal, reduce = (tuple(edge for node in cell for edge in node) for cell in self.cells)
+        return normal, reduce
+
     def __str__(self) -> str:
         return "/".join("|".join("+".join(map(str, node)) for node in cell) for cell in self.cells)
 

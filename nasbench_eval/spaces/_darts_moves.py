@@ -1,8 +1,9 @@
-"""How genotypes are drawn and changed."""
+"""How genotypes are drawn and changed, and which choices they consist of."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -94,3 +95,54 @@ def _sources(edges: tuple[Edge, ...], slot: int, node: int, mutation: Mutation) 
         return list(earlier)
     taken = {edge.source for edge in edges}
     return [source for source in earlier if source not in taken]
+
+
+# The two sources of each node, in the order in which a choice numbers them.
+_PAIRS = tuple(tuple(combinations(range(node), PER_NODE)) for node in range(INPUTS, INPUTS + NODES))
+
+
+def choices(operations: int) -> tuple[int, ...]:
+    """How many alternatives each choice has that a genotype consists of.
+
+    Of each cell the two sources of every node, a choice among 1, 3, 6 and 10 pairs, then the operation of
+    every edge of `EDGES`.  Of these a genotype shows those of its own edges alone.
+
+    Args:
+        operations: how many an edge may have: all, or all but `none`.
+    """
+    return tuple(len(CELLS) * [*map(len, _PAIRS), *[operations] * len(EDGES)])
+
+
+def encoded(genotype: Genotype, operations: int) -> list[int]:
+    """The choices that a genotype shows, −1 where it shows none.
+
+    Raises:
+        ValueError: if a node reads the same node twice, or an operation is none of them.
+    """
+    found = []
+    for cell in genotype.cells:
+        on = {
+            (edge.source, node): edge.operation for node, edges in enumerate(cell, INPUTS) for edge in edges
+        }
+        for node, pairs in enumerate(_PAIRS, INPUTS):
+            sources = tuple(source for source in range(node) if (source, node) in on)
+            if sources not in pairs:
+                raise ValueError(f"{genotype} has a node that reads the same node twice")
+            found.append(pairs.index(sources))
+        names = OPERATIONS[len(OPERATIONS) - operations :]
+        if unknown := next((name for name in on.values() if name not in names), None):
+            raise ValueError(f"{genotype} has {unknown}, which is no choice here")
+        found += [names.index(on[edge]) if edge in on else -1 for edge in EDGES]
+    return found
+
+
+def decoded(chosen: Sequence[int], operations: int) -> Genotype:
+    """The genotype of choices; those of edges that it does not have make no difference."""
+    names, half = OPERATIONS[len(OPERATIONS) - operations :], len(chosen) // len(CELLS)
+
+    def into(cell: int, node: int) -> list[Edge]:
+        of_cell = chosen[cell * half : (cell + 1) * half]
+        pair = _PAIRS[node - INPUTS][of_cell[node - INPUTS]]
+        return [Edge(names[of_cell[NODES + EDGES.index((source, node))]], source) for source in pair]
+
+    return made(into)

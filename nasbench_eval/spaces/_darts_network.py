@@ -5,13 +5,15 @@ Tensor legend: B batch, C channels, H height, W width, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from nasbench_eval.spaces._darts_genotype import INPUTS, Cell, Edge, Genotype
+from nasbench_eval.spaces._darts_genotype import EDGES, INPUTS, NODES, Edge, Genotype
+from nasbench_eval.spaces._darts_masks import Mask
 from nasbench_eval.spaces._darts_skeleton import CellSite, Kind, Skeleton
+from nasbench_eval.spaces._mixed import Mixed
 from nasbench_eval.spaces._network import ChainNetwork, risky_channels_last
 
 # Channels of the auxiliary head's two convolutions.
@@ -92,7 +94,7 @@ def operation(name: str, channels: int, stride: int) -> nn.Module:
     return nn.Identity() if stride == 1 else _FactorizedReduce(channels, channels)
 
 
-class _Cell(nn.Module):
+class DARTSCell(nn.Module):
     """A cell: its nodes are sums of what leads to them, and it puts them out side by side.
 
     Args:
@@ -133,17 +135,44 @@ class _Cell(nn.Module):
         return y_BCHW
 
 
-def cell_of(cell: Cell, site: CellSite) -> _Cell:
-    """The module of a genotype's cell: an edge's name is its node and its place there."""
-    return _Cell([_edges(node, place, site) for place, node in enumerate(cell, INPUTS)], site)
+# What makes the module of the cell at a place.
+CellMaker = Callable[[CellSite], nn.Module]
+
+
+def of_genotype(genotype: Genotype) -> CellMaker:
+    """The cells of a genotype: an edge's name is its node and its place there."""
+
+    def made(site: CellSite) -> nn.Module:
+        cell = genotype.cells[site.reduction]
+        return DARTSCell([_edges(node, place, site) for place, node in enumerate(cell, INPUTS)], site)
+
+    return made
 
 
 def _edges(node: Sequence[Edge], place: int, site: CellSite) -> list[tuple[str, int, nn.Module]]:
     found = []
     for slot, edge in enumerate(node):
-        stride = 2 if site.reduction and edge.source < INPUTS else 1
-        found.append((f"{place}_{slot}", edge.source, operation(edge.operation, site.width, stride)))
+        module = operation(edge.operation, site.width, site.stride(edge.source))
+        found.append((f"{place}_{slot}", edge.source, module))
     return found
+
+
+def of_mask(mask: Mask) -> CellMaker:
+    """The cells of a supernet: an edge's name is its node and its source, so that masks share tensors.
+
+    Each edge averages its operations.  `none` adds zero and counts.
+    """
+
+    def made(site: CellSite) -> nn.Module:
+        edges: list[list[tuple[str, int, nn.Module]]] = [[] for _ in range(NODES)]
+        for (source, node), names in zip(EDGES, mask.cells[site.reduction], strict=True):
+            computed = [name for name in names if name != "none"]
+            modules = {name: operation(name, site.width, site.stride(source)) for name in computed}
+            if modules:
+                edges[node - INPUTS].append((f"{node}_{source}", source, Mixed(modules, 1 / len(names))))
+        return DARTSCell(edges, site)
+
+    return made
 
 
 def stems(skeleton: Skeleton) -> tuple[nn.Module, nn.Module]:
@@ -245,22 +274,21 @@ class CellNetwork(ChainNetwork):
             cell.drop_path = share  # type: ignore[assignment]
 
 
-def network(genotype: Genotype, skeleton: Skeleton, num_classes: int, auxiliary: bool) -> CellNetwork:
-    """The network of a genotype."""
+def network(cell_at: CellMaker, skeleton: Skeleton, num_classes: int, auxiliary: bool = False) -> CellNetwork:
+    """A row of cells with its stems and its classifier."""
     sites = list(skeleton.sites())
-    cells = [cell_of(genotype.reduce if site.reduction else genotype.normal, site) for site in sites]
-    made = CellNetwork(stems(skeleton), cells, sites[-1].width_out, num_classes)
+    made = CellNetwork(stems(skeleton), list(map(cell_at, sites)), sites[-1].width_out, num_classes)
     if auxiliary:
         made.branch = skeleton.reductions[-1]
         made.auxiliary = Auxiliary(skeleton.kind, sites[made.branch].width_out, num_classes)
     return made
 
 
-def loose(genotype: Genotype, channels: int, num_classes: int) -> CellNetwork:
-    """The normal and the reduction cell of a genotype, C channels wide, without a stem.
+def loose(cell_at: CellMaker, channels: int, num_classes: int) -> CellNetwork:
+    """A normal and a reduction cell, C channels wide, without a stem.
 
     Both inputs of the normal cell are the maps (B, C, h, w).
     """
     sites = list(Skeleton("cifar", channels, 2, 1).sites())
-    cells = [cell_of(cell, site) for cell, site in zip(genotype.cells, sites, strict=True)]
-    return CellNetwork((nn.Identity(), nn.Identity()), cells, sites[-1].width_out, num_classes)
+    stems = (nn.Identity(), nn.Identity())
+    return CellNetwork(stems, list(map(cell_at, sites)), sites[-1].width_out, num_classes)

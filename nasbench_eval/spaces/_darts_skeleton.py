@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from nasbench_eval.spaces._darts_genotype import NODES
+from nasbench_eval.spaces._darts_genotype import INPUTS, NODES
 
 Kind = Literal["cifar", "imagenet"]
 
@@ -39,6 +39,10 @@ class CellSite:
     def width_out(self) -> int:
         """Channels that it puts out."""
         return NODES * self.width
+
+    def stride(self, source: int) -> int:
+        """Of an operation on a node: a reduction cell halves what its inputs bring."""
+        return 2 if self.reduction and source < INPUTS else 1
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,13 @@ Tensor legend: B batch, C channels, H height, W width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from nasbench_eval.spaces._mixed import Mixed
 from nasbench_eval.spaces._network import Network
 
 Edge = tuple[int, int]
@@ -73,35 +74,13 @@ def _operation(name: str, channels: int, rectified: dict[int, Tensor]) -> nn.Mod
     return nn.Identity()
 
 
-class _Mixed(nn.Module):
-    """Several operations on one edge, averaged.
-
-    Args:
-        operations: those that are computed, by name.
-        share: weight of each, one part in so many as the edge has operations, computed or not.
-    """
-
-    def __init__(self, operations: Mapping[str, nn.Module], share: float) -> None:
-        super().__init__()
-        self.operations = nn.ModuleDict(operations)
-        self.share = share
-
-    def forward(self, x: Tensor) -> Tensor:
-        total: Tensor | None = None  # one by one, so that no more than two terms are alive
-        for operation in self.operations.values():
-            term = operation(x)
-            total = term if total is None else total + term
-        assert total is not None, "an edge that has no module otherwise"
-        return total if self.share == 1 else total * self.share
-
-
 def _edge(
     names: Sequence[str], of: int, channels: int, rectified: dict[int, Tensor], by_name: bool
 ) -> nn.Module:
     """The module of an edge: its one operation, or a mixture of these out of so many."""
     if of == 1 and not by_name:
         return _operation(names[0], channels, rectified)
-    return _Mixed({name: _operation(name, channels, rectified) for name in names}, 1 / of)
+    return Mixed({name: _operation(name, channels, rectified) for name in names}, 1 / of)
 
 
 def _computed(operations: Operations, edges: Sequence[Edge]) -> dict[Edge, Sequence[str]]:

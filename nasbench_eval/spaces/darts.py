@@ -7,7 +7,7 @@ says how, and reads the text that publications print as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from nasbench_eval.spaces import _darts_counts as counting
 from nasbench_eval.spaces import _darts_genotype as genotypes
+from nasbench_eval.spaces import _darts_moves as moves
 from nasbench_eval.spaces._darts_genotype import CELLS, INPUTS, NODES, Cell, Genotype
 from nasbench_eval.spaces._darts_moves import Mutation, candidate, neighbours, sampled
 from nasbench_eval.spaces._darts_skeleton import Kind, Skeleton
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 SIZES: dict[Kind, tuple[int, int]] = {"cifar": (36, 20), "imagenet": (48, 14)}
 _DATASETS: dict[Kind, str] = {"cifar": "cifar10", "imagenet": "imagenet1k"}
 # What the nodes of a cell are called in drawings.
-_NODES = ("in -2", "in -1", "2", "3", "4", "5", "out")
+NODE_NAMES = ("in -2", "in -1", "2", "3", "4", "5", "out")
 
 
 @dataclass(frozen=True)
@@ -108,26 +109,26 @@ class DARTS:
 
         A cell's input, where a proxy asks for one, is the output of the cell before it.
         """
-        from nasbench_eval.spaces._darts_network import network
+        from nasbench_eval.spaces._darts_network import network, of_genotype
         from nasbench_eval.spaces._network import uninitialised
 
-        return uninitialised(lambda: network(arch, self.skeleton, num_classes, self.auxiliary))
+        return uninitialised(lambda: network(of_genotype(arch), self.skeleton, num_classes, self.auxiliary))
 
     def build_cell(self, arch: Genotype, *, num_classes: int) -> Network:
         """The normal and the reduction cell in a row, without a stem, as TE-NAS counts linear regions in.
 
         The maps that it takes are both inputs of the normal cell.
         """
-        from nasbench_eval.spaces._darts_network import loose
+        from nasbench_eval.spaces._darts_network import loose, of_genotype
         from nasbench_eval.spaces._network import uninitialised
 
-        return uninitialised(lambda: loose(arch, self.skeleton.channels, num_classes))
+        return uninitialised(lambda: loose(of_genotype(arch), self.skeleton.channels, num_classes))
 
     def resized(self, *, channels: int | None, cells: int | None) -> DARTS:
         """The same genotypes in networks of another width C, and with N normal cells between reductions.
 
-        With N = 0 it is the thin network of TE-NAS and TEG-NAS: a normal and a reduction cell behind a stem of
-        C channels, which keeps the size of images.
+        With N = 0 it is the thin network of TE-NAS and TEG-NAS: a normal and a reduction cell behind a stem
+        of C channels, which keeps the size of images.
         """
         channels = self.channels if channels is None else channels
         if cells == 0:
@@ -136,7 +137,7 @@ class DARTS:
 
     def params(self, arch: Genotype, *, num_classes: int) -> int:
         """Trainable scalars, batch norm and classifier included, the auxiliary head left out."""
-        return counting.params(arch, self.skeleton, num_classes)
+        return counting.params(arch.edges, self.skeleton, num_classes)
 
     def flops(self, arch: Genotype, *, resolution: int, num_classes: int) -> int:
         """Multiply-accumulates of convolutions and classifier for one image, the auxiliary head left out.
@@ -146,7 +147,7 @@ class DARTS:
         """
         if resolution < 1:
             raise ValueError(f"an image has at least 1 pixel in height and width; got {resolution}")
-        return counting.macs(arch, self.skeleton, resolution, num_classes)
+        return counting.macs(arch.edges, self.skeleton, resolution, num_classes)
 
     def sample(self, rng: np.random.Generator) -> Genotype:
         """What DARTS derives from weights drawn uniformly: distinct sources of a node, no `none`."""
@@ -165,6 +166,29 @@ class DARTS:
         here = self.canonical(arch)
         return [other for other in neighbours(arch, self.mutation) if self.canonical(other) != here]
 
+    @property
+    def choices(self) -> tuple[int, ...]:
+        """How many alternatives each of a genotype's choices has (see `_darts_moves.choices`)."""
+        return moves.choices(self._operations)
+
+    def encode(self, arch: Genotype) -> list[int]:
+        """The choices that a genotype consists of, −1 where it shows none.
+
+        Raises:
+            ValueError: if a node reads the same node twice, or an operation is `none` with
+                `mutation=distinct`.
+        """
+        return moves.encoded(arch, self._operations)
+
+    def decode(self, chosen: Sequence[int]) -> Genotype:
+        """The genotype of these choices."""
+        return moves.decoded(chosen, self._operations)
+
+    @property
+    def _operations(self) -> int:
+        """How many operations an edge may have: all of them, or all but `none`."""
+        return len(genotypes.OPERATIONS) - (self.mutation == "distinct")
+
     def live(self, arch: Genotype) -> bool:
         """Whether every operation but `none` reads what is not always zero."""
         return all(map(_is_live, arch.cells))
@@ -172,7 +196,7 @@ class DARTS:
     def graphs(self, arch: Genotype) -> tuple[Graph, ...]:
         """Both cells, for those who draw them."""
         return tuple(
-            Graph(name, _NODES, tuple(_drawn(cell))) for name, cell in zip(CELLS, arch.cells, strict=True)
+            Graph(name, NODE_NAMES, tuple(_drawn(cell))) for name, cell in zip(CELLS, arch.cells, strict=True)
         )
 
 

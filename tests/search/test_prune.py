@@ -17,8 +17,10 @@ from nasbench_eval.search.algorithms.prune import Prune, gains, rank_sums
 from nasbench_eval.search.guide import ByRanks, ByValue
 from nasbench_eval.search.history import Numbers, Past, Values
 from nasbench_eval.search.moves import Cells201, Masks, moves_of
+from nasbench_eval.spaces.darts_supernet import DARTSSupernet
 from nasbench_eval.spaces.nasbench201 import OPERATIONS, NASBench201
 from nasbench_eval.spaces.nasbench201_supernet import Mask, NASBench201Supernet
+from nasbench_eval.spaces.open import known
 
 SPACE = NASBench201Supernet()
 MOVES = Masks()
@@ -232,3 +234,76 @@ def test_mutations_are_spread_as_they_should_be(way: str) -> None:
 def test_single_masks_move_as_the_cells_that_they_are() -> None:
     assert moves_of(NASBench201Supernet(masks="single"), "node") == Cells201("node")
     assert moves_of(NASBench201Supernet(), "node") == Masks(edge="node")
+
+
+class TestDARTS:
+    """The DARTS supernet: operations leave, then edges."""
+
+    SPACE = known(DARTSSupernet(), ())
+
+    def told(self, arch: int) -> list[float]:
+        """Made-up κ and R, drawn once each by content."""
+        rng = np.random.default_rng([5, arch])
+        return [-float(rng.uniform(5, 500)), float(rng.integers(100, 900))]
+
+    def searched(self, options: Prune) -> tuple[list[Any], Any]:
+        """The masks that are proposed, and the one that is left."""
+        search = options.begin(Problem(moves_of(self.SPACE), TWO, 1, 1000))
+        archs, told = np.zeros((0, 1), np.int64), np.zeros((0, 1, 2))
+        while True:
+            arch = search.propose(Past(archs, told), np.zeros((1, 0)))
+            archs = np.concatenate([archs, arch[None]])
+            told = np.concatenate([told, [[self.told(int(arch[0]))]]])
+            answer = int(search.answer(Past(archs, told))[0])
+            if search.stopped_S.all():
+                return [self.SPACE.arch(int(a)) for a in archs[:, 0]], self.SPACE.arch(answer)
+
+    def test_308_operations_are_tried_and_then_the_edges_of_six_nodes(self) -> None:
+        proposed, left = self.searched(Prune(prune=3))
+        counts = [int(self.SPACE.has(mask).sum()) for mask in proposed]
+        assert counts[:197] == [28 * 7] + 196 * [28 * 7 - 1]
+        assert counts[197:310] == [28 * 4] + 112 * [28 * 4 - 1]
+        # Where one of three edges leaves, the supernet without it was tried already.
+        normal = [28, *3 * [27], *4 * [26], 25, *5 * [24]]
+        reduce = [22, *3 * [21], *4 * [20], 19, *5 * [18]]
+        assert counts[310:] == [*normal, *reduce, 16]
+        assert left.genotype is not None
+        assert proposed[-1] == left
+        assert all(len(node) == 2 for cell in left.genotype.cells for node in cell)
+
+    def test_the_code_of_te_nas_for_imagenet_tries_420(self) -> None:
+        proposed, left = self.searched(Prune(prune=2))
+        counts = [int(self.SPACE.has(mask).sum()) for mask in proposed]
+        assert [counts.count(28 * left - 1) for left in (7, 5, 3)] == [196, 140, 84]
+        assert left.genotype is not None
+
+    def test_a_node_keeps_the_two_edges_that_are_missed_most(self) -> None:
+        """By hand, in words of its own: the first node that has a round, node 3 of the normal cell."""
+        proposed, left = self.searched(Prune(prune=9))
+        start = next(mask for mask in proposed if self.SPACE.has(mask).sum() == 28)
+        trials = {}
+        for edge in (2, 3, 4):
+            has = self.SPACE.has(start)
+            has[edge] = False
+            trials[edge] = self.SPACE.of(has)
+        kappa, regions = self._values(start)
+        falls, losses = {}, {}
+        for edge, mask in trials.items():
+            other_kappa, other_regions = self._values(mask)
+            falls[edge] = round((kappa - other_kappa) / kappa, 3)
+            losses[edge] = round((regions - other_regions) / regions, 3)
+        by_kappa = sorted(set(falls.values()), reverse=True)
+        by_regions = sorted(set(losses.values()))
+        sums = {edge: by_kappa.index(falls[edge]) + by_regions.index(losses[edge]) for edge in trials}
+        gone = min(sums, key=lambda edge: sums[edge])
+        stays = sorted(set(trials) - {gone})
+        assert [edge for edge in (2, 3, 4) if self.SPACE.has(left)[edge].any()] == stays
+
+    def _values(self, mask: Any) -> tuple[float, float]:
+        minus_kappa, regions = self.told(self.SPACE.index(mask))
+        return -minus_kappa, regions
+
+    def test_single_masks_are_not_for_pruning(self) -> None:
+        moves = moves_of(known(DARTSSupernet(masks="single"), ()))
+        with pytest.raises(UsageError, match="space=darts_supernet"):
+            Prune().begin(Problem(moves, TWO, 1, 100))

@@ -16,6 +16,7 @@ import numpy as np
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.search.algorithms.base import Problem, Search
+from nasbench_eval.search.drawn import Drawn
 from nasbench_eval.search.history import Numbers, Past, Values
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ class OptunaSearch(Search):
             raise UsageError(
                 f"algorithm={name} needs a space whose architectures are lists of choices, as nasbench201; "
                 "random, regularized_evolution and local_search take any"
+            )
+        if isinstance(problem.moves, Drawn):
+            raise UsageError(
+                f"algorithm={name} needs a space whose architectures show all of their choices, as "
+                "nasbench201; reinforce and fp_nas take this one"
             )
         import optuna
         from optuna.study import StudyDirection

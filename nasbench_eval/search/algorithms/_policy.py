@@ -8,6 +8,10 @@ Each of an architecture's E choices is drawn for itself, from the softmax of its
 All start at θ = 0, the uniform distribution.  (TEG-NAS's code starts at 0.001 times normal numbers, which
 changes a probability by a thousandth of its value.)
 
+An architecture may show some of its choices alone: a genotype of the DARTS space has the operations of eight
+edges of a cell, and not those of the six that it leaves out.  Then P(a) is the product over the choices that
+it shows, and the others' gradient is 0.  H is summed over all choices.
+
 Sums run along their axis one number after another, because NumPy's own may add in an order that depends on
 how many seeds run beside: a seed's numbers must not.
 
@@ -82,7 +86,8 @@ class Policy:
         """∂ log P / ∂θ of one architecture of each seed, shape (S, E, C)."""
         choices_SE = self._moves.encode(archs_S)
         chosen_SEC = choices_SE[..., None] == np.arange(self.logits_SEC.shape[-1])
-        gradient_SEC: Values = chosen_SEC - self.probabilities_SEC
+        shown_SE1 = choices_SE[..., None] >= 0
+        gradient_SEC: Values = np.where(shown_SE1, chosen_SEC - self.probabilities_SEC, 0)
         return gradient_SEC
 
     def entropy(self) -> Values:

@@ -12,6 +12,11 @@ All operations of the round are ranked by each value: the one whose absence gain
 share a rank, and the next lower gain has the next rank.  On every edge the operation leaves whose ranks have
 the smallest sum; of equal sums the one that comes first in the list of operations.  All edges change at once.
 
+In the DARTS space edges leave as well, as in the authors' code, once each edge has one operation.  The edges
+into a node are one round: the supernet is asked for without each of them, ranks are those within the node,
+and the two edges stay whose ranks have the largest sums; of equal sums the later ones.  Nodes follow each
+other, those of the normal cell first.  A node with two edges has no round.
+
 The authors' values are κ, the condition of the kernel, and R, the number of linear regions.  Their
 (κ − κ_without) / κ, from high to low, and (R − R_without) / R, from low to high, are these gains from high to
 low, since `ntk_condition` is −κ.
@@ -25,6 +30,7 @@ Where proposals are made before the round was told in full, the supernet of the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -34,9 +40,11 @@ from numpy.typing import NDArray
 from nasbench_eval.errors import UsageError
 from nasbench_eval.search.algorithms.base import AlgorithmInfo, Problem, Search
 from nasbench_eval.search.history import Numbers, Past, Values
-from nasbench_eval.search.moves import Masks
+from nasbench_eval.search.moves import Supernets
 
 DECIMALS = 3
+# Edges of a group that stay.
+LEFT = 2
 NONE = "none"
 
 
@@ -45,9 +53,11 @@ class Prune:
     """A supernet that loses operations of every edge in each round.
 
     The answer is the supernet that is left: after the last round an architecture with one operation on each
-    edge.  NAS-Bench-201 without `none` takes 58 steps: 24, 18 and 12 operations, the supernet of each round,
-    and the cell that is left; then the search ends, if `steps` allow so many.  Nothing is drawn at random, so
-    that a seed of the search changes nothing.  Other seeds of the run do (`-m seed=0,1,2 seeds=1`).
+    edge, or a genotype.  NAS-Bench-201 without `none` takes 58 steps: 24, 18 and 12 operations, the supernet
+    of each round, and the cell that is left.  The DARTS space with `prune=3` takes 336: 196 and 112
+    operations, then 24 edges, the supernets of eight rounds that were not tried before, and the genotype.
+    Then the search ends, if `steps` allow so many.  Nothing is drawn at random, so that a seed of the search
+    changes nothing.  Other seeds of the run do (`-m seed=0,1,2 seeds=1`).
 
     Attributes:
         prune: operations that each edge loses in a round; the last one stays.
@@ -63,10 +73,10 @@ class Prune:
             raise ValueError("prune is at least 1")
 
     def begin(self, problem: Problem) -> Search:
-        if not isinstance(problem.moves, Masks):
+        if not isinstance(problem.moves, Supernets):
             raise UsageError(
-                "algorithm=prune needs a supernet with all of its masks: space=nasbench201_supernet "
-                "space.masks=all"
+                "algorithm=prune needs a supernet with all of its masks: space=nasbench201_supernet or "
+                "space=darts_supernet, with space.masks=all"
             )
         return _Prune(problem, problem.moves, self)
 
@@ -74,7 +84,7 @@ class Prune:
 class _Prune(Search):
     uniforms = 0
 
-    def __init__(self, problem: Problem, moves: Masks, options: Prune) -> None:
+    def __init__(self, problem: Problem, moves: Supernets, options: Prune) -> None:
         super().__init__(problem)
         first = _first(moves, options)
         # `answer` may be called ahead of `propose` or behind it, so that it needs supernets of its own.
@@ -95,7 +105,7 @@ class _Prune(Search):
         return np.array([each.supernet for each in self._derived], np.int64)
 
 
-def _first(moves: Masks, options: Prune) -> int:
+def _first(moves: Supernets, options: Prune) -> int:
     """The supernet that a search begins with."""
     has = np.ones((moves.edges, len(moves.operations)), bool)
     if not options.keep_none and NONE in moves.operations:
@@ -117,7 +127,7 @@ class _Rounds:
         told: what was told of architectures.
     """
 
-    moves: Masks
+    moves: Supernets
     options: Prune
     seed: int
     supernet: int
@@ -130,7 +140,7 @@ class _Rounds:
 
     @property
     def over(self) -> bool:
-        """Whether one operation is left on each edge."""
+        """Whether nothing is left to take off."""
         return not self.tried
 
     def read(self, past: Past) -> None:
@@ -149,32 +159,50 @@ class _Rounds:
         return next((arch for arch in self.tried if arch not in asked), self.supernet)
 
     def _begin(self) -> None:
-        has = self.moves.has(np.array(self.supernet))
-        self.tried = []
-        if (has.sum(-1) > 1).any():
-            self.tried = [self.supernet, *(without for _, _, without in self._candidates(has))]
+        candidates = self._candidates(self.moves.has(self.supernet))
+        self.tried = [self.supernet, *(without for _, _, without in candidates)] if candidates else []
 
     def _candidates(self, has: NDArray[np.bool_]) -> list[tuple[int, int, int]]:
-        """Edge, operation and the supernet without it, of each operation that is not its edge's last."""
+        """Edge, operation and the supernet without it, of each operation that may leave in this round."""
+        may_leave = has & (has.sum(-1, keepdims=True) > 1)
+        if not may_leave.any():
+            group = self._group(has)
+            may_leave[group] = has[group]
         found = []
-        for edge, operation in np.argwhere(has & (has.sum(-1, keepdims=True) > 1)).tolist():
+        for edge, operation in np.argwhere(may_leave).tolist():
             other = has.copy()
             other[edge, operation] = False
             found.append((edge, operation, int(self.moves.of(other))))
         return found
 
+    def _group(self, has: NDArray[np.bool_]) -> list[int]:
+        """The edges of the first group that has too many, when each edge has one operation; or none."""
+        groups = map(list, self.moves.groups)
+        return next((group for group in groups if has[group].sum() > LEFT), [])
+
     def _end(self) -> None:
         """Take off what is best taken off, and begin the next round."""
-        has = self.moves.has(np.array(self.supernet))
+        has = self.moves.has(self.supernet).copy()
         candidates = self._candidates(has)
         without_KV = np.array([self.told[arch] for _, _, arch in candidates])
         sums = rank_sums(gains(self.told[self.supernet], without_KV)).tolist()
-        for edge in range(self.moves.edges):
-            here = [(total, o) for total, (e, o, _) in zip(sums, candidates, strict=True) if e == edge]
-            for _, operation in sorted(here)[: min(self.options.prune, len(here) - 1)]:
-                has[edge, operation] = False
+        ranked = [(total, e, o) for total, (e, o, _) in zip(sums, candidates, strict=True)]
+        for edge, operation in self._leaving(has, ranked):
+            has[edge, operation] = False
         self.supernet = int(self.moves.of(has))
         self._begin()
+
+    def _leaving(
+        self, has: NDArray[np.bool_], ranked: list[tuple[float, int, int]]
+    ) -> Iterator[tuple[int, int]]:
+        """Edge and operation of what leaves, of the sums of ranks, edges and operations of a round."""
+        if (has.sum(-1) <= 1).all():
+            yield from ((edge, operation) for _, edge, operation in sorted(ranked)[:-LEFT])
+            return
+        for edge in range(self.moves.edges):
+            here = sorted(each for each in ranked if each[1] == edge)
+            kept = min(self.options.prune, len(here) - 1)
+            yield from ((edge, operation) for _, _, operation in here[: max(kept, 0)])
 
 
 def gains(supernet_V: Values, without_KV: Values) -> Values:
