@@ -17,7 +17,7 @@ RUN ?= results/table1
 FILE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-lga-search reproduce-ntk-evolution reproduce-timm reproduce-darts reproduce-teg reproduce-guides reproduce-nats reproduce-intrain-nas reproduce-table2 data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report docs clean
+.PHONY: help demo reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-lga-search reproduce-ntk-evolution reproduce-timm reproduce-darts reproduce-teg reproduce-teg-darts reproduce-guides reproduce-nats reproduce-intrain-nas reproduce-table2 data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -124,6 +124,27 @@ reproduce-teg: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## TEG-NAS's T
 	$(BIN)/nasbench-report results/$(NAME)/table5
 	for step in 20 300; do $(BIN)/nasbench-report results/$(NAME)/landscape/children_$$step --landscape $(SCORES); done
 	$(BIN)/nasbench-report $(SCORES) --indicators $(K),$(R),$(M) --out results/$(NAME)/indicators
+
+# TEG-NAS and TE-NAS on the DARTS space: pruning once as published, with three mini-batches for each kernel,
+# and with one for three seeds; the other searches have fewer steps.  InTrain and LGA score larger networks.
+DARTS = $(BIN)/nasbench-search experiment=teg_darts
+DARTS_PRUNE = $(DARTS) space.masks=all algorithm=prune algorithm.prune=3 guide=te_nas seeds=1 steps=1000 lag=4
+DARTS_WIDE = $(BIN)/nasbench-search space=darts space.channels=16 space.layers=8 dataset=cifar10 lag=2
+DARTS_LGA = guide=lga proxy.lga.epochs=1 proxy.lga.channels=8 proxy.lga.cells=0 proxy.lga.batch_size=32 proxy.lga.training_images=640
+reproduce-teg-darts: NAME = reproduce-teg-darts
+reproduce-teg-darts: $(READY) $(NASBENCH_EVAL_DATA)/images/cifar10.npz ## TEG-NAS's Tables 3 and 4: searches in the DARTS space (an hour on two cores)
+	$(DARTS) algorithm=reinforce seeds=2 steps=500 run=$(NAME)/reinforce $(OPTIONS)
+	$(DARTS) algorithm=evolution_teg mutation=uniform seeds=1 steps=1256 run=$(NAME)/evolution $(OPTIONS)
+	$(DARTS) algorithm=fp_nas seeds=1 steps=800 run=$(NAME)/fp_nas $(OPTIONS)
+	for name in reinforce regularized_evolution; do $(DARTS_WIDE) guide=intrain proxy.intrain.batch_size=16 algorithm=$$name \
+	  seeds=2 steps=150 run=$(NAME)/intrain-$$name $(OPTIONS) || exit; done
+	$(DARTS_WIDE) $(DARTS_LGA) algorithm=reinforce seeds=1 steps=100 run=$(NAME)/lga-reinforce $(OPTIONS)
+	for step in 20 300; do $(DARTS) algorithm=reinforce fork=results/$(NAME)/reinforce fork_step=$$step \
+	  'seeds=[1,2]' steps=$$((step + 100)) run=$(NAME)/landscape/children_$$step $(OPTIONS) || exit; done
+	$(DARTS_PRUNE) run=$(NAME)/prune-0 $(OPTIONS)
+	$(DARTS_PRUNE) proxy.ntk_condition_thin.batches=3 run=$(NAME)/prune-published $(OPTIONS)
+	for seed in 1 2; do $(DARTS_PRUNE) seed=$$seed run=$(NAME)/prune-$$seed $(OPTIONS) || exit; done
+	$(BIN)/nasbench-report results/$(NAME)/*/ --out results/$(NAME)/tables
 
 # The rows of Table 1 and the members of its aggregates.
 GUIDES := val,flops,params,grad_norm,snip,grasp,fisher,gradsign,synflow,jacov,naswot,zen,zico,vkdnw_single_16,ntk_condition_thin,linear_regions,te_nas,expressivity,progressivity,trainability,az_nas,intrain,intrain_cell
