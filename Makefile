@@ -144,7 +144,9 @@ reproduce-teg-darts: $(READY) $(NASBENCH_EVAL_DATA)/images/cifar10.npz ## TEG-NA
 	$(DARTS_PRUNE) run=$(NAME)/prune-0 $(OPTIONS)
 	$(DARTS_PRUNE) proxy.ntk_condition_thin.batches=3 run=$(NAME)/prune-published $(OPTIONS)
 	for seed in 1 2; do $(DARTS_PRUNE) seed=$$seed run=$(NAME)/prune-$$seed $(OPTIONS) || exit; done
-	$(BIN)/nasbench-report results/$(NAME)/*/ --out results/$(NAME)/tables
+	$(BIN)/nasbench-report $$(ls -d results/$(NAME)/*/ | grep -v -e /landscape/ -e /tables/) --out results/$(NAME)/tables
+	for step in 20 300; do $(BIN)/nasbench-report results/$(NAME)/landscape/children_$$step --landscape none || exit; done
+	$(BIN)/python scripts/study_teg_darts.py results/$(NAME)
 
 # The rows of Table 1 and the members of its aggregates.
 GUIDES := val,flops,params,grad_norm,snip,grasp,fisher,gradsign,synflow,jacov,naswot,zen,zico,vkdnw_single_16,ntk_condition_thin,linear_regions,te_nas,expressivity,progressivity,trainability,az_nas,intrain,intrain_cell

@@ -138,11 +138,13 @@ class HistoryFiles:
         space = self.names.space
         if not isinstance(space, Known):
             return
-        met = frame[["index", "arch"]].drop_duplicates()
-        for index, text in zip(met["index"].tolist(), met["arch"].astype(str), strict=True):
-            space.learn([text])
-            if space.texts.get(index) != text:
-                raise UsageError(f"{file} has {shown(text)} under an index that is not its own")
+        # An answer may be no trial: a policy's most probable architecture.
+        for number, name in (("index", "arch"), ("incumbent_index", "incumbent")):
+            met = frame.loc[frame[number] >= 0, [number, name]].drop_duplicates()
+            for index, text in zip(met[number].tolist(), met[name].astype(str), strict=True):
+                space.learn([text])
+                if space.texts.get(index) != text:
+                    raise UsageError(f"{file} has {shown(text)} under an index that is not its own")
 
     def _append(self, trace: Trace, frame: pd.DataFrame) -> None:
         history, places = trace.history, {seed: place for place, seed in enumerate(self.seeds)}

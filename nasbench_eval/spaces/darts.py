@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nasbench_eval.spaces import _darts_counts as counting
 from nasbench_eval.spaces import _darts_genotype as genotypes
@@ -188,6 +189,16 @@ class DARTS:
     def _operations(self) -> int:
         """How many operations an edge may have: all of them, or all but `none`."""
         return len(genotypes.OPERATIONS) - (self.mutation == "distinct")
+
+    def features(self, arch: Genotype) -> NDArray[np.float64]:
+        """How often each operation stands on each edge of both cells; shape (2 * 14 * 8,)."""
+        found = np.zeros((len(CELLS), len(genotypes.EDGES), len(genotypes.OPERATIONS)))
+        for cell, nodes in enumerate(arch.cells):
+            for node, edges in enumerate(nodes, INPUTS):
+                for edge in edges:
+                    place = genotypes.EDGES.index((edge.source, node))
+                    found[cell, place, genotypes.OPERATIONS.index(edge.operation)] += 1
+        return found.ravel()
 
     def live(self, arch: Genotype) -> bool:
         """Whether every operation but `none` reads what is not always zero."""

@@ -327,10 +327,13 @@ def test_rows_are_told_apart_by_what_differs_alone(ask: Ask, tell: Ask) -> None:
 
 def test_what_needs_accuracies_is_refused(ask: Ask, tell: Ask) -> None:
     assert ask(*FREE, "run=a").code == 0
-    for options in (["--tau", "results/a"], ["--landscape", "none"], ["--truth", "digits"]):
+    for options in (["--tau", "results/a"], ["--truth", "digits"]):
         told = tell("results/a", *options)
         assert told.code == 2
         assert "is an option of reports of searches with accuracies" in told.err
+    told = tell("results/a", "--landscape", "none")
+    assert told.code == 2
+    assert "needs a search space with `features`, which mobilenetv2 lacks" in told.err
     assert ask("algorithm=random", "guide=flops", "steps=3", "seeds=1", "workers=0", "run=cells").code == 0
     told = tell("results/a", "results/cells", "--out", "out")
     assert told.code == 2

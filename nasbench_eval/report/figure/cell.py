@@ -30,7 +30,7 @@ OPERATIONS = {
     "dil_conv_5x5": ("dil 5×5", COLOURS[6]),
 }
 LEGEND = "1×1, 3×3: convolutions. avg, max: pooling over 3×3."
-_MORE = " sep: separable, dil: dilated convolutions."
+MORE_OPERATIONS = " sep: separable, dil: dilated convolutions."
 _ENDS = "#444444"
 # How high an arc is over so many nodes.
 _HEIGHTS = {1: 0.0, 2: 0.62, 3: 1.15}
@@ -55,7 +55,7 @@ def draw_graphs(graphs: tuple[Graph, ...], title: str) -> Figure:
         figure.suptitle(title, fontsize=8)
         used = {name for g in graphs for name in (*g.nodes, *(o for e in g.edges for o in e.operations))}
         if used & OPERATIONS.keys():
-            more = _MORE if any(name.startswith(("sep_", "dil_")) for name in used) else ""
+            more = MORE_OPERATIONS if any(name.startswith(("sep_", "dil_")) for name in used) else ""
             figure.supxlabel(LEGEND + more, fontsize=SMALL)
     return figure
 

@@ -97,12 +97,15 @@ def _report_unjudged(arguments: argparse.Namespace, runs: Sequence[SearchRun]) -
             f"accuracies are joined with searches of {judged[0].space}, and none with those of "
             f"{other.space}, which is open; report {judged[0].folder} and {other.folder} apart"
         )
-    _refuse(arguments, {"tau": None, "landscape": None, "truth": None}, "of searches with accuracies")
+    _refuse(arguments, {"tau": None, "truth": None}, "of searches with accuracies")
+    if arguments.landscape not in (None, NONE):
+        raise UsageError("the landscape of an open space shows what was visited alone: --landscape none")
     report, folder = Report(runs), _folder(arguments)
+    drawings = report.drawings(arguments.landscape is not None) if arguments.figures else []
     print(report.text())
     with Apart(cores()) as apart, _Writing(folder):
         said = report.write(folder)
-        if _draw(report.drawings() if arguments.figures else [], folder, arguments.figures, apart):
+        if _draw(drawings, folder, arguments.figures, apart):
             said.append("figures/")
         _write_record(folder, {"runs": [_run(run) for run in runs]})
     print(f"written to {folder}: {', '.join([*said, 'report.json'])}")

@@ -8,7 +8,7 @@ Shape legend: N cells, F features: one for each operation on each edge; V values
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,8 @@ from nasbench_eval.report.values import row_values
 from nasbench_eval.spaces.nasbench201 import OPERATIONS, NASBench201
 
 SPACE = "nasbench201"
+# Architectures of a row by number as numbers that can be compared, shape (N, F).
+Features = Callable[[Row, Numbers], Floats]
 ORANGE = "#E69F00"
 CHILDREN = ("#000000", COLOURS[1])
 
@@ -109,44 +111,51 @@ def principal_axes(cells_NF: Floats) -> Axes2:
     return Axes2(mean, two * signs[:, None], lengths[:2] ** 2 / (lengths**2).sum())
 
 
-def landscapes(rows: Sequence[Row], scores: Scores | None) -> list[Landscape]:
+def landscapes(
+    rows: Sequence[Row], scores: Scores | None, features: Features | None = None
+) -> list[Landscape]:
     """Of each row the first two seeds as two children.
 
     Two forks of one parent part at the step of the fork; other seeds where their trials first differ.
 
     Args:
-        rows: those on NAS-Bench-201 with two seeds are taken.
+        rows: those with two seeds are taken, and without `features` those on NAS-Bench-201 alone.
         scores: for the background; None, or without the guide's values, for the visited cells alone.
+        features: of the architectures of an open space.
 
     Raises:
         UsageError: if no row can be drawn.
     """
-    found = [_landscape(row, scores) for row in rows if _is_drawn(row)]
-    if not found:
-        raise UsageError(f"--landscape needs searches on {SPACE} with two seeds or two forks each")
-    return found
+    drawn = [row for row in rows if len(row.trials.seeds) > 1 and (features or _of_cells(row))]
+    if not drawn:
+        where = "" if features else f" on {SPACE}"
+        raise UsageError(f"--landscape needs searches{where} with two seeds or two forks each")
+    return [_landscape(row, scores, features or _one_hot) for row in drawn]
 
 
-def _is_drawn(row: Row) -> bool:
-    """Whether a row has two seeds, all of whose trials are cells of the space."""
-    cells = row.space == SPACE and all((run.trials["index"] >= 0).all() for run in row.runs)
-    return cells and len(row.trials.seeds) > 1
+def _of_cells(row: Row) -> bool:
+    """Whether all trials of a row are cells of NAS-Bench-201."""
+    return row.space == SPACE and all((run.trials["index"] >= 0).all() for run in row.runs)
 
 
-def _landscape(row: Row, scores: Scores | None) -> Landscape:
+def _one_hot(row: Row, archs: Numbers) -> Floats:
+    return one_hot(archs)
+
+
+def _landscape(row: Row, scores: Scores | None, features: Features) -> Landscape:
     trials = row.trials
     lengths = trials.lengths[:2]
     paths = [trials.index[child, : lengths[child]] for child in (0, 1)]
     shared = _shared(row, paths)
     visited = np.concatenate([paths[0], paths[1][shared:]])
-    axes = principal_axes(one_hot(visited))
+    axes = principal_axes(features(row, visited))
     cells, told = _ground(row, scores)
     finite = np.where(np.isnan(told), -np.inf, told)
     ranks = np.where(
         np.isnan(told).all(1, keepdims=True), np.nan, rankdata(finite, axis=0) / max(len(finite), 1)
     )
     answer = trials.incumbent[0, shared - 1] if shared else -1
-    parent = axes.place(one_hot(np.array([answer]))) if answer >= 0 else np.empty((0, 2))
+    parent = axes.place(features(row, np.array([answer]))) if answer >= 0 else np.empty((0, 2))
     ends = [trials.incumbent[child, -1] for child in (0, 1)]
     known = all(end >= 0 for end in ends)
     where = f"parted at step {shared}" if shared else "two seeds"
@@ -156,11 +165,11 @@ def _landscape(row: Row, scores: Scores | None) -> Landscape:
         row.dataset,
         axes,
         row.guide.values,
-        axes.place(one_hot(cells)),
+        axes.place(features(row, cells)),
         ranks,
         parent,
-        (axes.place(one_hot(paths[0][shared:])), axes.place(one_hot(paths[1][shared:]))),
-        axes.place(one_hot(np.array(ends))) if known else np.empty((0, 2)),
+        (axes.place(features(row, paths[0][shared:])), axes.place(features(row, paths[1][shared:]))),
+        axes.place(features(row, np.array(ends))) if known else np.empty((0, 2)),
     )
 
 

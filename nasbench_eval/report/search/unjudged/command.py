@@ -49,9 +49,15 @@ class Report:
             self.stages.to_csv(folder / "stages.csv", index=False)
         return written
 
-    def drawings(self) -> list[Any]:
-        """The figures: what was told, FLOPs, and the networks."""
+    def drawings(self, landscape: bool) -> list[Any]:
+        """The figures: what was told, FLOPs, the networks or cells, and the landscape if it is asked for.
+
+        Raises:
+            UsageError: if it is, and cannot be drawn.
+        """
         from nasbench_eval.report.figure.write import FOLDER, Drawing
+        from nasbench_eval.report.search.landscape import draw_landscapes
+        from nasbench_eval.report.search.unjudged.cells import answers, draw_answers, landscapes_of
         from nasbench_eval.report.search.unjudged.figures import (
             budget_courses,
             draw_budget,
@@ -68,6 +74,10 @@ class Report:
                 ("Told", "search_told", draw_told, told_courses(rows)),
                 ("FLOPs", "search_flops", draw_budget, budget_courses(rows)),
                 ("Networks", "networks", draw_networks, networks(rows)),
+                ("Cells", "cells", draw_answers, answers(rows)),
             ):
                 found.append(Drawing(title, f"{FOLDER}/{stem}_{dataset}", function, (shown, dataset)))
+            if landscape:
+                moved = landscapes_of(rows)
+                found.append(Drawing("Landscape", f"{FOLDER}/landscape_{dataset}", draw_landscapes, (moved,)))
         return found

@@ -167,7 +167,9 @@ def _per_seed(found: Found) -> pd.DataFrame:
         length = int(trials.lengths[place])
         index, answer = trials.index[place, :length], int(trials.incumbent[place, -1])
         text = found.texts[answer]
-        last = int(np.flatnonzero(index == answer)[0])
+        # The answer of a policy, its most probable architecture, may never have been tried.
+        told = trials.told[place, :length][index == answer]
+        told_V = told[0] if len(told) else np.full(trials.told.shape[-1], np.nan)
         lines.append(
             {
                 "dataset": row.dataset,
@@ -182,10 +184,7 @@ def _per_seed(found: Found) -> pd.DataFrame:
                 "wall_seconds": trials.wall[place, -1],
                 "arch": text,
                 **found.sizes(text),
-                **{
-                    f"told_{value}": trials.told[place, last, column]
-                    for column, value in enumerate(row.guide.values)
-                },
+                **{f"told_{value}": told_V[column] for column, value in enumerate(row.guide.values)},
             }
         )
     return pd.DataFrame(lines)
