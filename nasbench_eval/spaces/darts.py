@@ -190,7 +190,7 @@ class DARTS:
         """How many operations an edge may have: all of them, or all but `none`."""
         return len(genotypes.OPERATIONS) - (self.mutation == "distinct")
 
-    def features(self, arch: Genotype) -> NDArray[np.float64]:
+    def one_hot(self, arch: Genotype) -> NDArray[np.float64]:
         """How often each operation stands on each edge of both cells; shape (2 * 14 * 8,)."""
         found = np.zeros((len(CELLS), len(genotypes.EDGES), len(genotypes.OPERATIONS)))
         for cell, nodes in enumerate(arch.cells):

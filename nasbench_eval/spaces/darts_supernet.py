@@ -160,7 +160,7 @@ class DARTSSupernet:
         """Which operations each edge has, shape (28 edges, 8 operations), the normal cell's edges first."""
         return np.array([[name in names for name in OPERATIONS] for sets in arch.cells for names in sets])
 
-    def features(self, arch: Mask) -> NDArray[np.float64]:
+    def one_hot(self, arch: Mask) -> NDArray[np.float64]:
         """1 for each operation that is there, shape (28 * 8,)."""
         return self.has(arch).astype(np.float64).ravel()
 

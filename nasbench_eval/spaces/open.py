@@ -9,7 +9,7 @@ be asked for are those whose texts have been met.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from functools import cache, cached_property
@@ -37,7 +37,10 @@ class OpenSpace(Protocol):
 
     It may have `params` and `flops` (see `Sizes`), `build_cell` (see `CellSpace`), `weight_key`, `live`,
     `neighbours` and `resized` besides, as a `SearchSpace` has them; `stages` (see `StagedSpace`);
-    limits that searches keep to (see `Limited`), and one of its size (see `Budgeted`).
+    limits that searches keep to (see `Limited`), and one of its size (see `Budgeted`); `choices`, `encode`
+    and `decode` where architectures are lists of choices (see `ByChoices`); `has`, `of`, `edges`, `operations`
+    and `groups` where they are supernets (see `search.moves.Supernets`); and `one_hot`, an architecture as
+    numbers that distances between architectures can be taken of.
     """
 
     @property
@@ -71,6 +74,24 @@ class OpenSpace(Protocol):
 
     def mutate(self, arch: Any, rng: np.random.Generator) -> Any:
         """Another architecture of the space, one random edit away, decided by the generator alone."""
+        ...
+
+
+@runtime_checkable
+class ByChoices(Protocol):
+    """What an open space has besides if its architectures are lists of choices, which policies learn."""
+
+    @property
+    def choices(self) -> tuple[int, ...]:
+        """How many alternatives each choice has; empty if the space, as it is set, has no such form."""
+        ...
+
+    def encode(self, arch: Any) -> list[int]:
+        """The choices that an architecture shows, −1 where it shows none.  Raises ValueError."""
+        ...
+
+    def decode(self, chosen: Sequence[int]) -> Any:
+        """The architecture of these choices; those that it does not show make no difference."""
         ...
 
 

@@ -333,7 +333,7 @@ def test_what_needs_accuracies_is_refused(ask: Ask, tell: Ask) -> None:
         assert "is an option of reports of searches with accuracies" in told.err
     told = tell("results/a", "--landscape", "none")
     assert told.code == 2
-    assert "needs a search space with `features`, which mobilenetv2 lacks" in told.err
+    assert "needs a search space with `one_hot`, which mobilenetv2 lacks" in told.err
     assert ask("algorithm=random", "guide=flops", "steps=3", "seeds=1", "workers=0", "run=cells").code == 0
     told = tell("results/a", "results/cells", "--out", "out")
     assert told.code == 2

@@ -80,15 +80,13 @@ def landscapes_of(rows: Sequence[Found]) -> list[Landscape]:
         UsageError: if they cannot, or no row has two seeds.
     """
     for each in rows:
-        if not callable(getattr(each.space, "features", None)):
-            raise UsageError(
-                f"--landscape needs a search space with `features`, which {each.row.space} lacks"
-            )
+        if not callable(getattr(each.space, "one_hot", None)):
+            raise UsageError(f"--landscape needs a search space with `one_hot`, which {each.row.space} lacks")
     by_row = {id(each.row): each for each in rows}
 
     def features(row: Row, archs: Numbers) -> Floats:
         each = by_row[id(row)]
-        lines = [each.space.features(each.space.parse(each.texts[int(arch)])) for arch in archs]
+        lines = [each.space.one_hot(each.space.parse(each.texts[int(arch)])) for arch in archs]
         return np.array(lines, np.float64)
 
     return landscapes([each.row for each in rows], None, features)
