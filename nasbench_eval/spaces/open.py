@@ -38,9 +38,9 @@ class OpenSpace(Protocol):
     It may have `params` and `flops` (see `Sizes`), `build_cell` (see `CellSpace`), `weight_key`, `live`,
     `neighbours` and `resized` besides, as a `SearchSpace` has them; `stages` (see `StagedSpace`);
     limits that searches keep to (see `Limited`), and one of its size (see `Budgeted`); `choices`, `encode`
-    and `decode` where architectures are lists of choices (see `ByChoices`); `has`, `of`, `edges`, `operations`
-    and `groups` where they are supernets (see `search.moves.Supernets`); and `one_hot`, an architecture as
-    numbers that distances between architectures can be taken of.
+    and `decode` where architectures are lists of choices (see `ByChoices`); `has`, `of`, `edges`,
+    `operations` and `groups` where they are supernets (see `search.moves.Supernets`); and `one_hot`, an
+    architecture as numbers that distances between architectures can be taken of.
     """
 
     @property
