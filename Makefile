@@ -126,24 +126,25 @@ reproduce-teg: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## TEG-NAS's T
 	$(BIN)/nasbench-report $(SCORES) --indicators $(K),$(R),$(M) --out results/$(NAME)/indicators
 
 # TEG-NAS and TE-NAS on the DARTS space: pruning once as published, with three mini-batches for each kernel,
-# and with one for three seeds; the other searches have fewer steps.  InTrain and LGA score larger networks.
+# and with one for two seeds; the other searches have fewer steps.  InTrain and LGA score larger networks.
 DARTS = $(BIN)/nasbench-search experiment=teg_darts
-DARTS_PRUNE = $(DARTS) space.masks=all algorithm=prune algorithm.prune=3 guide=te_nas seeds=1 steps=1000 lag=4
+DARTS_PRUNE = $(BIN)/nasbench-search experiment=te_nas_darts
+DARTS_RL = $(DARTS) algorithm=reinforce algorithm.learning_rate=0.07
 DARTS_WIDE = $(BIN)/nasbench-search space=darts space.channels=16 space.layers=8 dataset=cifar10 lag=2
 DARTS_LGA = guide=lga proxy.lga.epochs=1 proxy.lga.channels=8 proxy.lga.cells=0 proxy.lga.batch_size=32 proxy.lga.training_images=640
 reproduce-teg-darts: NAME = reproduce-teg-darts
 reproduce-teg-darts: $(READY) $(NASBENCH_EVAL_DATA)/images/cifar10.npz ## TEG-NAS's Tables 3 and 4: searches in the DARTS space (an hour on two cores)
-	$(DARTS) algorithm=reinforce seeds=2 steps=500 run=$(NAME)/reinforce $(OPTIONS)
+	$(DARTS_RL) seeds=2 steps=500 run=$(NAME)/reinforce $(OPTIONS)
 	$(DARTS) algorithm=evolution_teg mutation=uniform seeds=1 steps=1256 run=$(NAME)/evolution $(OPTIONS)
 	$(DARTS) algorithm=fp_nas seeds=1 steps=800 run=$(NAME)/fp_nas $(OPTIONS)
 	for name in reinforce regularized_evolution; do $(DARTS_WIDE) guide=intrain proxy.intrain.batch_size=16 algorithm=$$name \
 	  seeds=2 steps=150 run=$(NAME)/intrain-$$name $(OPTIONS) || exit; done
 	$(DARTS_WIDE) $(DARTS_LGA) algorithm=reinforce seeds=1 steps=100 run=$(NAME)/lga-reinforce $(OPTIONS)
-	for step in 20 300; do $(DARTS) algorithm=reinforce fork=results/$(NAME)/reinforce fork_step=$$step \
+	for step in 20 300; do $(DARTS_RL) fork=results/$(NAME)/reinforce fork_step=$$step \
 	  'seeds=[1,2]' steps=$$((step + 100)) run=$(NAME)/landscape/children_$$step $(OPTIONS) || exit; done
 	$(DARTS_PRUNE) run=$(NAME)/prune-0 $(OPTIONS)
 	$(DARTS_PRUNE) proxy.ntk_condition_thin.batches=3 run=$(NAME)/prune-published $(OPTIONS)
-	for seed in 1 2; do $(DARTS_PRUNE) seed=$$seed run=$(NAME)/prune-$$seed $(OPTIONS) || exit; done
+	$(DARTS_PRUNE) seed=1 run=$(NAME)/prune-1 $(OPTIONS)
 	$(BIN)/nasbench-report $$(ls -d results/$(NAME)/*/ | grep -v -e /landscape/ -e /tables/) --out results/$(NAME)/tables
 	for step in 20 300; do $(BIN)/nasbench-report results/$(NAME)/landscape/children_$$step --landscape none || exit; done
 	$(BIN)/python scripts/study_teg_darts.py results/$(NAME)
