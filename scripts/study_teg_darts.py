@@ -3,8 +3,9 @@
     python scripts/study_teg_darts.py results/teg_darts
 
 It reads what `nasbench-report` wrote to `tables/seeds.csv` in that folder, and writes to `tables/study`: each
-genotype with its sizes in the networks that the papers train, how much two seeds of a search have in common,
-and the published rows with ours.  Errors are the published ones: nothing here was trained.
+genotype with its sizes in the networks that the papers train, the sizes of random genotypes, how much two
+seeds of a search have in common, and the published rows with ours.  Errors are the published ones: nothing
+here was trained.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from nasbench_eval.errors import Parser, UsageError, guard
@@ -23,6 +25,8 @@ from nasbench_eval.spaces.darts import DARTS
 
 CIFAR, IMAGENET = DARTS(), DARTS("imagenet")
 DAY = 86_400
+# Genotypes drawn at random.
+DRAWN = 1000
 # Rows of TEG-NAS's tables in the space, by what our searches are called.
 ROWS = {
     ("prune", "te_nas"): "TE-NAS",
@@ -41,7 +45,7 @@ def main() -> int:
     if not file.is_file():
         raise UsageError(f"{file} is not there: nasbench-report {run}/*/ --out {run}/tables writes it")
     seeds = pd.read_csv(file)
-    tables = {"genotypes": genotypes(seeds), "agreement": agreement(seeds)}
+    tables = {"genotypes": genotypes(seeds), "drawn": drawn(), "agreement": agreement(seeds)}
     tables["table3"] = beside(tables["genotypes"], "table3", "cifar10", "test_error", "params_cifar_M")
     tables["table4"] = beside(tables["genotypes"], "table4", "imagenet", "top1_error", "params_imagenet_M")
     folder = run / "tables" / "study"
@@ -74,6 +78,19 @@ def genotypes(seeds: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(lines)
+
+
+def drawn() -> pd.DataFrame:
+    """Sizes of genotypes that are drawn at random, which finds are to be compared with."""
+    rng = np.random.default_rng(0)
+    archs = [CIFAR.sample(rng) for _ in range(DRAWN)]
+    sizes = pd.DataFrame(
+        {
+            "params_cifar_M": [CIFAR.params(arch, num_classes=10) / 1e6 for arch in archs],
+            "params_imagenet_M": [IMAGENET.params(arch, num_classes=1000) / 1e6 for arch in archs],
+        }
+    )
+    return sizes.quantile([0.05, 0.5, 0.95]).rename_axis("quantile").reset_index()
 
 
 def agreement(seeds: pd.DataFrame) -> pd.DataFrame:

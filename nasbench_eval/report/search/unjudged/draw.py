@@ -26,8 +26,9 @@ _STAGES = "Layers of the answer by stage (its pixels) x width of the last of the
 def _million(value: float, decimals: int = 0) -> str:
     if math.isnan(value):
         return EMPTY
-    # Thin networks have thousands.
-    return f"{value / 1e6:.4f}" if 0 < value < 1e5 else f"{value / 1e6:,.{decimals}f}"
+    if 0 < value < 1e7:  # thin networks
+        decimals = 4 if value < 1e5 else max(decimals, 1)
+    return f"{value / 1e6:,.{decimals}f}"
 
 
 def _told(row: dict[str, Any]) -> str:
