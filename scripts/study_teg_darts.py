@@ -48,6 +48,7 @@ def main() -> int:
     tables = {"genotypes": genotypes(seeds), "drawn": drawn(), "agreement": agreement(seeds)}
     tables["table3"] = beside(tables["genotypes"], "table3", "cifar10", "test_error", "params_cifar_M")
     tables["table4"] = beside(tables["genotypes"], "table4", "imagenet", "top1_error", "params_imagenet_M")
+    tables["courses"] = courses(run)
     folder = run / "tables" / "study"
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
@@ -77,6 +78,22 @@ def genotypes(seeds: pd.DataFrame) -> pd.DataFrame:
                 "genotype": CIFAR.published(arch),
             }
         )
+    return pd.DataFrame(lines)
+
+
+def courses(run: Path) -> pd.DataFrame:
+    """Medians of what guides told in the first and in the last quarter of each search's steps."""
+    lines = []
+    for folder in sorted(run.glob("*/history")):
+        history = pd.read_parquet(folder)
+        quarter = (history["step"].max() + 1) // 4
+        first, last = history["step"] < quarter, history["step"] > history["step"].max() - quarter
+        for name in (name for name in history if str(name).startswith("told_")):
+            lines.append(
+                {"run": folder.parent.name, "told": str(name).removeprefix("told_")}
+                | {"first": history.loc[first, name].median(), "last": history.loc[last, name].median()}
+                | {"best": history[name].max()}
+            )
     return pd.DataFrame(lines)
 
 
