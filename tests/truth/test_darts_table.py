@@ -129,9 +129,15 @@ class TestOfficial:
 
     @pytest.fixture
     def folder(self) -> Path:
-        folder = data_folder(None)
-        if not (folder / darts.FILE).is_file():
+        try:
+            folder = data_folder()
+            darts.load(folder)
+        except MissingTruth:
             pytest.skip("there is no table of genotypes in the data folder: nasbench-data --darts")
+        except UsageError as error:
+            if isinstance(error, TruthError):
+                raise  # a damaged table is no reason to pass over it
+            pytest.skip(f"there is no data folder: {error}")
         return folder
 
     def test_what_is_stated_of_it_holds(self, folder: Path) -> None:
