@@ -49,7 +49,7 @@ from nasbench_eval.scoring.worker import score_architecture
 from nasbench_eval.spaces.base import CellSpace, Network, SearchSpace
 from nasbench_eval.spaces.nasbench101 import NASBench101
 from nasbench_eval.spaces.nasbench201 import NASBench201
-from nasbench_eval.spaces.open import METHODS, Known, OpenSpace, is_open, known
+from nasbench_eval.spaces.open import METHODS, ByChoices, Known, OpenSpace, is_open, known
 from nasbench_eval.work.compute import configure_process
 
 SPACE = NASBench201(channels=4, cells_per_stage=1)
@@ -450,9 +450,25 @@ def _check_open(space: SearchSpace, cells: int, networks: bool) -> None:
         arch = numbered.arch(index)
         _check_text(space, arch)
         _check_mutations(drawing, arch)
+    _check_choices(space, cells)
     assert _generators() == before, f"{name}: it moves a global random generator"
     if networks:
         _check_networks(numbered, chosen)
+
+
+def _check_choices(space: SearchSpace, cells: int) -> None:
+    """Choices lead to an architecture, which shows the same or none, and comes of what it shows."""
+    if not isinstance(space, ByChoices) or not space.choices:
+        return
+    for seed in range(cells):
+        chosen = np.random.default_rng(seed).integers(space.choices).tolist()
+        arch = space.decode(chosen)
+        shown, text = space.encode(arch), space.format(arch)
+        assert len(shown) == len(chosen), f"{text}: it shows {len(shown)} of {len(chosen)} choices"
+        kept = all(mine in (-1, given) for mine, given in zip(shown, chosen, strict=True))
+        assert kept, f"{text}: of the choices {chosen} it shows {shown}"
+        again = space.decode([max(choice, 0) for choice in shown])
+        assert again == arch, f"{text}: what it shows leads to {space.format(again)}"
 
 
 # Changes, one after the other, and how many architectures they have to come by.

@@ -59,8 +59,8 @@ class Truth:
 
     Attributes:
         archs: their names, to prove that a score's index means the same architecture here; None to trust it.
-        key: of an open space, what makes two names mean the same network: scores and accuracies are joined
-            by it.  None where they are joined by the index.
+        place: of an open space, the place of a name in `archs`, or None: scores and accuracies are joined by
+            it.  None where they are joined by the index.
         accuracy: of a (dataset, split), one accuracy an architecture; percent, NaN where unknown.
         ceiling: of a (dataset, split), how well training runs agree on the architectures that are judged
             (all, or the live ones), and how high a correlation can be; None where there are no two runs.
@@ -69,7 +69,7 @@ class Truth:
     archs: Sequence[str] | None
     accuracy: Callable[[str, str], npt.NDArray[Any]]
     ceiling: Callable[[str, str], Ceiling | None] = _unknown_ceiling
-    key: Callable[[str], str] | None = None
+    place: Callable[[str], int | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -322,8 +322,8 @@ def matched_accuracy(truth: Truth, part: Part, values: pd.DataFrame, split: str)
         UsageError: if it does not, or goes beyond the accuracies.
     """
     accuracy = np.asarray(truth.accuracy(part.dataset, split), dtype=np.float64)
-    if truth.key is not None and truth.archs is not None:
-        return _by_key(truth.archs, truth.key, accuracy, part, values)
+    if truth.place is not None:
+        return _by_name(truth.place, accuracy, part, values)
     index = values["index"].to_numpy(dtype=np.int64)
     if len(index) and (index.min() < 0 or index.max() >= len(accuracy)):
         raise UsageError(
@@ -342,19 +342,15 @@ def matched_accuracy(truth: Truth, part: Part, values: pd.DataFrame, split: str)
     return matched
 
 
-def _by_key(
-    archs: Sequence[str],
-    key: Callable[[str], str],
-    accuracy: npt.NDArray[np.float64],
-    part: Part,
-    values: pd.DataFrame,
+def _by_name(
+    place: Callable[[str], int | None], accuracy: npt.NDArray[np.float64], part: Part, values: pd.DataFrame
 ) -> npt.NDArray[np.float64]:
-    """The accuracies of the scored architectures by what their names mean; NaN where there is none."""
+    """The accuracies of the scored architectures by their names; NaN where there is none."""
     if "arch" not in values.columns:
         raise UsageError(f"the scores of '{part.label}' on {part.dataset} do not name their architectures")
-    places = {key(name): place for place, name in enumerate(archs)}
+    places = [place(name) for name in values["arch"]]
     known = np.append(accuracy, np.nan)
-    matched: npt.NDArray[np.float64] = known[[places.get(key(name), -1) for name in values["arch"]]]
+    matched: npt.NDArray[np.float64] = known[[-1 if found is None else found for found in places]]
     return matched
 
 

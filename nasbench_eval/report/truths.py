@@ -20,7 +20,7 @@ from nasbench_eval.report.tables import Truth
 from nasbench_eval.report.titles import DATASETS
 from nasbench_eval.report.values import require_members
 from nasbench_eval.spaces.base import Names
-from nasbench_eval.spaces.open import is_open, key_of
+from nasbench_eval.spaces.open import finder, is_open
 from nasbench_eval.truth import tables
 from nasbench_eval.truth.ceiling import Ceiling, noise_ceiling
 from nasbench_eval.truth.own import Benchmark, load
@@ -74,7 +74,8 @@ def truth_of(space: str, folder: Path | None, live: bool, benchmark: Benchmark |
 
     if listed:
         return Truth(Names(cells), accuracy, ceiling)
-    return Truth(frame["arch"].tolist(), accuracy, ceiling, key_of(cells))
+    archs = frame["arch"].tolist()
+    return Truth(archs, accuracy, ceiling, finder(cells, archs))
 
 
 def _truth_of_benchmark(benchmark: Benchmark, live: bool) -> Truth:
@@ -88,7 +89,8 @@ def _truth_of_benchmark(benchmark: Benchmark, live: bool) -> Truth:
 
     if not is_open(space):
         return Truth(Names(space), benchmark.accuracy, ceiling)
-    return Truth(benchmark.table["arch"].tolist(), benchmark.accuracy, ceiling, key_of(space))
+    archs = benchmark.table["arch"].tolist()
+    return Truth(archs, benchmark.accuracy, ceiling, finder(space, archs))
 
 
 def table_of(benchmark: Benchmark, scores: Scores, splits: Sequence[str]) -> tuple[str, TableSpec]:

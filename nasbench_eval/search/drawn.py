@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.search.history import Numbers, Values
-from nasbench_eval.spaces.open import Known, Limited, index_of
+from nasbench_eval.spaces.open import ByChoices, Known, Limited, index_of
 from nasbench_eval.wording import first_line, shortened
 
 # Architectures that are kept as they were read: those that are changed most are changed again and again.
@@ -65,7 +65,7 @@ class Drawn:
 
     @property
     def choices(self) -> tuple[int, ...]:
-        return tuple(getattr(self.space, "choices", ()))
+        return tuple(self.space.choices) if isinstance(self.space, ByChoices) else ()
 
     def encode(self, archs: Numbers) -> Numbers:
         self._require_choices()

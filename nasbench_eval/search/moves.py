@@ -414,7 +414,8 @@ def moves_of(space: SearchSpace, mutation: str = "uniform") -> Moves:
     if mutation != "uniform":
         raise UsageError(f"mutation={mutation} is for nasbench201; {space.name} has uniform alone")
     if isinstance(space, Known):
+        moves = Drawn(space)
         # A supernet's masks of one operation on each edge are lists of choices, and not for pruning.
-        pruned = callable(getattr(space, "has", None)) and not getattr(space, "choices", ())
-        return DrawnMasks(space) if pruned else Drawn(space)
+        pruned = callable(getattr(space, "has", None)) and not moves.choices
+        return DrawnMasks(space) if pruned else moves
     return Listed(space)

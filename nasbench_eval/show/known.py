@@ -16,7 +16,7 @@ from nasbench_eval import registry
 from nasbench_eval.data.folder import data_folder
 from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import UnknownName
-from nasbench_eval.spaces.open import is_open, key_of
+from nasbench_eval.spaces.open import finder, is_open
 from nasbench_eval.truth import tables
 from nasbench_eval.truth.errors import MissingTruth
 from nasbench_eval.truth.own import Benchmark
@@ -136,7 +136,7 @@ def known(space: Any, arch: Any, options: Mapping[str, Any], data: Path | None) 
     except UsageError as error:
         raise NothingKnown(str(error)) from error
     text = space.format(arch)
-    index = _place(table, trained, text) if is_open(trained) else _index(trained, text)
+    index = _place(trained, table, text) if is_open(trained) else _index(trained, text)
     datasets = {}
     for dataset in tables.DATASETS:
         finals = {}
@@ -171,13 +171,12 @@ def known_of(benchmark: Benchmark, arch: Any, options: Mapping[str, Any]) -> Kno
     return Known(benchmark.title, dict(options), True, int(row["epochs"]), found)
 
 
-def _place(table: pd.DataFrame, trained: Any, text: str) -> int:
+def _place(trained: Any, table: pd.DataFrame, text: str) -> int:
     """The row of an architecture in the table of an open space."""
-    key = key_of(trained)
-    rows = np.flatnonzero(table["arch"].map(key) == key(text))
-    if not len(rows):
+    place = finder(trained, table["arch"].tolist())(text)
+    if place is None:
         raise NothingKnown(f"the table has {len(table):,} architectures, and not this one")
-    return int(rows[0])
+    return place
 
 
 def _published(table: pd.DataFrame, index: int) -> dict[str, float]:

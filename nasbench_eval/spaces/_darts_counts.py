@@ -41,7 +41,13 @@ def params(both: Both, skeleton: Skeleton, num_classes: int) -> int:
 
 
 def macs(both: Both, skeleton: Skeleton, resolution: int, num_classes: int) -> int:
-    """Multiply-accumulates of convolutions and classifier for one image, the auxiliary head left out."""
+    """Multiply-accumulates of convolutions and classifier for one image, the auxiliary head left out.
+
+    Raises:
+        ValueError: if there is no image of that resolution.
+    """
+    if resolution < 1:
+        raise ValueError(f"an image has at least 1 pixel in height and width; got {resolution}")
     convs = convolutions(both, skeleton, resolution)
     return sum(conv.weights * conv.side**2 for conv in convs) + _last(skeleton) * num_classes
 

@@ -146,8 +146,6 @@ class DARTS:
         Raises:
             ValueError: if there is no image of that resolution.
         """
-        if resolution < 1:
-            raise ValueError(f"an image has at least 1 pixel in height and width; got {resolution}")
         return counting.macs(arch.edges, self.skeleton, resolution, num_classes)
 
     def sample(self, rng: np.random.Generator) -> Genotype:

@@ -152,8 +152,6 @@ class DARTSSupernet:
         Raises:
             ValueError: if there is no image of that resolution.
         """
-        if resolution < 1:
-            raise ValueError(f"an image has at least 1 pixel in height and width; got {resolution}")
         return counting.macs(arch.edges, self.skeleton, resolution, num_classes)
 
     def has(self, arch: Mask) -> NDArray[np.bool_]:

@@ -133,20 +133,35 @@ def index_of(space: str, text: str) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def key_of(space: Any) -> Callable[[str], str]:
-    """Of a text, that of the architecture which stands for all that are the same network.
+def finder(space: Any, archs: Sequence[str]) -> Callable[[str], int | None]:
+    """Tells the place of an architecture in a list of texts; None for one that is not there.
 
-    A text that names no architecture of the space is its own.
+    The same text comes first.  Otherwise it is the one text that means the same network (`canonical`); where
+    several do, none is taken, since they may differ in what is known of them.  Texts are read only if need
+    be: some spaces import large packages for it.
     """
+    exact = {text: place for place, text in enumerate(archs)}
 
-    @cache
     def key(text: str) -> str:
         try:
             return str(space.format(space.canonical(space.parse(text))))
         except ValueError:
             return text
 
-    return key
+    @cache
+    def by_key() -> dict[str, list[int]]:
+        places: dict[str, list[int]] = {}
+        for place, text in enumerate(archs):
+            places.setdefault(key(text), []).append(place)
+        return places
+
+    def place(text: str) -> int | None:
+        if text in exact:
+            return exact[text]
+        same = by_key().get(key(text), [])
+        return same[0] if len(same) == 1 else None
+
+    return place
 
 
 class Known:

@@ -32,6 +32,7 @@ from nasbench_eval.truth.sources import (
     TABLE_SOURCES,
     TIMM_SOURCE,
     TIMM_SPEED_SOURCE,
+    Source,
     fetch,
 )
 
@@ -144,24 +145,37 @@ def _kept(describe: Callable[[Path], str], folder: Path, say: Say) -> bool:
 
 def build_sample(folder: Path, say: Say) -> None:
     """Make sure of the table of cells 0 to 999 after 12 epochs.  Raises UsageError."""
-    if _kept(describe_sample, folder, say):
-        return
-    say(f"fetching {SAMPLE_SOURCE.url}")
-    file = fetch(SAMPLE_SOURCE, _downloads(folder))
-    short_tables.save_sample(convert.sample_from_json(file), folder)
-    _discard([file])
-    say(f"built {describe_sample(folder)}")
+
+    def convert_file(file: Path) -> None:
+        short_tables.save_sample(convert.sample_from_json(file), folder)
+
+    _build_from(SAMPLE_SOURCE, convert_file, describe_sample, folder, say)
 
 
 def build_darts(folder: Path, say: Say) -> None:
     """Make sure of the table of genotypes.  Raises UsageError."""
-    if _kept(describe_darts, folder, say):
+
+    def convert_file(file: Path) -> None:
+        darts.save(darts.from_csv(file), folder)
+
+    _build_from(DARTS_SOURCE, convert_file, describe_darts, folder, say)
+
+
+def _build_from(
+    source: Source,
+    convert_file: Callable[[Path], None],
+    describe: Callable[[Path], str],
+    folder: Path,
+    say: Say,
+) -> None:
+    """Make sure of a table that one public file becomes."""
+    if _kept(describe, folder, say):
         return
-    say(f"fetching {DARTS_SOURCE.url}")
-    file = fetch(DARTS_SOURCE, _downloads(folder))
-    darts.save(darts.from_csv(file), folder)
+    say(f"fetching {source.url}")
+    file = fetch(source, _downloads(folder))
+    convert_file(file)
     _discard([file])
-    say(f"built {describe_darts(folder)}")
+    say(f"built {describe(folder)}")
 
 
 def build_timm(folder: Path, say: Say) -> None:

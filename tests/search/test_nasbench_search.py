@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,9 @@ import pandas as pd
 import pytest
 from commands import Ask, Asked
 from commands import scored as score_into
+from histories import history
 
 import nasbench_eval
-from nasbench_eval.cli import search
 from nasbench_eval.sampling import cells_of
 from nasbench_eval.search import command, oracle
 from nasbench_eval.search.stored import column_of
@@ -29,21 +28,6 @@ SMALL = ["space.channels=4", "space.cells_per_stage=1", "device=cpu", "guide=nas
 SMALL += ["algorithm.population=4", "proxy.batch_size=4", "proxy.resolution=8", "proxy.input=gaussian"]
 SUPERNET = ["space=nasbench201_supernet", "space.channels=3", "space.cells_per_stage=1", "device=cpu"]
 CELLS = NASBench201()
-# What a search measures is not the same twice.
-MEASURED = ["proxy_seconds", "wall_seconds"]
-
-
-@pytest.fixture
-def ask(asked: Asked, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ask:
-    """Runs the command in an empty folder, its working directory."""
-    monkeypatch.chdir(tmp_path)
-    return partial(asked, search, "nasbench-search")
-
-
-def history(folder: Path | str) -> pd.DataFrame:
-    """What a search has left, but for what it measured."""
-    frame = pd.read_parquet(Path(folder) / "history").drop(columns=MEASURED)
-    return frame.astype({"arch": str, "incumbent": str})
 
 
 def scored(folder: Path, *arguments: str) -> None:

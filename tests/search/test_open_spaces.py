@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from commands import Ask, Asked
+from histories import history
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
 from nasbench_eval import load_search
-from nasbench_eval.cli import search
 from nasbench_eval.errors import UsageError
-from nasbench_eval.report.cli import main as report
 from nasbench_eval.search import elite
 from nasbench_eval.search.algorithms.aznas import AZNAS
 from nasbench_eval.search.algorithms.base import Problem
@@ -36,23 +34,6 @@ LIMIT = 450_000_000
 FREE = ["space=mobilenetv2", f"space.max_flops={LIMIT}", "dataset=imagenet1k", "device=cpu", "workers=0"]
 FREE += ["algorithm=aznas", "algorithm.population=20", "guide=flops", "seeds=2", "steps=60"]
 PASSES = ["guide=naswot", "proxy.batch_size=2", "proxy.resolution=32", "proxy.input=gaussian", "steps=8"]
-MEASURED = ["proxy_seconds", "wall_seconds"]
-
-
-@pytest.fixture
-def ask(asked: Asked, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ask:
-    monkeypatch.chdir(tmp_path)
-    return partial(asked, search, "nasbench-search")
-
-
-@pytest.fixture
-def tell(asked: Asked) -> Ask:
-    return partial(asked, report, "nasbench-report")
-
-
-def history(folder: str) -> pd.DataFrame:
-    frame = pd.read_parquet(Path("results", folder, "history")).drop(columns=MEASURED)
-    return frame.astype({"arch": str, "incumbent": str})
 
 
 def space(**options: int) -> Known:
@@ -217,8 +198,8 @@ def test_a_search_leaves_a_history_that_verify_repeats(ask: Ask, asked: Asked) -
     assert ask(*FREE, "run=whole").code == 0
     assert ask(*FREE, "run=cut", "steps=23").code == 0
     assert ask(*FREE, "run=cut").code == 0
-    pd.testing.assert_frame_equal(history("whole"), history("cut"), check_exact=True)
-    assert history("whole")["index"].dtype == np.int64
+    pd.testing.assert_frame_equal(history("results/whole"), history("results/cut"), check_exact=True)
+    assert history("results/whole")["index"].dtype == np.int64
     checked = asked(verify, "nasbench-verify", "results/cut")
     assert checked.code == 0, checked.out
     assert "proposed and answered again to the bit" in checked.out
@@ -228,8 +209,8 @@ def test_workers_learn_the_architectures_that_a_search_meets(ask: Ask) -> None:
     for workers in (0, 2):
         answer = ask(*FREE, *PASSES, "lag=2", "reuse=none", f"run=w{workers}", f"workers={workers}")
         assert answer.code == 0, answer.err
-    pd.testing.assert_frame_equal(history("w0"), history("w2"), check_exact=True)
-    assert history("w2")["told_naswot"].notna().all()
+    pd.testing.assert_frame_equal(history("results/w0"), history("results/w2"), check_exact=True)
+    assert history("results/w2")["told_naswot"].notna().all()
 
 
 def test_scores_of_a_search_are_known_to_the_next(ask: Ask) -> None:
@@ -240,12 +221,12 @@ def test_scores_of_a_search_are_known_to_the_next(ask: Ask) -> None:
     assert "; reuse=results scores what is missing" in again.err
     same = ask(*FREE, "run=c", "reuse=only")
     assert same.code == 0, same.err
-    pd.testing.assert_frame_equal(history("a"), history("c"), check_exact=True)
+    pd.testing.assert_frame_equal(history("results/a"), history("results/c"), check_exact=True)
 
 
 def test_a_history_under_another_index_is_set_aside(ask: Ask, asked: Asked) -> None:
     assert ask(*FREE, "run=a").code == 0
-    before = history("a")
+    before = history("results/a")
     file = Path("results/a/history/part-0000000.parquet")
     frame = pd.read_parquet(file)
     frame.loc[5, "index"] += 1
@@ -257,7 +238,7 @@ def test_a_history_under_another_index_is_set_aside(ask: Ask, asked: Asked) -> N
     again = ask(*FREE, "run=a")
     assert again.code == 0
     assert "is damaged" in again.err or "not its own" in again.err
-    pd.testing.assert_frame_equal(before, history("a"), check_exact=True)
+    pd.testing.assert_frame_equal(before, history("results/a"), check_exact=True)
 
 
 @pytest.mark.parametrize(

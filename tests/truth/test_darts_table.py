@@ -15,7 +15,7 @@ import pytest
 from nasbench_eval.data.folder import data_folder
 from nasbench_eval.errors import UsageError
 from nasbench_eval.spaces.darts import DARTS
-from nasbench_eval.spaces.open import key_of
+from nasbench_eval.spaces.open import finder
 from nasbench_eval.truth import build, darts
 from nasbench_eval.truth.errors import MissingTruth, TruthError
 from nasbench_eval.truth.sources import Source, digest
@@ -100,13 +100,32 @@ def test_another_table_is_refused(table: pd.DataFrame, tmp_path: Path) -> None:
         darts.from_csv(tmp_path)
 
 
-def test_texts_that_mean_the_same_have_one_key() -> None:
-    key = key_of(DARTS())
-    one = "sep3~0+skip~1|skip~0+max~2|skip~0+max~1|skip~0+max~1/" + "|".join(["skip~0+max~1"] * 4)
-    other = "skip~1+sep3~0|max~2+skip~0|max~1+skip~0|skip~0+max~1/" + "|".join(["max~1+skip~0"] * 4)
-    assert key(one) == key(other)
-    assert key(one) != key(one.replace("sep3", "sep5"))
-    assert key("no genotype") == "no genotype"
+ONE = "sep3~0+skip~1|skip~0+max~2|skip~0+max~1|skip~0+max~1/" + "|".join(["skip~0+max~1"] * 4)
+OTHER = "skip~1+sep3~0|max~2+skip~0|max~1+skip~0|skip~0+max~1/" + "|".join(["max~1+skip~0"] * 4)
+THIRD = ONE.replace("sep3", "sep5")
+
+
+def test_an_architecture_is_found_by_what_its_text_means() -> None:
+    place = finder(DARTS(), [THIRD, ONE])
+    assert [place(text) for text in (ONE, OTHER, THIRD)] == [1, 1, 0]
+    assert place(ONE.replace("sep3", "dil3")) is None
+    assert place("no genotype") is None
+
+
+def test_of_texts_that_mean_the_same_each_has_its_own_place() -> None:
+    """Two trainings of one network are not taken for each other, nor for a third text of it."""
+    place = finder(DARTS(), [ONE, OTHER])
+    assert (place(ONE), place(OTHER)) == (0, 1)
+    assert place(ONE.replace("sep3~0+skip~1", "skip~1+sep3~0")) is None
+
+
+def test_texts_are_read_only_if_need_be() -> None:
+    class Unread:
+        def parse(self, text: str) -> str:
+            raise AssertionError(text)
+
+    place = finder(Unread(), ["a", "b"])
+    assert [place("b"), place("a")] == [1, 0]
 
 
 def listed(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -143,7 +162,7 @@ class TestOfficial:
     def test_what_is_stated_of_it_holds(self, folder: Path) -> None:
         found, space = darts.load(folder), DARTS()
         archs = [space.parse(text) for text in found["arch"]]
-        assert len(set(map(key_of(space), found["arch"]))) == 1000
+        assert len({str(space.canonical(arch)) for arch in archs}) == 1000
         assert all(arch.normal == arch.reduce for arch in archs)
         assert sum("none" in text for text in found["arch"]) == 644
         sizes = [space.params(arch, num_classes=10) for arch in archs]

@@ -18,6 +18,7 @@ from nasbench_eval.report.search.rows import Row
 from nasbench_eval.report.search.unjudged.frames import Found
 from nasbench_eval.report.titles import DATASETS
 from nasbench_eval.spaces.base import Graph
+from nasbench_eval.wording import counted
 
 # Answers in a figure: more would not fit a page.
 MOST = 8
@@ -28,36 +29,41 @@ class Answer:
     """What a search ended with, to be drawn.
 
     Attributes:
-        title: of the row, and the seed.
+        title: of the row.
+        seeds: whose answer it is.
         graphs: the cells.
     """
 
     title: str
+    seeds: str
     graphs: tuple[Graph, ...]
 
 
 def answers(rows: Sequence[Found]) -> list[Answer]:
     """Of each row the answer that its guide liked best; none where the space has no cells to draw.
 
-    Several values of a guide are ranked among the answers and added up.
+    Several values of a guide are ranked among the answers and added up.  Where an answer was never tried, it
+    is that of the first seed.
     """
     found = []
     for each in rows:
         if not callable(getattr(each.space, "graphs", None)):
             continue
         told = each.seeds[[f"told_{value}" for value in each.row.guide.values]].to_numpy(np.float64)
-        liked = rankdata(np.nan_to_num(told, nan=-np.inf), axis=0).sum(1)
-        best = each.seeds.iloc[int(np.argmax(liked))]
-        seeds = f"best of {len(each.seeds)} seeds" if len(each.seeds) > 1 else "1 seed"
-        arch = each.space.parse(str(best["arch"]))
-        found.append(Answer(f"{each.row.title} ({seeds})", each.space.graphs(arch)))
-    return found[:MOST]
+        # A failure, −∞, is lowest; what is not known at all cannot be compared.
+        known = not np.isnan(told).any()
+        place = int(np.argmax(rankdata(told, axis=0).sum(1))) if known else 0
+        seeds = f"{'best' if known else 'first'} of {len(told)} seeds" if len(told) > 1 else "1 seed"
+        arch = each.space.parse(str(each.seeds["arch"].iloc[place]))
+        found.append(Answer(each.row.title, seeds, each.space.graphs(arch)))
+    return found
 
 
 def draw_answers(found: Sequence[Answer], dataset: str) -> Figure | None:
     """A line an answer, its cells side by side; None without any."""
     if not found:
         return None
+    left, found = len(found[MOST:]), found[:MOST]
     across = max(len(answer.graphs) for answer in found)
     with paper_style():
         figure = Figure((PAGE, 1.75 * len(found) + 0.5), dpi=STYLE["savefig.dpi"], layout="constrained")
@@ -66,9 +72,12 @@ def draw_answers(found: Sequence[Answer], dataset: str) -> Figure | None:
             for axes in line:
                 axes.set_axis_off()
             for axes, graph in zip(line, answer.graphs, strict=False):
-                axes.set_title(f"{short(answer.title, 52)}\n{graph.name}", fontsize=SMALL, pad=1)
+                axes.set_title(
+                    f"{short(answer.title, 44)} ({answer.seeds})\n{graph.name}", fontsize=SMALL, pad=1
+                )
                 draw_graph(axes, graph)
-        figure.suptitle(f"Cells that the searches end with, {DATASETS.get(dataset, dataset)}", fontsize=8)
+        title = f"Cells that the searches end with, {DATASETS.get(dataset, dataset)}"
+        figure.suptitle(f"{title}; {counted(left, 'more row')} not drawn" if left else title, fontsize=8)
         figure.supxlabel(LEGEND + MORE_OPERATIONS, fontsize=SMALL)
     return figure
 
