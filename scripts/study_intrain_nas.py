@@ -3,11 +3,13 @@
     python scripts/study_intrain_nas.py results/intrain_nas --list structures.txt --full full.txt
     python scripts/study_intrain_nas.py results/intrain_nas --table2
     python scripts/study_intrain_nas.py results/intrain_nas
+    python scripts/study_intrain_nas.py results/intrain_nas_ten_minutes --clock
 
 The first lists the networks that are to be scored again, one a line: finds, published ones, some of the
 archive, random ones; and 64 of them that are to be scored at the published size.  The second puts InTrain's
 finds into its Table 2.  The third reads the scores from `again-*` and `full` in the same folder, as
-`make reproduce-intrain-nas` leaves them there, and writes all tables to `tables/study`.
+`make reproduce-intrain-nas` leaves them there, and writes all tables to `tables/study`.  The last tells how
+far one search had come after so many seconds.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from nasbench_eval.report.search.frames import load_search
 from nasbench_eval.report.search.unjudged import study
 
 GUIDES = ("intrain", "intrain_cell", "az_nas", "zico", "zen", "params", "flops")
+# Seconds at which a search is looked at.
+CLOCK = (15, 30, 60, 120, 200, 400, 600)
 # The search whose archive gives networks to compare.
 ARCHIVE = "450-intrain"
 
@@ -36,7 +40,12 @@ def main() -> int:
     parser.add_argument("--list", type=Path, metavar="FILE", help="write the networks to score, and stop")
     parser.add_argument("--full", type=Path, metavar="FILE", help="write 64 to score at the published size")
     parser.add_argument("--table2", action="store_true", help="InTrain's Table 2 alone")
+    parser.add_argument("--clock", action="store_true", help="what one search, RUN, had found by the clock")
     arguments = parser.parse_args()
+    if arguments.clock:
+        trials = load_search(arguments.run, history=True)
+        _write({"clock": study.on_the_clock(trials, "intrain", CLOCK)}, arguments.run)
+        return 0
     seeds = _seeds(arguments.run)
     if arguments.table2:
         _write({"table2": study.table2(seeds)}, arguments.run)

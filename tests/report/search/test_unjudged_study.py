@@ -95,6 +95,21 @@ def test_an_aggregate_adds_up_logarithms_of_ranks() -> None:
     assert found.to_dict() == pytest.approx({"a": 4 * np.log(3), "b": 0, "c": 4 * np.log(2)})
 
 
+def test_a_search_is_looked_at_by_the_clock() -> None:
+    trials = pd.DataFrame(
+        {
+            "seed": 0,
+            "step": [0, 1, 2, 3],
+            "told_x": [3.0, 5.0, np.nan, 9.0],
+            "wall_seconds": [1.0, 2.0, 3.0, 9.0],
+        }
+    )
+    found = study.on_the_clock(trials, "x", (0.5, 3, 10))
+    assert found["candidates"].tolist() == [0, 3, 4]
+    assert np.isnan(found["best"][0])
+    assert found["best"].tolist()[1:] == [5.0, 9.0]
+
+
 def test_settings_are_compared_by_tau() -> None:
     rng = np.random.default_rng(0)
     archs = [f"n{place}" for place in range(12)]

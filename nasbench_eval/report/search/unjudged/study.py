@@ -169,6 +169,23 @@ def passed(pool: pd.DataFrame, scores: pd.DataFrame, trials: pd.DataFrame, guide
     return pd.DataFrame(rows)
 
 
+def on_the_clock(trials: pd.DataFrame, guide: str, seconds: Sequence[float]) -> pd.DataFrame:
+    """How far each seed of a search had come after so many seconds on the clock.
+
+    Args:
+        trials: the history of the search.
+        guide: the one value that its guide tells.
+        seconds: since its start.
+    """
+    rows = []
+    for seed, part in trials.sort_values("step").groupby("seed"):
+        for limit in seconds:
+            past = part[part["wall_seconds"] <= limit]
+            best = past[f"told_{guide}"].max() if len(past) else np.nan
+            rows.append({"seed": seed, "seconds": limit, "candidates": len(past), "best": best})
+    return pd.DataFrame(rows)
+
+
 def settings(pool: pd.DataFrame, small: pd.DataFrame, full: pd.DataFrame, label: str) -> pd.DataFrame:
     """How far small batches of small images rank networks as the published setting does.
 
