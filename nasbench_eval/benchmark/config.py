@@ -27,6 +27,8 @@ from nasbench_eval.work.execution import SampleWork, check_side, device_named, s
 from nasbench_eval.work.sample import drawn
 from nasbench_eval.work.subject import LISTED, Subject
 
+# Learning rate and weight decay where none are given.
+_USUAL = {"sgd": (0.1, 5e-4), "adamw": (1e-3, 0.05)}
 # Images and labels by the name of their part.
 Parts = Mapping[str, tuple[NDArray[np.uint8], NDArray[np.int64]]]
 
@@ -93,15 +95,17 @@ def resolve(config: DictConfig) -> Course:
 
 
 def _training(options: TrainOptions, images: int) -> Training:
+    rate, decay = _USUAL[options.optimizer]
     return Training(
         epochs=options.epochs,
         images=images,
         batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
+        learning_rate=rate if options.learning_rate is None else options.learning_rate,
         momentum=options.momentum,
-        weight_decay=options.weight_decay,
+        weight_decay=decay if options.weight_decay is None else options.weight_decay,
         schedule=options.epochs,
         flips=options.images != "digits" if options.flips is None else options.flips,
+        optimizer=options.optimizer,
     )
 
 
@@ -150,7 +154,7 @@ def _described(name: str, classes: Sequence[str], images: NDArray[np.uint8]) -> 
 
 
 def _identity(plan: Plan) -> dict[str, Any]:
-    recipe = {"name": TRAINED, "version": VERSION, **asdict(plan.training)}
+    recipe = {"name": TRAINED, "version": VERSION, **plan.training.identity()}
     return {
         "space": {"name": plan.space.name, **asdict(plan.space)},  # type: ignore[call-overload]
         "seed": 0,  # each training has its own

@@ -77,7 +77,7 @@ def save(folder: Path, plan: Plan, table: pd.DataFrame, record: Mapping[str, Any
         "format": 1,
         "space": {"name": plan.space.name, **asdict(plan.space)},  # type: ignore[call-overload]
         "dataset": asdict(plan.dataset),
-        "training": asdict(plan.training),
+        "training": plan.training.identity(),
         "seeds": list(plan.seeds),
         "architectures": len(table),
         "table_sha256": hashlib.sha256(content).hexdigest(),

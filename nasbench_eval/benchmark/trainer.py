@@ -24,12 +24,14 @@ from nasbench_eval.data.batches import normalised
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.data.images import images_path, read_arrays
 from nasbench_eval.errors import UsageError
+from nasbench_eval.networks.names import named
 from nasbench_eval.passes.observer import modules
 from nasbench_eval.passes.spec import Init
 from nasbench_eval.passes.weights import draw
+from nasbench_eval.proxies.flops import summed
 from nasbench_eval.runs.rows import Row, Task, status_of
 from nasbench_eval.seeding import seed_of
-from nasbench_eval.spaces.base import Network, SearchSpace
+from nasbench_eval.spaces.base import Network, Product, SearchSpace, Sizes
 from nasbench_eval.training import Diverged, Epoch, Folder, Training, train
 from nasbench_eval.training.checkpoints import State
 from nasbench_eval.training.evaluate import evaluate
@@ -167,7 +169,7 @@ class Trainer:
         plan, arch = self.plan, self.plan.space.arch(index)
         network = plan.space.build(arch, num_classes=plan.dataset.num_classes)
         key = ("benchmark", seed, plan.dataset.name, plan.space.format(arch))
-        draw(modules(network), _INIT, *key)
+        draw(_modules(network), _INIT, *key)
         network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         states = None
         if self.checkpoints is not None:
@@ -221,25 +223,27 @@ def sizes(plan: Plan, index: int) -> tuple[float, float]:
     Raises:
         RuntimeError: if it cannot take images of the data set's size.
     """
-    side = plan.dataset.resolution
+    side, classes, arch = plan.dataset.resolution, plan.dataset.num_classes, plan.space.arch(index)
+    if isinstance(plan.space, Sizes):
+        params = plan.space.params(arch, num_classes=classes)
+        return float(params), float(plan.space.flops(arch, resolution=side, num_classes=classes))
     with torch.device("meta"):
-        network = plan.space.build(plan.space.arch(index), num_classes=plan.dataset.num_classes)
+        network = plan.space.build(arch, num_classes=classes)
         flops = count_flops(network, torch.empty(1, 3, side, side))
     return float(sum(p.numel() for p in network.parameters())), float(flops)
 
 
 @torch.no_grad()
-def count_flops(network: Network, image_1CRR: Tensor) -> int:
-    """Multiply-accumulates of convolutions and the classifier for one image, as `flops` counts them."""
+def count_flops(network: torch.nn.Module, image_1CRR: Tensor) -> int:
+    """Multiply-accumulates for one image, as `flops` counts them."""
     total = 0
 
-    def count(module: torch.nn.Module, _: object, output: Tensor) -> None:
+    def count(module: torch.nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal total
-        weight = module.weight
-        assert isinstance(weight, Tensor)
-        total += output.numel() * weight[0].numel()
+        total += output.numel() * summed(module, inputs[0])
 
-    counted = [m for m in modules(network).values() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+    kinds = (torch.nn.Conv2d, torch.nn.Linear, Product)
+    counted = [module for module in _modules(network).values() if isinstance(module, kinds)]
     handles = [module.register_forward_hook(count) for module in counted]
     was = network.training
     network.eval()(image_1CRR)
@@ -247,6 +251,11 @@ def count_flops(network: Network, image_1CRR: Tensor) -> int:
     for handle in handles:
         handle.remove()
     return total
+
+
+def _modules(network: torch.nn.Module) -> dict[str, torch.nn.Module]:
+    """The modules of a network by name; of one that is none of this package's own, too."""
+    return modules(network) if isinstance(network, Network) else named(network)
 
 
 @dataclass

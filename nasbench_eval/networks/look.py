@@ -18,6 +18,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.networks.activations import FUNCTIONS, MODULES
 from nasbench_eval.networks.names import Normed
 from nasbench_eval.networks.plain import plain
+from nasbench_eval.spaces.base import Product
 from nasbench_eval.wording import first_line
 
 _ATTENTION = {
@@ -52,6 +53,7 @@ class Look:
         sites: the activations that are function calls, in the order of the pass: names and kinds.
         mutated: modules whose outputs are changed in place by what follows.
         attention: whether products of features weigh features.
+        hidden: whether some of these are no `Product` that shows them.
         times: how often each module was met, by name.
         plain: what was met once, with a row of output a sample, and is a layer of a well-known kind.
         tokens: whether a block gives tokens (B, N, C) instead of maps.
@@ -65,6 +67,7 @@ class Look:
     sites: tuple[tuple[str, str], ...]
     mutated: frozenset[str]
     attention: bool
+    hidden: bool
     times: Mapping[str, int]
     plain: frozenset[str]
     tokens: bool
@@ -138,6 +141,7 @@ def look(
         sites=tuple(site for site in watch.sites if site[0] in {call.name for call in body}),
         mutated=frozenset(c.name for c in body if c.name in modules and c.y._version != c.version),
         attention=any(event == "attention" for event in watch.events[:place]),
+        hidden=watch.hidden,
         times=times,
         plain=frozenset(known for known in watch.plain if times[known] == 1) - _sharing(modules),
         tokens=any(call.y.ndim == 3 for call in body),
@@ -157,6 +161,8 @@ class _Watch(TorchFunctionMode):
         self.sites: list[tuple[str, str]] = []
         self.plain: set[str] = set()
         self.products: set[str] = set()
+        self.hidden = False
+        self.shows = any(isinstance(module, Product) for module in modules.values())
         self.began: dict[str, int] = {}
         self._inside: list[str] = []
 
@@ -176,6 +182,7 @@ class _Watch(TorchFunctionMode):
                 self.products.add(owner or "the network itself")
         if func in _ATTENTION:
             self.events.append("attention")
+            self.hidden |= not self.shows
         return func(*args, **(kwargs or {}))
 
     @contextmanager
@@ -193,8 +200,9 @@ class _Watch(TorchFunctionMode):
     def _enter(self, name: str) -> Callable[..., None]:
         def hook(module: nn.Module, args: object) -> None:
             self._inside.append(name)
-            if isinstance(module, nn.MultiheadAttention):
+            if isinstance(module, nn.MultiheadAttention | Product):
                 self.events.append("attention")
+                self.hidden |= not isinstance(module, Product)
             self.began[name] = len(self.events)
 
         return hook

@@ -12,6 +12,7 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 
 from nasbench_eval.networks.activations import kind
 from nasbench_eval.networks.look import Look
+from nasbench_eval.spaces.base import Drawn
 
 # Layers whose parameters a draw of weights sets.
 LAYERS = (_ConvNd, nn.Linear, nn.MultiheadAttention)
@@ -29,6 +30,7 @@ class Traits:
         convolutions: how many there are.
         blocks: how many were found or named.
         attention: whether products of features weigh features.
+        hidden: whether some of these are in no module that shows them.
         tokens: whether some features are tokens (B, N, C).
         headed: whether one linear layer gives the logits.
         opaque: parameters of no layer that is known here, by name; a draw of weights leaves them.
@@ -42,6 +44,7 @@ class Traits:
     convolutions: int
     blocks: int
     attention: bool
+    hidden: bool
     tokens: bool
     headed: bool
     opaque: tuple[str, ...]
@@ -58,7 +61,7 @@ def traits_of(modules: Mapping[str, nn.Module], look: Look) -> Traits:
     opaque = [
         f"{name}.{tensor}" if name else tensor
         for name, module in modules.items()
-        if not isinstance(module, (*LAYERS, *NORMS))
+        if not isinstance(module, (*LAYERS, *NORMS, Drawn))
         for tensor, _ in module.named_parameters(recurse=False)
     ]
     return Traits(
@@ -68,6 +71,7 @@ def traits_of(modules: Mapping[str, nn.Module], look: Look) -> Traits:
         convolutions=sum(isinstance(module, _ConvNd) for module in met.values()),
         blocks=len(look.blocks),
         attention=look.attention,
+        hidden=look.hidden,
         tokens=look.tokens,
         headed=look.head is not None,
         opaque=tuple(opaque),

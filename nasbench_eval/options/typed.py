@@ -87,9 +87,10 @@ class TrainOptions(Sampled):
     seeds: tuple[Seed, ...]
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=2)]
-    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    optimizer: Literal["sgd", "adamw"]
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
     momentum: Annotated[float, Field(ge=0, lt=1)]
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     flips: bool | None
 
 

@@ -3,7 +3,7 @@
 `kaiming`: N(0, 2 / fan-in) for convolution and linear weights (He et al. 2015), zero biases.
 `torch_default`: what the modules do by themselves, U(-1/√fan-in, 1/√fan-in) for weights and biases.
 `gaussian`: N(0, 1) weights, zero biases.
-Weights of normalisations are 1 and their biases 0 in all three.  `keep` leaves everything as it is.
+Weights of normalisations are 1 and their biases 0 in all three, and a `Drawn` module says itself how it is drawn.  `keep` leaves everything as it is.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from nasbench_eval.networks.traits import LAYERS, NORMS
 from nasbench_eval.passes.spec import Init
 from nasbench_eval.seeding import generator
+from nasbench_eval.spaces.base import Drawn
 
 
 @torch.no_grad()
@@ -55,6 +56,9 @@ def draw(
                     std = 1.0 if init == "gaussian" else math.sqrt(2) * bound
                     values.normal_(0, std, generator=generator(*key, init, name, kind))
                 tensor.copy_(values)
+        elif isinstance(module, Drawn):
+            for kind, tensor in module.named_parameters(recurse=False):
+                tensor.copy_(module.drawn(kind, generator(*key, init, name, kind)))
         elif any(
             f"{name}.{kind}".lstrip(".") not in kept for kind, _ in module.named_parameters(recurse=False)
         ):

@@ -1,4 +1,7 @@
-"""FLOPs: multiply-accumulates of convolution and linear layers for one image, NAS-Bench-201's count."""
+"""FLOPs: multiply-accumulates of convolution and linear layers for one image, NAS-Bench-201's count.
+
+Products of features, as inside attention, count where the network shows them (`Product`).
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from nasbench_eval.networks.traits import Traits
-from nasbench_eval.passes import ForwardSpec, Observer, PassSpec, Record, layers
+from nasbench_eval.passes import ForwardSpec, Observer, PassSpec, Record, layers, modules
 from nasbench_eval.proxies.base import Data, ProxyInfo, functions
-from nasbench_eval.spaces.base import Network, Sizes
+from nasbench_eval.spaces.base import Network, Product, Sizes
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Flops:
     def readings(self, traits: Traits) -> list[str]:
         """Products that belong to no layer count nowhere."""
         return [
-            *(["products inside attention not counted"] if traits.attention else []),
+            *(["products inside attention not counted"] if traits.hidden else []),
             *functions(traits, "counted"),
         ]
 
@@ -52,15 +55,22 @@ class _CountObserver(Observer):
         self.flops = 0
 
     def layers(self, net: Network) -> Mapping[str, nn.Module]:
-        return layers(net, "conv_linear")
+        products = {name: m for name, m in modules(net).items() if isinstance(m, Product)}
+        return {**layers(net, "conv_linear"), **products}
 
     def on_layer(self, name: str, module: nn.Module, x: Tensor, y: Tensor) -> None:
-        assert isinstance(module.weight, Tensor)
-        per_output = module.weight[0].numel()  # inputs an output sums over
-        self.flops += y[0].numel() * per_output
+        self.flops += y[0].numel() * summed(module, x)
 
     def record(self) -> Record:
         return {"flops": self.flops}
+
+
+def summed(module: nn.Module, x: Tensor) -> int:
+    """How many products an output of a layer sums over."""
+    if isinstance(module, Product):
+        return module.summed(x)
+    assert isinstance(module.weight, Tensor)
+    return module.weight[0].numel()
 
 
 PROXY = Flops

@@ -98,6 +98,22 @@ class Network(nn.Module):
         """Let go of what a forward pass left."""
 
 
+class Drawn(nn.Module):
+    """A module of a kind unknown elsewhere that says how its parameters are drawn, whatever the initialisation."""
+
+    def drawn(self, kind: str, coins: torch.Generator) -> Tensor:
+        """Values for the parameter of a name, on the CPU in float32."""
+        raise NotImplementedError
+
+
+class Product(nn.Module):
+    """A product of features with features, as inside attention: it has no weights, and FLOPs count it."""
+
+    def summed(self, x: Tensor) -> int:
+        """How many products each number of the output is the sum of, from the first input."""
+        raise NotImplementedError
+
+
 def risky_channels_last(model: nn.Module) -> bool:
     """Whether a network has a layer that PyTorch's kernels for channels last cannot bear.
 

@@ -14,11 +14,13 @@ from nasbench_eval.spaces._stage import Stage as Stage
 from nasbench_eval.spaces._stage import StageBlock as StageBlock
 
 if TYPE_CHECKING:
+    from nasbench_eval.spaces._network import Drawn as Drawn
     from nasbench_eval.spaces._network import Network as Network
+    from nasbench_eval.spaces._network import Product as Product
     from nasbench_eval.spaces._network import uninitialised as uninitialised
 
 # What PyTorch is needed for is imported when it is asked for: to name architectures it is not needed.
-_NETWORKS = ("Network", "uninitialised")
+_NETWORKS = ("Drawn", "Network", "Product", "uninitialised")
 
 
 def __getattr__(name: str) -> Any:
@@ -86,7 +88,7 @@ class Sizes(Protocol):
         ...
 
     def flops(self, arch: Any, *, resolution: int, num_classes: int) -> int:
-        """Multiply-accumulates of its convolutions and its classifier for one image.
+        """Multiply-accumulates of its convolutions, products of features and classifier for one image.
 
         Raises:
             ValueError: if the network takes no image of that resolution.

@@ -95,6 +95,10 @@ def train(
 
 
 def _optimizer(network: nn.Module, training: Training) -> torch.optim.Optimizer:
+    if training.optimizer == "adamw":
+        return torch.optim.AdamW(
+            network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, foreach=True
+        )
     return torch.optim.SGD(
         network.parameters(),
         lr=training.learning_rate,
@@ -235,7 +239,7 @@ def _seeded_layers(device: torch.device, *key: object) -> Iterator[None]:
 
 def _identity(training: Training, key: tuple[object, ...]) -> dict[str, Any]:
     """What decides the outcome of every epoch; how many epochs are asked for does not."""
-    recipe = asdict(training)
+    recipe = training.identity()
     del recipe["epochs"]
     return {**recipe, "key": [str(part) for part in key]}
 

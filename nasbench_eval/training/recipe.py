@@ -7,25 +7,31 @@ Dong & Yang, "NAS-Bench-201: Extending the Scope of Reproducible Neural Architec
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from nasbench_eval.errors import ComesToNothing
+
+Optimizer = Literal["sgd", "adamw"]
 
 
 @dataclass(frozen=True)
 class Training:
     """NAS-Bench-201's recipe scaled down: SGD with Nesterov momentum and a cosine schedule, flips and crops.
 
+    Transformers hardly learn by it; AdamW (Loshchilov & Hutter, ICLR 2019) is for them.
+
     Attributes:
         epochs: how many to train; 0 leaves the network as drawn.
         images: size of the training set, drawn from the data set's training images.
         batch_size: images a step.
         learning_rate: at the start.
-        momentum: Nesterov's.
-        weight_decay: on all parameters.
+        momentum: Nesterov's; AdamW has averages of its own (0.9 and 0.999) instead.
+        weight_decay: on all parameters; of AdamW it is the decoupled one.
         schedule: epochs over which the learning rate falls to zero along a cosine; at least `epochs`, and
             the same for all `epochs`, so that a short training is the beginning of a long one.
         flips: whether images are mirrored at random, which the likes of digits do not bear.
+        optimizer: `sgd` or `adamw`.
     """
 
     epochs: int
@@ -36,6 +42,7 @@ class Training:
     weight_decay: float = 5e-4
     schedule: int = 10
     flips: bool = True
+    optimizer: Optimizer = "sgd"
 
     def __post_init__(self) -> None:
         if not 0 <= self.epochs <= self.schedule:
@@ -50,6 +57,13 @@ class Training:
     def rate(self, epoch: int) -> float:
         """The learning rate throughout an epoch, counted from 1: as in the benchmark, it falls in between."""
         return self.learning_rate * (1 + math.cos(math.pi * (epoch - 1) / self.schedule)) / 2
+
+    def identity(self) -> dict[str, Any]:
+        """All of it; an optimizer only where it is not SGD, as records had it before there was a choice."""
+        recipe = asdict(self)
+        if self.optimizer == "sgd":
+            del recipe["optimizer"]
+        return recipe
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,405 @@
+"""The networks of the UniNAS space.
+
+Heads that share their sequences run as groups: a tensor holds G groups of C channels one after the other, a
+convolution has G groups, and a norm over channels is one over the C of each group.  Nothing is shared but the
+form: every group has weights of its own.
+
+Tensor legend: B batch, G groups, C channels of a group, K = G·C, H height, W width, N = H·W positions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isqrt
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nasbench_eval.seeding import generator
+from nasbench_eval.spaces._network import Drawn, Product, uninitialised
+from nasbench_eval.spaces._uninas_counts import sides
+from nasbench_eval.spaces._uninas_graph import FACTOR, HEAD, Architecture, Block, Body, Node, heads_of
+
+EPSILON = 1e-6
+# How far apart the places of two positions may be for `mask` to keep their weight.
+BAND = 5
+
+
+class _GroupNorms(nn.LayerNorm):
+    """Layer norms of several groups of channels at once: of (..., G, C) over C, each group with its weights."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert self.weight is not None
+        return F.layer_norm(x, self.normalized_shape[1:], eps=self.eps) * self.weight + self.bias
+
+
+class ChannelNorm(nn.Module):
+    """Layer norm over the channels of each group, at every position."""
+
+    def __init__(self, channels: int, groups: int = 1) -> None:
+        super().__init__()
+        self.groups = groups
+        shape = (channels,) if groups == 1 else (groups, channels)
+        self.norm = (nn.LayerNorm if groups == 1 else _GroupNorms)(shape, eps=EPSILON)
+
+    def forward(self, x_BKHW: Tensor) -> Tensor:
+        x_BHWK = x_BKHW.movedim(1, -1)
+        if self.groups > 1:
+            normed: Tensor = self.norm(torch.unflatten(x_BHWK, -1, (self.groups, -1))).flatten(-2)
+        else:
+            normed = self.norm(x_BHWK)
+        return normed.movedim(-1, 1)
+
+
+class Zero(nn.Module):
+    """Zeros."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x)
+
+
+class Mask(nn.Module):
+    """Zero where the places of row and column differ by more than `BAND`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        ones = x.new_ones(x.shape[-2:])
+        return x * ones.tril(BAND).triu(-BAND)
+
+
+class PositionBias(Drawn):
+    """A bias of each head for each offset between two positions.
+
+    On maps of features smaller than those it was built for it takes the offsets there are; on larger ones the
+    farthest stand for those beyond.
+    """
+
+    STD = 0.02
+
+    def __init__(self, groups: int, side: int) -> None:
+        super().__init__()
+        self.side = side
+        self.table = nn.Parameter(torch.zeros(groups, 2 * side - 1, 2 * side - 1))
+
+    def drawn(self, kind: str, coins: torch.Generator) -> Tensor:
+        """Truncated at two standard deviations."""
+        values = torch.empty(self.table.shape)
+        nn.init.trunc_normal_(values, std=self.STD, a=-2 * self.STD, b=2 * self.STD, generator=coins)
+        return values
+
+    def forward(self, map_BGNN: Tensor) -> Tensor:
+        n = map_BGNN.shape[-1]
+        side = isqrt(n)
+        if side**2 != n:
+            raise ValueError(f"a position bias is for square images, not for maps of {n} positions")
+        table = self._of_side(side)
+        # Entry (i, j) of the windows begins at the offset of position (side-1-i, side-1-j).
+        bias = table.unfold(1, side, 1).unfold(2, side, 1).flip(1, 2)
+        return map_BGNN + bias.reshape(1, -1, n, n)
+
+    def _of_side(self, side: int) -> Tensor:
+        more = side - self.side
+        if more > 0:
+            return F.pad(self.table, (more,) * 4, mode="replicate")
+        return self.table[:, -more : 2 * self.side - 1 + more, -more : 2 * self.side - 1 + more]
+
+
+class Similarity(Product):
+    """qᵀk / √C for all pairs of positions."""
+
+    def forward(self, q_BGCN: Tensor, k_BGCN: Tensor) -> Tensor:
+        return (q_BGCN * q_BGCN.shape[2] ** -0.5).mT @ k_BGCN
+
+    def summed(self, x: Tensor) -> int:
+        return x.shape[2]
+
+
+class Weighted(Product):
+    """Values weighed by a map."""
+
+    def forward(self, map_BGNN: Tensor, v_BGCN: Tensor) -> Tensor:
+        return v_BGCN @ map_BGNN.mT
+
+    def summed(self, x: Tensor) -> int:
+        return x.shape[-1]
+
+
+class Gate(nn.Module):
+    """Features times the sigmoid of others."""
+
+    def forward(self, x: Tensor, gate: Tensor) -> Tensor:
+        return x * gate.sigmoid()
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Channels of a group, how many groups there are, and the side of the features around a map."""
+
+    channels: int
+    groups: int
+    side: int
+
+    def scaled(self, channels: int) -> Scope:
+        return Scope(channels, self.groups, self.side)
+
+    def conv(self, channels_out: int | None = None, kernel: int = 1) -> nn.Conv2d:
+        """A convolution of each group by itself."""
+        out = (channels_out or self.channels) * self.groups
+        return nn.Conv2d(self.channels * self.groups, out, kernel, padding=kernel // 2, groups=self.groups)
+
+    def depthwise(self, kernel: int) -> nn.Conv2d:
+        all_of = self.channels * self.groups
+        return nn.Conv2d(all_of, all_of, kernel, padding=kernel // 2, groups=all_of, bias=False)
+
+
+_SIMPLE: dict[str, Callable[[Scope], nn.Module]] = {
+    "conv1": lambda scope: scope.conv(),
+    "conv3": lambda scope: scope.conv(kernel=3),
+    "depth3": lambda scope: scope.depthwise(3),
+    "depth5": lambda scope: scope.depthwise(5),
+    "batch_norm": lambda scope: nn.BatchNorm2d(scope.channels * scope.groups),
+    "layer_norm": lambda scope: ChannelNorm(scope.channels, scope.groups),
+    "gelu": lambda scope: nn.GELU(),
+    "sigmoid": lambda scope: nn.Sigmoid(),
+    "softmax": lambda scope: nn.Softmax(dim=-1),
+    "max_pool": lambda scope: nn.MaxPool2d(3, stride=1, padding=1),
+    "dropout": lambda scope: nn.Dropout(0.5),
+    "mask": lambda scope: Mask(),
+    "position_bias": lambda scope: PositionBias(scope.groups, scope.side),
+    "identity": lambda scope: nn.Identity(),
+    "zero": lambda scope: Zero(),
+}
+
+
+def sequence(body: Body, scope: Scope) -> nn.Sequential:
+    """The modules of a sequence."""
+    return nn.Sequential(*(_module(node, scope) for node in body))
+
+
+def _module(node: Node, scope: Scope) -> nn.Module:
+    kind, bodies, channels = node.kind, node.bodies, scope.channels
+    if kind in _SIMPLE:
+        return _SIMPLE[kind](scope)
+    if kind == "attention":
+        return Attention(bodies, scope)
+    if kind == "split":
+        return Split(bodies, scope)
+    if kind in ("expand", "reduce"):
+        inner = channels * FACTOR if kind == "expand" else channels // FACTOR
+        return nn.Sequential(
+            scope.conv(inner), sequence(bodies[0], scope.scaled(inner)), scope.scaled(inner).conv(channels)
+        )
+    if kind == "pool":
+        return Pool(bodies[0], scope)
+    return Fork(bodies, scope, nn.Identity() if kind == "add" else Gate())
+
+
+class Fork(nn.Module):
+    """Two branches of the same features, added or one gating the other."""
+
+    def __init__(self, bodies: tuple[Body, ...], scope: Scope, merge: nn.Module) -> None:
+        super().__init__()
+        self.first, self.second = (sequence(body, scope) for body in bodies)
+        self.gate = merge if isinstance(merge, Gate) else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, second = self.first(x), self.second(x)
+        merged: Tensor = first + second if self.gate is None else self.gate(first, second)
+        return merged
+
+
+class Split(nn.Module):
+    """Two branches of half of the channels each."""
+
+    def __init__(self, bodies: tuple[Body, ...], scope: Scope) -> None:
+        super().__init__()
+        self.groups = scope.groups
+        self.first, self.second = (sequence(body, scope.scaled(scope.channels // 2)) for body in bodies)
+
+    def forward(self, x_BKHW: Tensor) -> Tensor:
+        if self.groups == 1:
+            first, second = x_BKHW.chunk(2, dim=1)
+            return torch.cat([self.first(first), self.second(second)], dim=1)
+        halves = torch.unflatten(x_BKHW, 1, (self.groups, 2, -1)).unbind(2)
+        done = [
+            run(half.flatten(1, 2)).unflatten(1, (self.groups, -1))
+            for run, half in zip((self.first, self.second), halves, strict=True)
+        ]
+        return torch.cat(done, dim=2).flatten(1, 2)
+
+
+class Pool(nn.Module):
+    """A sequence on the mean over positions, given back to every position."""
+
+    def __init__(self, body: Body, scope: Scope) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.body = sequence(body, scope)
+
+    def forward(self, x_BKHW: Tensor) -> Tensor:
+        means: Tensor = self.body(self.pool(x_BKHW))
+        return means.expand_as(x_BKHW)
+
+
+class Attention(nn.Module):
+    """Attention between positions, with sequences on queries, keys, values, maps and outputs.
+
+    The convolution gives queries, keys and values of the first head, then those of the second, and so on.
+    """
+
+    def __init__(self, bodies: tuple[Body, ...], scope: Scope) -> None:
+        super().__init__()
+        self.heads = scope.channels // HEAD
+        self.groups = scope.groups * self.heads
+        self.qkv = scope.conv(3 * scope.channels)
+        each = heads_of(bodies)
+        # Where heads have sequences of their own, those of one run on its groups alone.
+        self.together = len(each) == 1
+        inner = Scope(HEAD, self.groups if self.together else scope.groups, scope.side)
+        self.cores = nn.ModuleList(_Core(head, inner) for head in each)
+
+    def forward(self, x_BKHW: Tensor) -> Tensor:
+        height, width = x_BKHW.shape[2:]
+        qkv = self.qkv(x_BKHW)
+        if self.together:
+            out: Tensor = self.cores[0](*(each.flatten(1, 2) for each in self._parts(qkv, self.groups)))
+            return out
+        parts = self._parts(qkv, self.groups)
+        outer = self.groups // self.heads
+        by_head = [torch.unflatten(part, 1, (outer, self.heads)).unbind(2) for part in parts]
+        done = [
+            core(*(part.flatten(1, 2) for part in head)).unflatten(1, (outer, HEAD))
+            for core, head in zip(self.cores, zip(*by_head, strict=True), strict=True)
+        ]
+        return torch.stack(done, dim=2).reshape(len(x_BKHW), -1, height, width)
+
+    @staticmethod
+    def _parts(qkv: Tensor, groups: int) -> tuple[Tensor, ...]:
+        """Queries, keys and values, each (B, G, C, H, W)."""
+        return torch.unflatten(qkv, 1, (groups, 3, HEAD)).unbind(2)
+
+
+class _Core(nn.Module):
+    """What heads of one form do with their queries, keys and values (B, K, H, W)."""
+
+    def __init__(self, bodies: tuple[Body, ...], scope: Scope) -> None:
+        super().__init__()
+        q, k, v, map_, out = bodies
+        self.groups = scope.groups
+        self.q, self.k, self.v = (sequence(body, scope) for body in (q, k, v))
+        self.similarity = Similarity()
+        self.map = sequence(map_, scope.scaled(1))
+        self.weighted = Weighted()
+        self.out = sequence(out, scope)
+
+    def forward(self, q_BKHW: Tensor, k_BKHW: Tensor, v_BKHW: Tensor) -> Tensor:
+        q, k, v = (
+            torch.unflatten(body(x), 1, (self.groups, HEAD)).flatten(3)
+            for body, x in ((self.q, q_BKHW), (self.k, k_BKHW), (self.v, v_BKHW))
+        )
+        map_BGNN = self.map(self.similarity(q, k))
+        mixed: Tensor = self.out(self.weighted(map_BGNN, v).reshape(q_BKHW.shape))
+        return mixed
+
+
+class UniNASBlock(nn.Module):
+    """x₁ = short(x) + S₁(norm₁(x)), y = x₁ + S₂(norm₂(x₁)).
+
+    With stride 2 the mean of 2×2 pixels and a 1×1 convolution, where widths differ, come into both ways.
+    """
+
+    def __init__(self, block: Block, width_in: int, width: int, stride: int, side: int) -> None:
+        super().__init__()
+        first, second = block
+        scope = Scope(width, 1, side)
+        self.short = _halving(width_in, width) if stride == 2 else nn.Identity()
+        self.norm1 = ChannelNorm(width_in)
+        self.down = _halving(width_in, width) if stride == 2 else nn.Identity()
+        self.half1 = sequence(first, scope)
+        self.norm2 = ChannelNorm(width)
+        self.half2 = sequence(second, scope)
+        # What is zero whatever it is given need not be given anything.
+        self.idle = second == (Node("zero"),)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        x_BCHW = self.short(x_BCHW) + self.half1(self.down(self.norm1(x_BCHW)))
+        return x_BCHW if self.idle else x_BCHW + self.half2(self.norm2(x_BCHW))
+
+
+def _halving(width_in: int, width: int) -> nn.Module:
+    pool = nn.AvgPool2d(2, ceil_mode=True)
+    return pool if width_in == width else nn.Sequential(pool, nn.Conv2d(width_in, width, 1))
+
+
+class UniNASNetwork(nn.Module):
+    """A stem of two 3×3 convolutions, blocks in stages, a norm, and a classifier of the channels' means.
+
+    Args:
+        arch: the architecture.
+        num_classes: of the classifier.
+        resolution: height and width of the images that tables of position biases are made for.
+    """
+
+    def __init__(self, arch: Architecture, num_classes: int, resolution: int) -> None:
+        super().__init__()
+        stem_1, width = arch.stem
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, stem_1, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(stem_1),
+            nn.GELU(),
+            nn.Conv2d(stem_1, width, 3, padding=1, bias=False),
+        )
+        blocks = []
+        for stage, out, side in zip(
+            arch.blocks, arch.widths, sides(resolution, len(arch.widths)), strict=True
+        ):
+            for place, block in enumerate(stage):
+                blocks.append(UniNASBlock(block, width, out, 1 if place else 2, side))
+                width = out
+        self.blocks = nn.ModuleList(blocks)
+        self.norm = ChannelNorm(width)
+        self.head = nn.Linear(width, num_classes)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Logits (B, classes) of images (B, 3, H, W)."""
+        x_BCHW = self.stem(x_BCHW)
+        for block in self.blocks:
+            x_BCHW = block(x_BCHW)
+        logits: Tensor = self.head(self.norm(x_BCHW).mean(dim=(2, 3)))
+        return logits
+
+
+def built(arch: Architecture, num_classes: int, resolution: int, name: str) -> UniNASNetwork:
+    """The network with the authors' initialisation, which a name decides.
+
+    Convolutions N(0, 2 / fan-out), those of queries, keys and values uniform as in Glorot & Bengio (2010),
+    biases zero, and tables of positions N(0, 0.02²), truncated.
+    """
+    network = uninitialised(lambda: UniNASNetwork(arch, num_classes, resolution))
+    coins = generator("uninas", name)
+    glorot = {module.qkv for module in network.modules() if isinstance(module, Attention)}
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, Drawn):
+                for kind, tensor in module.named_parameters(recurse=False):
+                    tensor.copy_(module.drawn(kind, coins))
+            elif isinstance(module, nn.Conv2d | nn.Linear):
+                _initialise(module, coins, uniform=module in glorot)
+            elif isinstance(module, nn.BatchNorm2d):
+                module.reset_parameters()
+    return network
+
+
+def _initialise(module: nn.Conv2d | nn.Linear, coins: torch.Generator, *, uniform: bool) -> None:
+    groups = module.groups if isinstance(module, nn.Conv2d) else 1
+    fan_in = module.weight[0].numel()
+    fan_out = module.weight[:, 0].numel() // groups
+    if uniform:
+        bound = math.sqrt(6 / (fan_in + fan_out))
+        module.weight.uniform_(-bound, bound, generator=coins)
+    else:
+        module.weight.normal_(0, math.sqrt(2 / fan_out), generator=coins)
+    if module.bias is not None:
+        module.bias.zero_()

@@ -1,0 +1,214 @@
+"""UniNAS networks against blocks written out by hand, with copied weights, and closed forms against counts.
+
+Tensor legend: B batch, C channels, H heads, D channels of a head, N positions, S side of the maps.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nasbench_eval.benchmark.trainer import count_flops
+from nasbench_eval.spaces._uninas_graph import BLOCKS
+from nasbench_eval.spaces._uninas_network import UniNASBlock
+from nasbench_eval.spaces.uninas import UniNAS
+
+SPACE = UniNAS(resolution=64)
+THIN = UniNAS(resolution=32, widths=(32, 64, 32, 64), depths=(1, 1, 1, 1), stem=(8, 16))
+# Of the publication and of the authors' package: parameters, FLOPs by 2·MAC and as declared, at 224 pixels;
+# parameters at 64 pixels.
+VECTORS = {
+    "resnet": (24_817_416, 9_027_084_288, 9.038, 24_817_416),
+    "efficientnet": (23_864_136, 6_069_882_880, 6.162, 23_864_136),
+    "vit": (26_398_156, 18_338_555_904, 18.645, 26_231_116),
+    "coatnet": (26_871_124, 8_426_244_096, 8.506, 26_822_644),
+}
+EXAMPLE = '[["E","E"],["E","R","R"],["T","T","T","T","T"],["E","R"]]'
+
+
+def block_of(letter: str, width_in: int = 64, width: int = 64, stride: int = 1, side: int = 6) -> UniNASBlock:
+    """A block whose parameters are all drawn."""
+    torch.manual_seed(0)
+    block = UniNASBlock(BLOCKS[letter], width_in, width, stride, side)
+    for parameter in block.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    return block.eval()
+
+
+class Weights:
+    """A block's parameters in the order in which the definition names them."""
+
+    def __init__(self, block: nn.Module) -> None:
+        self._all = iter(block.parameters())
+
+    def __call__(self) -> Tensor:
+        return next(self._all)
+
+    def norm(self, x_BCSS: Tensor) -> Tensor:
+        """Layer norm over channels: ε 1e-6."""
+        mean, var = x_BCSS.mean(1, keepdim=True), x_BCSS.var(1, correction=0, keepdim=True)
+        shape = (1, -1, 1, 1)
+        return (x_BCSS - mean) / (var + 1e-6).sqrt() * self().view(shape) + self().view(shape)
+
+    def batch_norm(self, x: Tensor) -> Tensor:
+        """Untouched statistics: mean 0, variance 1, ε 1e-5."""
+        return x / (1 + 1e-5) ** 0.5 * self().view(1, -1, 1, 1) + self().view(1, -1, 1, 1)
+
+    def conv(self, x: Tensor, **options: Any) -> Tensor:
+        return F.conv2d(x, self(), self(), **options)
+
+
+def residual(w: Weights, x: Tensor) -> Tensor:
+    y = w.norm(x)
+    for _ in range(2):
+        y = F.gelu(w.batch_norm(w.conv(y, padding=1)))
+    return x + y
+
+
+def inverted(w: Weights, x: Tensor) -> Tensor:
+    y = w.conv(w.norm(x))
+    y = F.gelu(w.batch_norm(y))
+    y = F.conv2d(y, w(), padding=2, groups=y.shape[1])
+    y = F.gelu(w.batch_norm(y))
+    squeezed = F.gelu(w.conv(y.mean((2, 3), keepdim=True)))
+    y = y * torch.sigmoid(w.conv(squeezed))
+    return x + w.batch_norm(w.conv(y))
+
+
+def transformer(w: Weights, x: Tensor) -> Tensor:
+    b, c, s, _ = x.shape
+    heads = c // 32
+    qkv = w.conv(w.norm(x))
+    table = w()
+    bias = torch.zeros(heads, s * s, s * s)
+    for (one, (y1, x1)), (two, (y2, x2)) in itertools.product(
+        enumerate(itertools.product(range(s), range(s))), repeat=2
+    ):
+        bias[:, one, two] = table[:, y2 - y1 + s - 1, x2 - x1 + s - 1]
+    pieces = qkv.chunk(3 * heads, dim=1)  # q, k and v of the first head, then of the second
+    out = []
+    for head in range(heads):
+        q, k, v = (piece.flatten(2).mT for piece in pieces[3 * head : 3 * head + 3])
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[head])
+        out.append(attended.mT.reshape(b, 32, s, s))
+    x = x + w.conv(torch.cat(out, 1))
+    y = w.conv(w.norm(x))
+    return x + w.conv(F.gelu(w.norm(y)))
+
+
+@pytest.mark.parametrize(("letter", "oracle"), [("R", residual), ("E", inverted), ("T", transformer)])
+def test_a_block_is_what_its_definition_says(letter: str, oracle: Any) -> None:
+    block, x = block_of(letter), torch.randn(2, 64, 6, 6)
+    torch.testing.assert_close(block(x), oracle(Weights(block), x), rtol=1e-4, atol=1e-4)
+
+
+def test_a_block_with_stride_halves_both_ways() -> None:
+    block, x = block_of("R", 32, 64, stride=2, side=3), torch.randn(2, 32, 6, 6)
+    short, weights = dict(block.named_parameters()), Weights(block)
+    [weights() for _ in range(2)]
+    y = F.conv2d(F.avg_pool2d(x, 2), short["short.1.weight"], short["short.1.bias"])
+    halved = weights.conv(F.avg_pool2d(weights.norm(x), 2))
+    for _ in range(2):
+        halved = F.gelu(weights.batch_norm(weights.conv(halved, padding=1)))
+    torch.testing.assert_close(block(x), y + halved, rtol=1e-4, atol=1e-4)
+
+
+BODY = '{"k":["depth3"],"map":["position_bias","softmax","conv3"],"out":["layer_norm","conv1"],"q":["conv1","gelu"],"v":[{"split":[["conv3"],["gelu"]]},{"expand":[["gelu"]]}]}'
+
+
+def test_heads_that_share_their_form_compute_what_heads_with_forms_of_their_own_do() -> None:
+    def network(heads: Any) -> nn.Module:
+        halves = [[[{"attention": heads}], []]]
+        text = json.dumps([halves, ["R"], ["R"], ["R"]])
+        space = UniNAS(resolution=32, widths=(64, 64, 64, 64), stem=(8, 64))
+        return space.build(space.parse(text), num_classes=5)
+
+    head = json.loads(BODY)
+    shared, apart = network(head), network([head, {**head, "q": [*head["q"], "identity"]}])
+    groups = dict(shared.named_parameters())
+    with torch.no_grad():
+        for parameter in shared.parameters():
+            parameter.copy_(torch.randn(parameter.shape) * 0.2)
+        for name, parameter in apart.named_parameters():
+            at = name.find(".cores.")
+            if at < 0:
+                parameter.copy_(groups[name])
+                continue
+            which = int(name[at + len(".cores.") :].split(".")[0])
+            whole = groups[name.replace(f".cores.{which}.", ".cores.0.")]
+            part = whole[which : which + 1] if len(whole) == 2 else whole.chunk(2)[which]
+            parameter.copy_(part.reshape(parameter.shape))
+    x = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(shared.eval()(x), apart.eval()(x), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_sizes_are_those_of_the_publication_and_of_the_authors_package(name: str) -> None:
+    params, flops, declared, small = VECTORS[name]
+    space, arch = UniNAS(), SPACE.parse(name)
+    assert space.params(arch, num_classes=1000) == params
+    assert 2 * space.flops(arch, resolution=224, num_classes=1000) == flops
+    assert SPACE.params(arch, num_classes=1000) == small
+    counted = space.counts(arch, resolution=224, num_classes=1000)
+    # The authors' T has a GELU of 4C channels that is counted as one of C.
+    missed = sum(
+        9 * width * (56 >> stage) ** 2
+        for stage, (blocks, width) in enumerate(zip(arch.blocks, arch.widths, strict=True))
+        for block in blocks
+        if block == BLOCKS["T"]
+    )
+    found = counted["FLOPs as the authors' package declares them"] - missed
+    assert round(found / 1e9, 3) == declared
+
+
+def test_the_example_of_the_authors_package_has_its_parameters() -> None:
+    assert UniNAS().params(UniNAS().parse(EXAMPLE), num_classes=1000) == 32_938_660
+    assert SPACE.params(SPACE.parse(EXAMPLE), num_classes=1000) == 32_897_860
+
+
+@pytest.mark.parametrize(("letter", "first", "second"), [("R", 74_112, 0), ("T", 74_211, 74_976)])
+def test_the_halves_of_a_block_have_the_parameters_that_are_known(
+    letter: str, first: int, second: int
+) -> None:
+    width, side = (64, 56) if letter == "R" else (96, 56)
+    block = UniNASBlock(BLOCKS[letter], width, width, 1, side)
+    halves = [sum(p.numel() for p in half.parameters()) for half in (block.half1, block.half2)]
+    assert halves == [first, second]
+
+
+def test_closed_forms_are_those_of_networks_and_gradients_are_finite() -> None:
+    rng, arch = np.random.default_rng(0), THIN.start
+    x = torch.randn(2, 3, 32, 32)
+    for step in range(1000):
+        arch = THIN.sample(rng) if step % 50 == 0 else THIN.mutate(arch, rng)
+        if step % 3:
+            continue
+        text, network = THIN.format(arch), THIN.build(arch, num_classes=7)
+        assert sum(p.numel() for p in network.parameters()) == THIN.params(arch, num_classes=7), text
+        assert count_flops(network, x[:1]) == THIN.flops(arch, resolution=32, num_classes=7), text
+        network(x).square().sum().backward()
+        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        assert gradients, text
+        assert all(bool(g.isfinite().all()) for g in gradients), text
+
+
+def test_a_position_bias_serves_maps_of_other_sizes() -> None:
+    network = SPACE.build(SPACE.parse("vit"), num_classes=10).eval()
+    for side in (32, 96):
+        assert network(torch.randn(1, 3, side, side)).isfinite().all()
+
+
+def test_weights_are_decided_by_the_text_and_move_no_global_generator() -> None:
+    torch.manual_seed(3)
+    state = torch.get_rng_state()
+    one, two = (THIN.build(THIN.parse("coatnet"), num_classes=10) for _ in range(2))
+    assert torch.equal(state, torch.get_rng_state())
+    for a, b in zip(one.parameters(), two.parameters(), strict=True):
+        assert torch.equal(a, b)
