@@ -2,9 +2,9 @@
 
     python scripts/list_uninas.py archs.txt -n 150
 
-Of each architecture a share of transformers is drawn uniformly from 0 to 1.  Each block is a transformer's with
-that probability, else a residual network's or an EfficientNet's; then a number of edits, uniform from 0 to
-`--edits`, is made.  So all numbers of transformer blocks come about equally often before the edits.
+Of each architecture a share of transformers is drawn uniformly from 0 to 1.  Each block is a transformer's
+with that probability, else a residual network's or an EfficientNet's; then up to `--edits` edits are made, their
+number drawn uniformly.  So all numbers of transformer blocks come about equally often before the edits.
 """
 
 from __future__ import annotations

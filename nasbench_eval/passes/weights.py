@@ -3,7 +3,8 @@
 `kaiming`: N(0, 2 / fan-in) for convolution and linear weights (He et al. 2015), zero biases.
 `torch_default`: what the modules do by themselves, U(-1/√fan-in, 1/√fan-in) for weights and biases.
 `gaussian`: N(0, 1) weights, zero biases.
-Weights of normalisations are 1 and their biases 0 in all three, and a `Drawn` module says itself how it is drawn.  `keep` leaves everything as it is.
+Weights of normalisations are 1 and their biases 0 in all three, and a `Drawn` module says itself how it is
+drawn.  `keep` leaves everything as it is.
 """
 
 from __future__ import annotations

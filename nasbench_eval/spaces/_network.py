@@ -99,7 +99,7 @@ class Network(nn.Module):
 
 
 class Drawn(nn.Module):
-    """A module of a kind unknown elsewhere that says how its parameters are drawn, whatever the initialisation."""
+    """A module of a kind of its own that says how its parameters are drawn, whatever the initialisation."""
 
     def drawn(self, kind: str, coins: torch.Generator) -> Tensor:
         """Values for the parameter of a name, on the CPU in float32."""

@@ -1,7 +1,7 @@
 """The JSON that the authors' package writes, read into the form of `_uninas_text`.
 
-Its blocks are letters, or objects with two trees of nodes.  A node tells its class, its shape, which is
-ignored here since shapes follow from the widths, and what it holds.  Heads of attention have sequences of their
+Its blocks are letters, or objects with two trees of nodes.  A node tells its class, what it holds, and its
+shape, which is ignored here since shapes follow from the widths.  Heads of attention have sequences of their
 own; where all are equal the first stands for all.
 """
 

@@ -32,8 +32,8 @@ from nasbench_eval.spaces._uninas_graph import (
     heads_of,
 )
 
-# Of each kind: C² and C in the parameters; C² and C in the multiply-accumulates a position; C in what the authors
-# count besides.
+# Of each kind: C² and C in the parameters; C² and C in the multiply-accumulates a position; C in what the
+# authors count besides.
 _TERMS = {
     "conv1": (1, 1, 1, 0, 0),
     "conv3": (9, 1, 9, 0, 0),

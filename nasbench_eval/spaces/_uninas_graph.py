@@ -1,7 +1,7 @@
 """What a UniNAS architecture is made of: nodes in sequences, which nodes may stand where, and known networks.
 
-Týbl & Neumann, "Universal Neural Architecture Space", arXiv 2510.06035, section 3.  Every node keeps the shape
-of what it is given.  The `Place` of a sequence says what that is:
+Týbl & Neumann, "Universal Neural Architecture Space", arXiv 2510.06035, section 3.  Every node keeps the
+shape of what it is given.  The `Place` of a sequence says what that is:
 
     features    maps of C channels
     map         the weights of attention, one map of (h·w)² entries a head

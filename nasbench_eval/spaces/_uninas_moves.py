@@ -26,7 +26,7 @@ from nasbench_eval.spaces._uninas_graph import (
 REMOVED = 0.3
 _ZERO = Node("zero")
 
-# Whether a node fits what is left of the limits: the architecture, the half, the sequence's way, the node.
+# Whether a node fits what is left of the limits: the node, its place, how many heads share it.
 Fits = Callable[[Node, Place, int], bool]
 
 
@@ -45,9 +45,9 @@ def step(
 ) -> Architecture | None:
     """The network with one node more or less; None if there is none to take away, or none that may be added.
 
-    Stage, block and half are drawn uniformly, then one of all sequences in that half, those inside of composite
-    nodes included.  With probability 0.3 one of its nodes goes, with all that is inside; else one comes at any
-    place, of the kinds that are legal there and fit.
+    Stage, block and half are drawn uniformly, then one of all sequences in that half, those inside of
+    composite nodes included.  With probability 0.3 one of its nodes goes, with all that is inside; else one
+    comes at any place, of the kinds that are legal there and fit.
 
     Args:
         arch: the network.

@@ -29,7 +29,7 @@ BAND = 5
 
 
 class _GroupNorms(nn.LayerNorm):
-    """Layer norms of several groups of channels at once: of (..., G, C) over C, each group with its weights."""
+    """Layer norms of several groups of channels at once: of (..., G, C) over C, each with its own weights."""
 
     def forward(self, x: Tensor) -> Tensor:
         assert self.weight is not None
@@ -96,8 +96,9 @@ class PositionBias(Drawn):
             raise ValueError(f"a position bias is for square images, not for maps of {n} positions")
         table = self._of_side(side)
         # Entry (i, j) of the windows begins at the offset of position (side-1-i, side-1-j).
-        bias = table.unfold(1, side, 1).unfold(2, side, 1).flip(1, 2)
-        return map_BGNN + bias.reshape(1, -1, n, n)
+        windows: Tensor = table.unfold(1, side, 1).unfold(2, side, 1)
+        biased: Tensor = map_BGNN + windows.flip(1, 2).reshape(1, -1, n, n)
+        return biased
 
     def _of_side(self, side: int) -> Tensor:
         more = side - self.side

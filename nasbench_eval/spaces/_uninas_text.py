@@ -1,11 +1,14 @@
 """UniNAS architectures as JSON: compact text of this package, and the authors' own, which is read as well.
 
-    {"blocks":[["E","E"],["R"],[[["conv3",{"add":[[],["gelu"]]}],["zero"]]]],"stem":[32,64],"widths":[96,192,384]}
+    {"blocks":[["E"],["R"],[[["conv3",{"add":[[],["gelu"]]}],["zero"]]]],"stem":[32,64],"widths":[96,192,384]}
 
 A block is a letter or the list of its halves.  A sequence is a list of nodes; a node is the name of its kind,
-or an object with that name alone, whose value holds the sequences inside.  Attention names them:
-`{"attention":{"k":[],"map":["position_bias","softmax"],"out":[],"q":[],"v":[]}}`, or has a list of such objects, one
-a head.  A name of a known network, or the list of blocks alone, is read, too.
+or an object with that name alone, whose value holds the sequences inside.  Attention names them, or has a list
+of such objects, one a head:
+
+    {"attention":{"k":[],"map":["position_bias","softmax"],"out":[],"q":[],"v":[]}}
+
+  A name of a known network, or the list of blocks alone, is read, too.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """UniNAS: one space for convolutional networks, transformers and what lies between.
 
-Týbl & Neumann, "Universal Neural Architecture Space", arXiv 2510.06035.  A network has a stem, stages of blocks,
-and a classifier; a block has two residual halves, and a half is any series-parallel graph of 20 kinds of
-operations that keep the shape of what they are given.  The space is open.  `_uninas_text` says how an
+Týbl & Neumann, "Universal Neural Architecture Space", arXiv 2510.06035.  A network has a stem, stages of
+blocks, and a classifier; a block has two residual halves, and a half is any series-parallel graph of 20 kinds
+of operations that keep the shape of what they are given.  The space is open.  `_uninas_text` says how an
 architecture is written, `_uninas_graph` which operation may stand where.
 """
 
@@ -48,8 +48,8 @@ class UniNAS:
         max_nodes: how many operations a network may have.
         max_edits: a sample is made of blocks of known networks by up to so many edits.
         strict: softmax and mask in maps of attention alone; the authors have them anywhere.
-        adds_zero: whether a mutation may make an empty half zero, as one half of convolutional blocks is.  The
-            authors' code does not, so that it never comes back to these.
+        adds_zero: whether a mutation may make an empty half zero, as one half of convolutional blocks is.
+            The authors' code does not, so that it never comes back to these.
     """
 
     # The data set that its networks are made for, which `nasbench-show` takes.
@@ -158,7 +158,7 @@ class UniNAS:
         return self._reader.known("coatnet")
 
     def sample(self, rng: np.random.Generator) -> Architecture:
-        """Blocks of residual networks, EfficientNets and transformers at random, after up to `max_edits` edits.
+        """Blocks of residual networks, EfficientNets and transformers, after up to `max_edits` edits.
 
         The kind of each block is drawn uniformly, then the number of edits.  What is beyond a limit is drawn
         again.
@@ -177,7 +177,7 @@ class UniNAS:
             return arch
 
     def mutate(self, arch: Architecture, rng: np.random.Generator) -> Architecture:
-        """Another network within the limits, one operation more or less; of one beyond a limit, no further."""
+        """Another network within the limits, one operation more or less; from beyond one, no further out."""
         here = self.canonical(arch)
         while True:
             other = self.candidate(arch, rng)

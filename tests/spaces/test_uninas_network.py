@@ -120,7 +120,13 @@ def test_a_block_with_stride_halves_both_ways() -> None:
     torch.testing.assert_close(block(x), y + halved, rtol=1e-4, atol=1e-4)
 
 
-BODY = '{"k":["depth3"],"map":["position_bias","softmax","conv3"],"out":["layer_norm","conv1"],"q":["conv1","gelu"],"v":[{"split":[["conv3"],["gelu"]]},{"expand":[["gelu"]]}]}'
+HEAD = {
+    "k": ["depth3"],
+    "map": ["position_bias", "softmax", "conv3"],
+    "out": ["layer_norm", "conv1"],
+    "q": ["conv1", "gelu"],
+    "v": [{"split": [["conv3"], ["gelu"]]}, {"expand": [["gelu"]]}],
+}
 
 
 def test_heads_that_share_their_form_compute_what_heads_with_forms_of_their_own_do() -> None:
@@ -130,8 +136,7 @@ def test_heads_that_share_their_form_compute_what_heads_with_forms_of_their_own_
         space = UniNAS(resolution=32, widths=(64, 64, 64, 64), stem=(8, 64))
         return space.build(space.parse(text), num_classes=5)
 
-    head = json.loads(BODY)
-    shared, apart = network(head), network([head, {**head, "q": [*head["q"], "identity"]}])
+    shared, apart = network(HEAD), network([HEAD, {**HEAD, "q": ["conv1", "gelu", "identity"]}])
     groups = dict(shared.named_parameters())
     with torch.no_grad():
         for parameter in shared.parameters():
