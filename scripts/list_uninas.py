@@ -3,7 +3,7 @@
     python scripts/list_uninas.py archs.txt -n 150
 
 Of each architecture a share of transformers is drawn uniformly from 0 to 1.  Each block is a transformer's
-with that probability, else a residual network's or an EfficientNet's; then up to `--edits` edits are made, their
+that probability, else a residual network's or an EfficientNet's; then up to `--edits` edits are made, their
 number drawn uniformly.  So all numbers of transformer blocks come about equally often before the edits.
 """
 

@@ -14,19 +14,30 @@ Tensor legend: B samples, K classes, M differentiated outputs, T parameter tenso
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from random import Random
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nasbench_eval.networks.traits import Traits
-from nasbench_eval.passes import Observer, PassSpec, Record, modules, parameters
+from nasbench_eval.passes import (
+    Observer,
+    Parameters,
+    PassSpec,
+    Record,
+    modules,
+    parameter_names,
+    parameters,
+)
 from nasbench_eval.passes.spec import Source
 from nasbench_eval.proxies.base import NO_HEAD, Batch, ProxyInfo, need
-from nasbench_eval.spaces.base import Network
+from nasbench_eval.spaces.base import Drawn, Network
 
+Choice = Literal["first", "random", "all"]
+Dead = Literal["keep", "drop"]
 SMOOTHING = 0.05
 # Outputs from which on it is cheaper to move the entries one by one than to go back from each output.
 MANY = 128
@@ -37,6 +48,7 @@ class Vkdnw(Batch):
     """−Σ_i q_i log q_i, q the deciles of the eigenvalues of the empirical Fisher matrix F, scaled to sum 1.
 
     F is that of one entry (the first) of each of the first parameter tensors, in their order in the network.
+    `choose`, `dead` and `kinds` are other readings, for networks in which the first tensors say little.
     J_n is the Jacobian of the logits at sample n by these entries, p_n the softmax mixed with 5 % of the
     uniform distribution.  Batch norm runs in eval mode with untouched statistics (mean 0, variance 1).
 
@@ -45,11 +57,19 @@ class Vkdnw(Batch):
 
     Attributes:
         tensors: how many parameter tensors count, at most.
+        choose: which: the `first`, as the authors do on NAS-Bench-201; some at `random`, as they do in larger
+            spaces, by a generator that the number of tensors seeds; or `all`, whatever `tensors` says.
+        dead: whether entries that no logit depends on are kept, each an eigenvalue of zero, or dropped
+            before any are chosen: those behind a zero, say, or in corners of kernels that meet no pixel.
+        kinds: whether all tensors can be chosen, or `weights` alone, those of convolutions and linear layers.
     """
 
     info: ClassVar = ProxyInfo("vkdnw", 1, "Týbl & Neumann 2025")
     input: Source = "gaussian"
     tensors: int = 128
+    choose: Choice = field(default="first", metadata={"later": True})
+    dead: Dead = field(default="keep", metadata={"later": True})
+    kinds: Parameters = field(default="all", metadata={"later": True})
 
     def __post_init__(self) -> None:
         if self.tensors < 1:
@@ -59,7 +79,7 @@ class Vkdnw(Batch):
         return (PassSpec(self.forward(bn="eval"), "logits", "outputs"),)
 
     def observe(self, net: Network, spec: PassSpec) -> Observer:
-        return _FisherObserver(net, self.tensors)
+        return _FisherObserver(net, self.tensors, self.choose, self.dead, self.kinds)
 
     def readings(self, traits: Traits) -> list[str]:
         need(traits.headed, NO_HEAD)
@@ -69,10 +89,19 @@ class Vkdnw(Batch):
         return {"score": decile_entropy(records[0]["fisher"])}
 
 
+def chosen(choose: Choice, n: int, most: int) -> list[int]:
+    """Places of the tensors that count among n, in their order."""
+    if choose == "all" or n <= most:
+        return list(range(n))
+    return list(range(most)) if choose == "first" else sorted(Random(n).sample(range(n), most))
+
+
 def decile_entropy(fisher_TT: Tensor) -> float:
     """Entropy of the nine deciles of the eigenvalues; 0 if all are zero, NaN of a non-finite matrix."""
     if not fisher_TT.isfinite().all():
         return float("nan")
+    if not len(fisher_TT):
+        return 0.0
     eigenvalues_T = torch.linalg.eigvalsh(fisher_TT)
     # What is within rounding of zero is zero: else the deciles of a matrix of low rank would be noise.
     floor = len(eigenvalues_T) * torch.finfo(eigenvalues_T.dtype).eps * eigenvalues_T.max()
@@ -89,20 +118,26 @@ class _FisherObserver(Observer):
     The classifier's own need no gradient: ∂f_k/∂W[0, 0] = δ_k0 φ_0 and ∂f_k/∂b[0] = δ_k0.
     """
 
-    def __init__(self, net: Network, tensors: int) -> None:
-        self.options = (tensors,)
+    def __init__(self, net: Network, tensors: int, choose: Choice, dead: Dead, kinds: Parameters) -> None:
+        self.options = (tensors, choose, dead, kinds)
+        self.tensors, self.choose, self.dead = tensors, choose, dead
         self.slopes: dict[str, Tensor] = {}
         names = list(parameters(net))
-        self.row = {name: t for t, name in enumerate(names[:tensors])}
+        wanted = parameter_names(net, kinds)
+        rows = [name for name in names if name in wanted]
+        if dead == "keep":
+            rows = [rows[t] for t in chosen(choose, len(rows), tensors)]
+        self.row = {name: t for t, name in enumerate(rows)}
         self.head = net.classifier_name
         plain = net.plain_layers()
         # What no layer known here shows is had from the network as a whole, an entry at a time; and so is
         # everything where there are more outputs to go back from than entries.
+        known = {*(plain or ()), *(n for n, m in modules(net).items() if isinstance(m, Drawn))}
         few = min(net.classifier.weight.shape) <= max(len(self.row), MANY)
         self.others = {
             name
             for name in self.row
-            if plain is not None and (owner := _owner(name)) != self.head and not (few and owner in plain)
+            if plain is not None and (owner := _owner(name)) != self.head and not (few and owner in known)
         }
         # The size of the network, for vkdnw_single.
         self.size = {"tensors": len(names), "layers": len({_owner(name) for name in names})}
@@ -146,6 +181,10 @@ class _FisherObserver(Observer):
                 jacobian_KTB[0, row] = value
         for name, slope_BK in self.slopes.items():
             jacobian_KTB[:, self.row[name]] = slope_BK.T
+        if self.dead == "drop":
+            live_T = jacobian_KTB.abs().amax((0, 2)) > 0
+            kept = chosen(self.choose, int(live_T.sum()), self.tensors)
+            jacobian_KTB = jacobian_KTB[:, live_T][:, kept]
         classes = self.logits_BK.shape[1]
         p_KB = (1 - SMOOTHING) * self.logits_BK.softmax(dim=1).T + SMOOTHING / classes
         # With J centred by p, Jᵀ(diag p − ppᵀ)J is Σ_k p_k J_kᵀ J_k: nothing cancels.
@@ -160,6 +199,8 @@ def first_entries(name: str, module: nn.Module, x: Tensor, gradient: Tensor) -> 
 
     `name` is for the error: TypeError where the layer is not one whose gradient is known here.
     """
+    if isinstance(module, Drawn):
+        return module.first_entries(x, gradient)
     if isinstance(module, nn.LayerNorm):
         kept = len(module.normalized_shape)
         normalised = F.layer_norm(x, module.normalized_shape, eps=module.eps)

@@ -99,10 +99,19 @@ class Network(nn.Module):
 
 
 class Drawn(nn.Module):
-    """A module of a kind of its own that says how its parameters are drawn, whatever the initialisation."""
+    """A module with parameters of a kind of its own, which says what has to be known of them."""
 
     def drawn(self, kind: str, coins: torch.Generator) -> Tensor:
-        """Values for the parameter of a name, on the CPU in float32."""
+        """Values for the parameter of a name, on the CPU in float32, whatever the initialisation is."""
+        raise NotImplementedError
+
+    def first_entries(self, x: Tensor, gradient: Tensor) -> dict[str, Tensor]:
+        """Gradients (B,) in float64 by the first entry of each parameter.
+
+        Args:
+            x: the input, (B, ...).
+            gradient: by the output, (B, ...).
+        """
         raise NotImplementedError
 
 

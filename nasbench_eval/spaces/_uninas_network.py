@@ -89,11 +89,17 @@ class PositionBias(Drawn):
         nn.init.trunc_normal_(values, std=self.STD, a=-2 * self.STD, b=2 * self.STD, generator=coins)
         return values
 
+    def first_entries(self, x: Tensor, gradient: Tensor) -> dict[str, Tensor]:
+        """The first is of the first head, and of the farthest offset up and to the left."""
+        side = _side(gradient.shape[-1])
+        places = torch.arange(side, device=gradient.device)
+        far_YV = (places[:, None] - places >= self.side - 1).to(gradient)
+        maps_BYXVW = torch.unflatten(torch.unflatten(gradient[:, 0], 2, (side, side)), 1, (side, side))
+        return {"table": torch.einsum("byxvw,yv,xw->b", maps_BYXVW, far_YV, far_YV).double()}
+
     def forward(self, map_BGNN: Tensor) -> Tensor:
         n = map_BGNN.shape[-1]
-        side = isqrt(n)
-        if side**2 != n:
-            raise ValueError(f"a position bias is for square images, not for maps of {n} positions")
+        side = _side(n)
         table = self._of_side(side)
         # Entry (i, j) of the windows begins at the offset of position (side-1-i, side-1-j).
         windows: Tensor = table.unfold(1, side, 1).unfold(2, side, 1)
@@ -107,11 +113,20 @@ class PositionBias(Drawn):
         return self.table[:, -more : 2 * self.side - 1 + more, -more : 2 * self.side - 1 + more]
 
 
+def _side(n: int) -> int:
+    """Height and width of so many positions."""
+    side = isqrt(n)
+    if side**2 != n:
+        raise ValueError(f"a position bias is for square images, not for maps of {n} positions")
+    return side
+
+
 class Similarity(Product):
     """qᵀk / √C for all pairs of positions."""
 
     def forward(self, q_BGCN: Tensor, k_BGCN: Tensor) -> Tensor:
-        return (q_BGCN * q_BGCN.shape[2] ** -0.5).mT @ k_BGCN
+        map_BGNN: Tensor = (q_BGCN * q_BGCN.shape[2] ** -0.5).mT @ k_BGCN
+        return map_BGNN
 
     def summed(self, x: Tensor) -> int:
         return x.shape[2]

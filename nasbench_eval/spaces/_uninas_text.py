@@ -3,8 +3,8 @@
     {"blocks":[["E"],["R"],[[["conv3",{"add":[[],["gelu"]]}],["zero"]]]],"stem":[32,64],"widths":[96,192,384]}
 
 A block is a letter or the list of its halves.  A sequence is a list of nodes; a node is the name of its kind,
-or an object with that name alone, whose value holds the sequences inside.  Attention names them, or has a list
-of such objects, one a head:
+or an object with that name alone, whose value holds the sequences inside.  Attention names them, or has a
+list of such objects, one a head:
 
     {"attention":{"k":[],"map":["position_bias","softmax"],"out":[],"q":[],"v":[]}}
 

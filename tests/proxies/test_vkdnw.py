@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from random import Random
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,10 +63,14 @@ FEW_CLASSES: list[Build] = [
 MANY_CLASSES: list[Build] = [narrow(MIXED), narrow(DEAD_BRANCH), Softmax]
 
 
-def fisher(build: Build, tensors: int = 128) -> Matrix:
-    """F of the float64 twin, a backward pass for every logit of every sample."""
+def fisher(build: Build, tensors: int = 128, names: Sequence[str] | None = None) -> Matrix:
+    """F of the float64 twin, a backward pass for every logit of every sample.
+
+    Of the first tensors, or of those with these names.
+    """
     network = twin(build, "kaiming").eval()
-    parameters = list(network.parameters())[:tensors]
+    named = dict(network.named_parameters())
+    parameters = list(named.values())[:tensors] if names is None else [named[name] for name in names]
     f = np.zeros((len(parameters),) * 2)
     for n in range(B):
         (logits,) = network(batch()[0][n : n + 1])
@@ -77,15 +84,45 @@ def fisher(build: Build, tensors: int = 128) -> Matrix:
     return f
 
 
-def measured(build: Build, tensors: int = 128) -> Matrix:
+def measured(build: Build, tensors: int = 128, **options: Any) -> Matrix:
     """F as the package has it."""
-    proxy = Vkdnw(batch_size=B, resolution=R, tensors=tensors)
+    proxy = Vkdnw(batch_size=B, resolution=R, tensors=tensors, **options)
     engine = Engine(build(), {"d": CLASSES}, Fixed(), KEY, torch.device("cpu"))
     (outcome,) = engine.run([Request(proxy.passes()[0], "d", proxy.observe)])
     assert outcome.error is None
     assert outcome.record is not None
     found: Matrix = outcome.record["fisher"].numpy()
     return found
+
+
+@pytest.mark.parametrize("kinds", ["all", "weights"])
+@pytest.mark.parametrize("dead", ["keep", "drop"])
+@pytest.mark.parametrize("choose", ["first", "random", "all"])
+@pytest.mark.parametrize("text", [MIXED, DEAD_BRANCH])
+def test_which_tensors_count_is_a_matter_of_options(text: str, choose: Any, dead: Any, kinds: Any) -> None:
+    build = cell(text)
+    layers = dict(build().named_modules())
+    names = [name for name, _ in build().named_parameters()]
+    if kinds == "weights":
+        products = (nn.Conv2d, nn.Linear)
+        names = [
+            n for n in names if n.endswith("weight") and isinstance(layers[n.rpartition(".")[0]], products)
+        ]
+    if dead == "drop":
+        every = fisher(build, names=names)
+        names = [name for name, own in zip(names, every.diagonal(), strict=True) if own > 0]
+    most = 6
+    if choose == "first":
+        names = names[:most]
+    elif choose == "random" and len(names) > most:
+        names = [names[place] for place in sorted(Random(len(names)).sample(range(len(names)), most))]
+    found = measured(build, most, choose=choose, dead=dead, kinds=kinds)
+    expected = fisher(build, names=names)
+    np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-6 * np.abs(expected).max())
+
+
+def test_no_live_entry_leaves_the_least_entropy() -> None:
+    assert decile_entropy(torch.zeros(0, 0, dtype=torch.float64)) == 0
 
 
 def expected_score(f: Matrix) -> float:

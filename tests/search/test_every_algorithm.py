@@ -62,6 +62,8 @@ VARIANTS = {
     "nsga2": [{"population": 5, "mutation": 0.3}],
     "aznas": [{"population": 30}, {"population": 20, "repeats": True}],
     "zen": [{"population": 15}],
+    "mu_plus_one": [{"mu": 3}, {"start": "random"}],
+    "random_walk": [{"start": "random"}],
 }
 varied = pytest.mark.parametrize(
     ("name", "options"),

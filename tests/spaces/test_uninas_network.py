@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from nasbench_eval.benchmark.trainer import count_flops
 from nasbench_eval.spaces._uninas_graph import BLOCKS
-from nasbench_eval.spaces._uninas_network import UniNASBlock
+from nasbench_eval.spaces._uninas_network import PositionBias, UniNASBlock
 from nasbench_eval.spaces.uninas import UniNAS
 
 SPACE = UniNAS(resolution=64)
@@ -208,6 +208,17 @@ def test_a_position_bias_serves_maps_of_other_sizes() -> None:
     network = SPACE.build(SPACE.parse("vit"), num_classes=10).eval()
     for side in (32, 96):
         assert network(torch.randn(1, 3, side, side)).isfinite().all()
+
+
+@pytest.mark.parametrize(("built_for", "side"), [(3, 3), (2, 3), (4, 3)])
+def test_the_first_entry_of_a_position_bias_is_known_without_a_backward_pass(
+    built_for: int, side: int
+) -> None:
+    bias, x = PositionBias(2, built_for), torch.randn(2, 2, side**2, side**2)
+    gradient = torch.randn(x.shape)
+    for sample, found in enumerate(bias.first_entries(x, gradient)["table"]):
+        (whole,) = torch.autograd.grad((bias(x[sample : sample + 1]) * gradient[sample]).sum(), [bias.table])
+        torch.testing.assert_close(found.float(), whole[0, 0, 0])
 
 
 def test_weights_are_decided_by_the_text_and_move_no_global_generator() -> None:
