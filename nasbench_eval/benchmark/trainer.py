@@ -28,10 +28,9 @@ from nasbench_eval.networks.names import named
 from nasbench_eval.passes.observer import modules
 from nasbench_eval.passes.spec import Init
 from nasbench_eval.passes.weights import draw
-from nasbench_eval.proxies.flops import summed
 from nasbench_eval.runs.rows import Row, Task, status_of
 from nasbench_eval.seeding import seed_of
-from nasbench_eval.spaces.base import Network, Product, SearchSpace, Sizes
+from nasbench_eval.spaces.base import Network, Product, SearchSpace, Sizes, summed
 from nasbench_eval.training import Diverged, Epoch, Folder, Training, train
 from nasbench_eval.training.checkpoints import State
 from nasbench_eval.training.evaluate import evaluate

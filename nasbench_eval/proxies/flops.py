@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from nasbench_eval.networks.traits import Traits
 from nasbench_eval.passes import ForwardSpec, Observer, PassSpec, Record, layers, modules
 from nasbench_eval.proxies.base import Data, ProxyInfo, functions
-from nasbench_eval.spaces.base import Network, Product, Sizes
+from nasbench_eval.spaces.base import Network, Product, Sizes, summed
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,6 @@ class _CountObserver(Observer):
 
     def record(self) -> Record:
         return {"flops": self.flops}
-
-
-def summed(module: nn.Module, x: Tensor) -> int:
-    """How many products an output of a layer sums over."""
-    if isinstance(module, Product):
-        return module.summed(x)
-    assert isinstance(module.weight, Tensor)
-    return module.weight[0].numel()
 
 
 PROXY = Flops

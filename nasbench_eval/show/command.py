@@ -178,15 +178,17 @@ def _known(space: Any, arch: Any, benchmark: Benchmark | None, data: Path | None
 
 
 def _draw(facts: Facts, file: Path) -> None:
-    graphs = facts.name.graphs
-    if not graphs:
+    graphs, parts = facts.name.graphs, facts.name.parts
+    if not graphs and not parts:
         raise UsageError(f"the search space {facts.space} does not say how its architectures are drawn")
     from nasbench_eval.report.figure.cell import draw_graphs
+    from nasbench_eval.report.figure.nested import draw_parts
     from nasbench_eval.report.figure.style import METADATA, paper_style
 
     number = "" if facts.name.index is None else f", architecture {facts.name.index}"
     ending, content = file.suffix.removeprefix("."), io.BytesIO()
     with paper_style():
-        figure = draw_graphs(graphs, f"{facts.space}{number}")
+        title = f"{facts.space}{number}"
+        figure = draw_graphs(graphs, title) if graphs else draw_parts(parts, title)
         figure.savefig(content, format=ending, metadata=METADATA[ending])
     write_whole(file, content.getvalue())

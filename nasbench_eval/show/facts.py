@@ -11,7 +11,7 @@ import numpy as np
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import nearest
-from nasbench_eval.spaces.base import Counts, Graph, GraphSpace, Sizes
+from nasbench_eval.spaces.base import Counts, Graph, GraphSpace, NestedSpace, Part, Sizes
 from nasbench_eval.spaces.open import index_of, is_open
 from nasbench_eval.wording import first_line, shown
 
@@ -42,6 +42,7 @@ class Name:
         live: whether every operation has a bearing on its output.
         neighbours: how many architectures are one edit away.
         graphs: its cells.
+        parts: its blocks, where they are nested graphs.
     """
 
     arch: str
@@ -51,6 +52,7 @@ class Name:
     live: bool | None
     neighbours: int | None
     graphs: tuple[Graph, ...]
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,13 +90,14 @@ class Facts:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of convolution and linear layers for one image."""
+        """Multiply-accumulates for one image, as the proxy `flops` counts them."""
         return sum(stage.macs for stage in self.stages)
 
     def json(self) -> dict[str, Any]:
         """Plain data, numbers as numbers."""
         name = asdict(self.name)
         graphs = name.pop("graphs")
+        del name["parts"]  # the text says as much
         told: dict[str, Any] = {
             "space": {"name": self.space, "options": dict(self.options), "architectures": self.size},
             **name,
@@ -181,6 +184,7 @@ def name_of(space: Any, arch: Any) -> Name:
             live=None,
             neighbours=None,
             graphs=tuple(space.graphs(arch)) if isinstance(space, GraphSpace) else (),
+            parts=tuple(space.parts(arch)) if isinstance(space, NestedSpace) else (),
         )
     return Name(
         arch=space.format(arch),

@@ -5,7 +5,8 @@ build them, has a row for the stem, for each run of equal cells, and for the hea
 top-level blocks: what is only a container is looked into, equal blocks in a row are one row, and so are
 single layers.
 
-Multiply-accumulates are counted as the proxy `flops` counts them: those of convolution and linear layers.
+Multiply-accumulates are counted as the proxy `flops` counts them: those of convolution and linear layers,
+and of products of features where the network shows them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nasbench_eval.spaces.base import Product, summed
 from nasbench_eval.wording import first_line
 
 Shape = tuple[int, ...]
@@ -40,7 +42,7 @@ class Stage:
         output: shape of what it puts out for one image, (C, H, W) or (classes,); None where it puts out no
             tensor or is not computed.
         params: trainable scalars.
-        macs: multiply-accumulates of convolution and linear layers for one image.
+        macs: multiply-accumulates for one image.
     """
 
     name: str
@@ -137,11 +139,12 @@ def _observe(net: nn.Module, blocks: Sequence[_Block], resolution: int) -> None:
 
         return hook
 
-    def count(module: nn.Module, inputs: object, output: object) -> None:
-        if isinstance(module, nn.Conv2d | nn.Linear) and isinstance(output, Tensor):
-            owner[id(module)].macs += output[0].numel() * module.weight[0].numel()
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
+        if isinstance(output, Tensor):
+            owner[id(module)].macs += output[0].numel() * summed(module, inputs[0])
 
-    layers = [m for b in blocks for m in b.module.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    kinds = (nn.Conv2d, nn.Linear, Product)
+    layers = [m for b in blocks for m in b.module.modules() if isinstance(m, kinds)]
     handles = [block.module.register_forward_hook(leave(block)) for block in blocks]
     handles += [layer.register_forward_hook(count) for layer in {id(m): m for m in layers}.values()]
     training = net.training

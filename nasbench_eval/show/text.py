@@ -47,8 +47,8 @@ def _head(facts: Facts) -> list[str]:
     lines += _line("parameters", f"{facts.params:,}")
     lines += _line(
         "MACs",
-        f"{facts.macs:,} multiply-accumulates of convolution and linear layers for one image; the proxy "
-        "`flops` is this number",
+        f"{facts.macs:,} multiply-accumulates of convolution and linear layers for one image; the "
+        "proxy `flops` is this number",
     )
     lines += _line("2 x MACs", f"{2 * facts.macs:,} where a multiplication and an addition count as two")
     counts = [f"{_number(value)} {what}" for what, value in facts.counts.items()]

@@ -123,6 +123,19 @@ class Product(nn.Module):
         raise NotImplementedError
 
 
+def summed(module: nn.Module, x: Tensor) -> int:
+    """How many products each number that a layer puts out is the sum of: its multiply-accumulates.
+
+    Args:
+        module: a convolution, a linear layer or a `Product`.
+        x: its first input.
+    """
+    if isinstance(module, Product):
+        return module.summed(x)
+    assert isinstance(module.weight, Tensor)
+    return module.weight[0].numel()
+
+
 def risky_channels_last(model: nn.Module) -> bool:
     """Whether a network has a layer that PyTorch's kernels for channels last cannot bear.
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
 
 from nasbench_eval.spaces._graph import Graph as Graph
 from nasbench_eval.spaces._graph import GraphEdge as GraphEdge
+from nasbench_eval.spaces._nested import Box as Box
+from nasbench_eval.spaces._nested import Part as Part
 from nasbench_eval.spaces._stage import Stage as Stage
 from nasbench_eval.spaces._stage import StageBlock as StageBlock
 
@@ -17,10 +19,11 @@ if TYPE_CHECKING:
     from nasbench_eval.spaces._network import Drawn as Drawn
     from nasbench_eval.spaces._network import Network as Network
     from nasbench_eval.spaces._network import Product as Product
+    from nasbench_eval.spaces._network import summed as summed
     from nasbench_eval.spaces._network import uninitialised as uninitialised
 
 # What PyTorch is needed for is imported when it is asked for: to name architectures it is not needed.
-_NETWORKS = ("Drawn", "Network", "Product", "uninitialised")
+_NETWORKS = ("Drawn", "Network", "Product", "summed", "uninitialised")
 
 
 def __getattr__(name: str) -> Any:
@@ -126,6 +129,19 @@ class GraphSpace(Protocol):
 
     def graphs(self, arch: Any) -> Sequence[Graph]:
         """The graphs that make up an architecture: one of each kind of cell."""
+        ...
+
+
+@runtime_checkable
+class NestedSpace(Protocol):
+    """What a search space offers besides if its networks are nested graphs, for those who draw them."""
+
+    def parts(self, arch: Any, before: Any = None) -> Sequence[Part]:
+        """The blocks of an architecture; where an earlier one is given, with what became of it.
+
+        Raises:
+            ValueError: if the two cannot be compared.
+        """
         ...
 
 

@@ -18,7 +18,9 @@ import numpy as np
 from nasbench_eval.spaces import _uninas_counts as counting
 from nasbench_eval.spaces import _uninas_graph as graph
 from nasbench_eval.spaces import _uninas_moves as moves
+from nasbench_eval.spaces._nested import Part
 from nasbench_eval.spaces._uninas_graph import Architecture, Node, Place, Rules
+from nasbench_eval.spaces._uninas_parts import parts
 from nasbench_eval.spaces._uninas_text import Reader, written
 
 if TYPE_CHECKING:
@@ -235,6 +237,14 @@ class UniNAS:
             if limit is not None and found > limit and (old is None or found > old):
                 return f"it has {found:,} {what}={limit:,.0f}"
         return None
+
+    def parts(self, arch: Architecture, before: Architecture | None = None) -> tuple[Part, ...]:
+        """The blocks as nested operations, with what became of those of an earlier architecture.
+
+        Raises:
+            ValueError: if that has other numbers of blocks.
+        """
+        return parts(arch, before)
 
     def known_networks(self) -> Iterator[tuple[str, Architecture]]:
         """The known networks by name."""

@@ -49,14 +49,19 @@ def answers(rows: Sequence[Found]) -> list[Answer]:
     for each in rows:
         if not callable(getattr(each.space, "graphs", None)):
             continue
-        told = each.seeds[[f"told_{value}" for value in each.row.guide.values]].to_numpy(np.float64)
-        # A failure, −∞, is lowest; what is not known at all cannot be compared.
-        known = not np.isnan(told).any()
-        place = int(np.argmax(rankdata(told, axis=0).sum(1))) if known else 0
-        seeds = f"{'best' if known else 'first'} of {len(told)} seeds" if len(told) > 1 else "1 seed"
+        place, seeds = liked_best(each)
         arch = each.space.parse(str(each.seeds["arch"].iloc[place]))
         found.append(Answer(each.row.title, seeds, each.space.graphs(arch)))
     return found
+
+
+def liked_best(each: Found) -> tuple[int, str]:
+    """The place of the seed whose answer the guide likes best, and what to call it."""
+    told = each.seeds[[f"told_{value}" for value in each.row.guide.values]].to_numpy(np.float64)
+    # A failure, −∞, is lowest; what is not known at all cannot be compared.
+    known = not np.isnan(told).any()
+    place = int(np.argmax(rankdata(told, axis=0).sum(1))) if known else 0
+    return place, f"{'best' if known else 'first'} of {len(told)} seeds" if len(told) > 1 else "1 seed"
 
 
 def draw_answers(found: Sequence[Answer], dataset: str) -> Figure | None:

@@ -14,7 +14,7 @@ from nasbench_eval.report.search.unjudged import draw
 from nasbench_eval.report.search.unjudged.frames import Found, stage_table, table_of, unjudged_rows
 
 _DECIMALS = 6
-FILES = ["search.csv/.md/.tex", "seeds.csv", "stages.csv", "answers.txt"]
+FILES = ["search.csv/.md/.tex", "seeds.csv", "answers.txt"]
 
 
 class Report:
@@ -44,10 +44,13 @@ class Report:
         write_whole(folder / "search.tex", draw.draw_latex(self.table).encode())
         answers = dict.fromkeys(self.seeds["arch"])
         write_whole(folder / "answers.txt", "".join(f"{arch}\n" for arch in answers).encode())
-        written = [name for name in FILES if name != "stages.csv" or len(self.stages)]
-        if len(self.stages):
-            self.stages.to_csv(folder / "stages.csv", index=False)
-        return written
+        from nasbench_eval.report.search.unjudged.nested import changes
+
+        more = {"stages.csv": self.stages, "changes.csv": changes(self.rows)}
+        for name, table in more.items():
+            if len(table):
+                table.to_csv(folder / name, index=False)
+        return [*FILES, *(name for name, table in more.items() if len(table))]
 
     def drawings(self, landscape: bool) -> list[Any]:
         """The figures: what was told, FLOPs, the networks or cells, and the landscape if it is asked for.
@@ -66,6 +69,7 @@ class Report:
             networks,
             told_courses,
         )
+        from nasbench_eval.report.search.unjudged.nested import draw_nested, nested
 
         found = []
         for dataset in dict.fromkeys(row.row.dataset for row in self.rows):
@@ -77,6 +81,9 @@ class Report:
                 ("Cells", "cells", draw_answers, answers(rows)),
             ):
                 found.append(Drawing(title, f"{FOLDER}/{stem}_{dataset}", function, (shown, dataset)))
+            for number, network in enumerate(nested(rows), start=1):
+                stem = f"{FOLDER}/graph_{dataset}_{number}"
+                found.append(Drawing(f"Network: {network.title}", stem, draw_nested, (network, dataset)))
             if landscape:
                 moved = landscapes_of(rows)
                 found.append(Drawing("Landscape", f"{FOLDER}/landscape_{dataset}", draw_landscapes, (moved,)))
