@@ -152,7 +152,7 @@ def test_what_is_saved_is_read_back(run: Path, plan: Plan, made: pd.DataFrame) -
         assert found.title == "shades (own benchmark)"
     assert read.record == json.loads(json.dumps(saved.record))
     assert read.record["command"] == "nasbench-train"
-    assert read.record["training"] == asdict(plan.training)
+    assert read.record["training"] == plan.training.identity()
     assert read.record["seeds"] == [0, 1]
     assert read.record["architectures"] == len(CELLS)
     content = (run / TABLE).read_bytes()

@@ -189,6 +189,35 @@ def test_steps_are_those_of_nesterov_with_weight_decay() -> None:
     assert torch.equal(network.idle, torch.ones(2))
 
 
+def test_steps_of_adamw_are_those_of_its_definition() -> None:
+    """Loshchilov & Hutter 2019, algorithm 2, with β = (0.9, 0.999) and ε = 1e-8."""
+    network, (images, labels) = Linear(), noise()
+    recipe = replace(RECIPE, epochs=2, learning_rate=0.01, weight_decay=0.1, optimizer="adamw")
+    weight = network.weight.detach().double()
+    m, v, t = torch.zeros_like(weight), torch.zeros_like(weight), 0
+    history = train(network, images, labels, recipe, key=KEY)
+    for epoch in range(1, len(history) + 1):
+        for x, y in epoch_batches(images, labels, recipe.batch_size, *KEY, "training", epoch):
+            x_BD, t = x.flatten(1).double(), t + 1
+            gradient = ((x_BD @ weight.T).softmax(1) - F.one_hot(y, 3)).T @ x_BD / len(y)
+            m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
+            step = m / (1 - 0.9**t) / ((v / (1 - 0.999**t)).sqrt() + 1e-8)
+            weight = weight - recipe.rate(epoch) * (step + 0.1 * weight)
+    torch.testing.assert_close(network.weight.detach().double(), weight, rtol=1e-3, atol=1e-5)
+
+
+def test_adamw_goes_on_where_it_was(tmp_path: Path) -> None:
+    checkpoints = Folder(tmp_path / "one")
+    outcome(1, checkpoints, optimizer="adamw")
+    assert_same(outcome(3, checkpoints, optimizer="adamw"), outcome(3, optimizer="adamw"))
+    assert outcome(2, optimizer="adamw")[1] != outcome(2)[1]
+
+
+def test_a_recipe_of_sgd_is_told_as_before_there_was_another() -> None:
+    assert "optimizer" not in RECIPE.identity()
+    assert replace(RECIPE, optimizer="adamw").identity() == {**RECIPE.identity(), "optimizer": "adamw"}
+
+
 def test_the_same_arguments_give_the_same_bits_and_another_key_does_not() -> None:
     assert_same(outcome(2), outcome(2))
     assert outcome(2)[1] != outcome(2, key=(1, *KEY[1:]))[1]
