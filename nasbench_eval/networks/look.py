@@ -137,7 +137,7 @@ def look(
         head=name,
         classes=out.shape[1],
         blocks=_blocks(model, modules, watch, blocks),
-        maps=_maps(body, x),
+        maps=_maps(body, x, getattr(model, "last_features", None)),
         sites=tuple(site for site in watch.sites if site[0] in {call.name for call in body}),
         mutated=frozenset(c.name for c in body if c.name in modules and c.y._version != c.version),
         attention=any(event == "attention" for event in watch.events[:place]),
@@ -312,8 +312,11 @@ def _some(names: Sequence[str], most: int = 6) -> str:
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
-def _maps(body: Sequence[Call], x: Tensor) -> tuple[str, int] | None:
-    """The last output with positions before the head; the last with several, if there is one."""
+def _maps(body: Sequence[Call], x: Tensor, named: str | None) -> tuple[str, int] | None:
+    """The last output with positions before the head; the last with several, if there is one.
+
+    A network may name the module that gives it.
+    """
     met: Counter[str] = Counter()
     placed: list[tuple[str, int, int]] = []
     for call in body:
@@ -322,6 +325,8 @@ def _maps(body: Sequence[Call], x: Tensor) -> tuple[str, int] | None:
             positions = channels_second(call.y, x)[0, 0].numel()
             placed.append((call.name, met[call.name], positions))
     several = [each for each in placed if each[2] > 1]
+    if named is not None:
+        several = [each for each in placed if each[0] == named]
     if not (several or placed):
         return None
     name, times, _ = (several or placed)[-1]

@@ -122,24 +122,35 @@ def _side(n: int) -> int:
 
 
 class Similarity(Product):
-    """qᵀk / √C for all pairs of positions."""
+    """qᵀk / √C of each group, for all pairs of positions: maps (B, G, N, N) of features (B, K, H, W)."""
 
-    def forward(self, q_BGCN: Tensor, k_BGCN: Tensor) -> Tensor:
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, q_BKHW: Tensor, k_BKHW: Tensor) -> Tensor:
+        q_BGCN, k_BGCN = (_by_group(x, self.groups) for x in (q_BKHW, k_BKHW))
         map_BGNN: Tensor = (q_BGCN * q_BGCN.shape[2] ** -0.5).mT @ k_BGCN
         return map_BGNN
 
     def summed(self, x: Tensor) -> int:
-        return x.shape[2]
+        return x.shape[1] // self.groups
 
 
 class Weighted(Product):
-    """Values weighed by a map."""
+    """Values (B, K, H, W) weighed by the maps (B, G, N, N) of their groups."""
 
-    def forward(self, map_BGNN: Tensor, v_BGCN: Tensor) -> Tensor:
-        return v_BGCN @ map_BGNN.mT
+    def forward(self, map_BGNN: Tensor, v_BKHW: Tensor) -> Tensor:
+        mixed_BGCN = _by_group(v_BKHW, map_BGNN.shape[1]) @ map_BGNN.mT
+        return mixed_BGCN.reshape(v_BKHW.shape)
 
     def summed(self, x: Tensor) -> int:
         return x.shape[-1]
+
+
+def _by_group(x_BKHW: Tensor, groups: int) -> Tensor:
+    """(B, G, C, N)."""
+    return torch.unflatten(x_BKHW, 1, (groups, -1)).flatten(3)
 
 
 class Gate(nn.Module):
@@ -303,20 +314,15 @@ class _Core(nn.Module):
     def __init__(self, bodies: tuple[Body, ...], scope: Scope) -> None:
         super().__init__()
         q, k, v, map_, out = bodies
-        self.groups = scope.groups
         self.q, self.k, self.v = (sequence(body, scope) for body in (q, k, v))
-        self.similarity = Similarity()
+        self.similarity = Similarity(scope.groups)
         self.map = sequence(map_, scope.scaled(1))
         self.weighted = Weighted()
         self.out = sequence(out, scope)
 
     def forward(self, q_BKHW: Tensor, k_BKHW: Tensor, v_BKHW: Tensor) -> Tensor:
-        q, k, v = (
-            torch.unflatten(body(x), 1, (self.groups, HEAD)).flatten(3)
-            for body, x in ((self.q, q_BKHW), (self.k, k_BKHW), (self.v, v_BKHW))
-        )
-        map_BGNN = self.map(self.similarity(q, k))
-        mixed: Tensor = self.out(self.weighted(map_BGNN, v).reshape(q_BKHW.shape))
+        map_BGNN = self.map(self.similarity(self.q(q_BKHW), self.k(k_BKHW)))
+        mixed: Tensor = self.out(self.weighted(map_BGNN, self.v(v_BKHW)))
         return mixed
 
 
@@ -356,7 +362,12 @@ class UniNASNetwork(nn.Module):
         arch: the architecture.
         num_classes: of the classifier.
         resolution: height and width of the images that tables of position biases are made for.
+
+    Attributes:
+        last_features: the module that gives the last feature maps, for those who look at the network.
     """
+
+    last_features = "norm"
 
     def __init__(self, arch: Architecture, num_classes: int, resolution: int) -> None:
         super().__init__()
