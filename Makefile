@@ -17,7 +17,7 @@ RUN ?= results/table1
 FILE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-lga-search reproduce-ntk-evolution reproduce-timm reproduce-darts reproduce-teg reproduce-teg-darts reproduce-guides reproduce-nats reproduce-intrain-nas reproduce-table2 data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report docs clean
+.PHONY: help demo reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-lga-search reproduce-ntk-evolution reproduce-timm reproduce-darts reproduce-teg reproduce-teg-darts reproduce-guides reproduce-nats reproduce-intrain-nas reproduce-table2 reproduce-uninas data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -200,6 +200,30 @@ reproduce-table2: $(READY) ## Table 2 of InTrain: its rows beside what InTrain f
 	$(NAS) space.max_flops=1_000_000_000 space.max_layers=16 run=$(NAME)/1000-intrain $(OPTIONS)
 	$(NAS_REPORT)
 	$(NAS_STUDY) --table2
+
+# UniNAS: thin networks are trained on digits and on CIFAR-10, and every proxy scores them; VKDNW searches the
+# space from each known network, from random ones, by climbing and without a guide.
+UNINAS_STEPS ?= 60
+UNINAS_TRAIN = $(BIN)/nasbench-train space=uninas space.resolution=32 'space.widths=[32,64,96,128]' 'space.stem=[16,32]' \
+  'space.depths=[1,2,2,1]' optimizer=adamw batch_size=32
+UNINAS_DIGITS = $(UNINAS_TRAIN) images=digits resolution=32 noise=1 copies=4 epochs=15
+UNINAS = $(BIN)/nasbench-search experiment=uninas_small steps=$(UNINAS_STEPS)
+UNINAS_PROXIES = grad_norm,snip,grasp,fisher,synflow,jacov,naswot,zen,zico,gradsign,ntk_frobenius,ntk_mean,expressivity,progressivity,trainability,vkdnw,vkdnw_live,vkdnw_single_16,flops,params,intrain,intrain_cell
+reproduce-uninas: NAME = reproduce-uninas
+reproduce-uninas: $(READY) $(NASBENCH_EVAL_DATA)/images/cifar10.npz ## UniNAS: do proxies rank trained networks, and what does VKDNW find (three hours on two cores)
+	$(BIN)/python scripts/list_uninas.py results/$(NAME)/archs.txt
+	for n in 40 50; do head -n $$n results/$(NAME)/archs.txt > results/$(NAME)/archs_$$n.txt; done
+	$(UNINAS_DIGITS) archs=results/$(NAME)/archs.txt 'seeds=[0]' run=$(NAME)/digits $(OPTIONS)
+	$(UNINAS_DIGITS) archs=results/$(NAME)/archs_50.txt 'seeds=[1,2]' run=$(NAME)/digits_again $(OPTIONS)
+	$(UNINAS_TRAIN) images=cifar10 epochs=8 archs=results/$(NAME)/archs_40.txt 'seeds=[0]' run=$(NAME)/cifar10 $(OPTIONS)
+	$(BIN)/nasbench-score truth=results/$(NAME)/digits n=all 'proxy=[$(UNINAS_PROXIES)]' proxy.batch_size=32 reuse=none \
+	  run=$(NAME)/scores $(OPTIONS)
+	$(BIN)/python scripts/study_uninas.py results/$(NAME)
+	for start in coatnet resnet efficientnet vit random; do \
+	  $(UNINAS) algorithm.start=$$start run=$(NAME)/from-$$start $(OPTIONS) || exit; done
+	$(UNINAS) algorithm=hill_climbing algorithm.start=coatnet run=$(NAME)/climb-coatnet $(OPTIONS)
+	$(UNINAS) algorithm=random_walk algorithm.start=coatnet run=$(NAME)/walk-coatnet $(OPTIONS)
+	$(BIN)/nasbench-report $$(ls -d results/$(NAME)/*-*/) --out results/$(NAME)/search
 
 data: $(READY) ## fetch the ground-truth tables and images into $NASBENCH_EVAL_DATA
 	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA)

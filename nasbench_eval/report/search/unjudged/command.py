@@ -12,6 +12,7 @@ from nasbench_eval.files import write_whole
 from nasbench_eval.report.search.read import SearchRun
 from nasbench_eval.report.search.unjudged import draw
 from nasbench_eval.report.search.unjudged.frames import Found, stage_table, table_of, unjudged_rows
+from nasbench_eval.report.search.unjudged.published import published_networks
 
 _DECIMALS = 6
 FILES = ["search.csv/.md/.tex", "seeds.csv", "answers.txt"]
@@ -30,23 +31,26 @@ class Report:
     def __init__(self, runs: Sequence[SearchRun]) -> None:
         self.rows = unjudged_rows(runs)
         self.table, self.stages = table_of(self.rows), stage_table(self.rows)
+        self.published = published_networks(row.space.name for row in self.rows)
         self.seeds = pd.concat([row.seeds for row in self.rows], ignore_index=True)
 
     def text(self) -> str:
         """For the terminal."""
-        return draw.draw_text(self.table, self.stages)
+        return draw.draw_text(self.table, self.stages, self.published)
 
     def write(self, folder: Path) -> list[str]:
         """Write the tables, and the answers one a line.  Returns what was written."""
         self.table.round(_DECIMALS).to_csv(folder / "search.csv", index=False)
         self.seeds.round(_DECIMALS).to_csv(folder / "seeds.csv", index=False)
-        write_whole(folder / "search.md", draw.draw_markdown(self.table, self.stages).encode())
+        write_whole(
+            folder / "search.md", draw.draw_markdown(self.table, self.stages, self.published).encode()
+        )
         write_whole(folder / "search.tex", draw.draw_latex(self.table).encode())
         answers = dict.fromkeys(self.seeds["arch"])
         write_whole(folder / "answers.txt", "".join(f"{arch}\n" for arch in answers).encode())
         from nasbench_eval.report.search.unjudged.nested import changes
 
-        more = {"stages.csv": self.stages, "changes.csv": changes(self.rows)}
+        more = {"stages.csv": self.stages, "changes.csv": changes(self.rows), "published.csv": self.published}
         for name, table in more.items():
             if len(table):
                 table.to_csv(folder / name, index=False)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from nasbench_eval.report.draw import EMPTY, wrapped
 from nasbench_eval.report.search.draw import grid, markdown_cell, name_widths, seconds_cell, tex_cell
+from nasbench_eval.report.search.unjudged.published import TITLE as PUBLISHED
 from nasbench_eval.report.titles import DATASETS
 
 TITLE = "What the searches found, as their guides see it"
@@ -54,7 +55,9 @@ _COLUMNS: list[tuple[str, int, Callable[[dict[str, Any]], str]]] = [
 ]
 
 
-def draw_text(table: pd.DataFrame, stages: pd.DataFrame, notes: Sequence[str] = ()) -> str:
+def draw_text(
+    table: pd.DataFrame, stages: pd.DataFrame, published: pd.DataFrame, notes: Sequence[str] = ()
+) -> str:
     """For the terminal, at most 100 columns wide."""
     lines = [TITLE]
     for dataset in dict.fromkeys(table["dataset"]):
@@ -67,6 +70,9 @@ def draw_text(table: pd.DataFrame, stages: pd.DataFrame, notes: Sequence[str] = 
         if body:
             wide = name_widths(rows, 100 - 13 * (len(head) - 2))
             lines += ["", _STAGES, *grid(head, [*wide, *[13] * (len(head) - 2)], body)]
+    if len(published):
+        head, body = _published(published)
+        lines += ["", PUBLISHED, *grid(head, [14, 34, *(len(name) + 2 for name in head[2:])], body)]
     lines += ["", *wrapped(CAPTION)]
     for note in notes:
         lines += wrapped(f"- {note}", "  ")
@@ -75,6 +81,14 @@ def draw_text(table: pd.DataFrame, stages: pd.DataFrame, notes: Sequence[str] = 
 
 def _line(row: dict[str, Any]) -> list[str]:
     return [row["algorithm"], row["guide"], *(shown(row) for _, _, shown in _COLUMNS)]
+
+
+def _published(published: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Heads and lines of the table of published networks."""
+    columns = ["network", "as published"]
+    columns += [str(name) for name in published if name not in ("space", *columns)]
+    lines = [[str(cell) or EMPTY for cell in line] for line in published[columns].to_numpy().tolist()]
+    return columns, lines
 
 
 def by_stage(rows: Sequence[dict[str, Any]], stages: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
@@ -96,8 +110,10 @@ def by_stage(rows: Sequence[dict[str, Any]], stages: pd.DataFrame) -> tuple[list
     return ["algorithm", "guide", *(f"{size} px" for size in pixels)], body
 
 
-def draw_markdown(table: pd.DataFrame, stages: pd.DataFrame, notes: Sequence[str] = ()) -> str:
-    """One table a data set, and one of stages."""
+def draw_markdown(
+    table: pd.DataFrame, stages: pd.DataFrame, published: pd.DataFrame, notes: Sequence[str] = ()
+) -> str:
+    """One table a data set, one of stages, and one of published networks."""
     lines = [f"# {TITLE}", "", CAPTION, ""]
     for dataset in dict.fromkeys(table["dataset"]):
         rows = table[table["dataset"] == dataset].to_dict("records")
@@ -106,6 +122,8 @@ def draw_markdown(table: pd.DataFrame, stages: pd.DataFrame, notes: Sequence[str
         head, body = by_stage(rows, stages)
         if body:
             lines += [f"{_STAGES}:", "", *_markdown(head, body), ""]
+    if len(published):
+        lines += [f"## {PUBLISHED}", "", *_markdown(*_published(published)), ""]
     lines += [f"- {markdown_cell(note)}" for note in notes]
     return "\n".join(lines).rstrip() + "\n"
 
