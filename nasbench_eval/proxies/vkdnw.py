@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -59,8 +59,9 @@ class Vkdnw(Batch):
         tensors: how many parameter tensors count, at most.
         choose: which: the `first`, as the authors do on NAS-Bench-201; some at `random`, as they do in larger
             spaces, by a generator that the number of tensors seeds; or `all`, whatever `tensors` says.
-        dead: whether entries that no logit depends on are kept, each an eigenvalue of zero, or dropped
-            before any are chosen: those behind a zero, say, or in corners of kernels that meet no pixel.
+        dead: whether entries by which all derivatives are exactly zero are kept, each an eigenvalue of zero,
+            or dropped before any are chosen: those behind a zero, say, or in corners of kernels that meet no
+            pixel.
         kinds: whether all tensors can be chosen, or `weights` alone, those of convolutions and linear layers.
     """
 
@@ -74,6 +75,9 @@ class Vkdnw(Batch):
     def __post_init__(self) -> None:
         if self.tensors < 1:
             raise ValueError(f"tensors are at least 1; got {self.tensors}")
+        for name, choices in (("choose", Choice), ("dead", Dead), ("kinds", Literal["all", "weights"])):
+            if getattr(self, name) not in get_args(choices):
+                raise ValueError(f"{name} is {' or '.join(get_args(choices))}; got {getattr(self, name)}")
 
     def passes(self) -> tuple[PassSpec, ...]:
         return (PassSpec(self.forward(bn="eval"), "logits", "outputs"),)

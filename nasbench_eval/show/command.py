@@ -95,7 +95,8 @@ def given(assignments: Sequence[str]) -> dict[str, Any]:
             raise UsageError(f"--option {shown(word)} will not do; write NAME=VALUE, such as channels=8")
         if key in options:
             raise UsageError(f"--option {key} is given twice")
-        options[key] = OmegaConf.from_dotlist([f"value={value}"]).get("value")
+        told: Any = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={value}"]))
+        options[key] = told["value"]
     return options
 
 

@@ -44,10 +44,11 @@ def _head(facts: Facts) -> list[str]:
     size = f"{facts.resolution} x {facts.resolution}"
     whose = "" if facts.dataset is None else f" ({facts.dataset})"
     lines += _line("for", f"images of {size} pixels and {facts.classes:,} classes{whose}")
+    attended = ", and of products inside attention," if facts.name.parts else ""
     lines += _line("parameters", f"{facts.params:,}")
     lines += _line(
         "MACs",
-        f"{facts.macs:,} multiply-accumulates of convolution and linear layers for one image; the "
+        f"{facts.macs:,} multiply-accumulates of convolution and linear layers{attended} for one image; the "
         "proxy `flops` is this number",
     )
     lines += _line("2 x MACs", f"{2 * facts.macs:,} where a multiplication and an addition count as two")

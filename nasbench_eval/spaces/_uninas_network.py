@@ -70,7 +70,7 @@ class Mask(nn.Module):
 
 
 class PositionBias(Drawn):
-    """A bias of each head for each offset between two positions.
+    """A bias of each head for each offset between two positions; all channels of a head share it.
 
     On maps of features smaller than those it was built for it takes the offsets there are; on larger ones the
     farthest stand for those beyond.
@@ -94,16 +94,18 @@ class PositionBias(Drawn):
         side = _side(gradient.shape[-1])
         places = torch.arange(side, device=gradient.device)
         far_YV = (places[:, None] - places >= self.side - 1).to(gradient)
-        maps_BYXVW = torch.unflatten(torch.unflatten(gradient[:, 0], 2, (side, side)), 1, (side, side))
+        of_first_BNN = gradient[:, : gradient.shape[1] // len(self.table)].sum(1)
+        maps_BYXVW = of_first_BNN.reshape(-1, side, side, side, side)
         return {"table": torch.einsum("byxvw,yv,xw->b", maps_BYXVW, far_YV, far_YV).double()}
 
-    def forward(self, map_BGNN: Tensor) -> Tensor:
-        n = map_BGNN.shape[-1]
+    def forward(self, map_BKNN: Tensor) -> Tensor:
+        n = map_BKNN.shape[-1]
         side = _side(n)
         table = self._of_side(side)
         # Entry (i, j) of the windows begins at the offset of position (side-1-i, side-1-j).
         windows: Tensor = table.unfold(1, side, 1).unfold(2, side, 1)
-        biased: Tensor = map_BGNN + windows.flip(1, 2).reshape(1, -1, n, n)
+        bias_GNN = windows.flip(1, 2).reshape(-1, n, n)
+        biased: Tensor = map_BKNN + bias_GNN.repeat_interleave(map_BKNN.shape[1] // len(bias_GNN), 0)
         return biased
 
     def _of_side(self, side: int) -> Tensor:
@@ -117,7 +119,7 @@ def _side(n: int) -> int:
     """Height and width of so many positions."""
     side = isqrt(n)
     if side**2 != n:
-        raise ValueError(f"a position bias is for square images, not for maps of {n} positions")
+        raise ValueError(f"a position bias is for square images, not for {n} positions")
     return side
 
 
@@ -319,8 +321,11 @@ class _Core(nn.Module):
         self.map = sequence(map_, scope.scaled(1))
         self.weighted = Weighted()
         self.out = sequence(out, scope)
+        self.square = any(isinstance(module, PositionBias) for module in self.map.modules())
 
     def forward(self, q_BKHW: Tensor, k_BKHW: Tensor, v_BKHW: Tensor) -> Tensor:
+        if self.square and q_BKHW.shape[2] != q_BKHW.shape[3]:
+            raise ValueError("a position bias is for square images")
         map_BGNN = self.map(self.similarity(self.q(q_BKHW), self.k(k_BKHW)))
         mixed: Tensor = self.out(self.weighted(map_BGNN, self.v(v_BKHW)))
         return mixed

@@ -33,9 +33,12 @@ from nasbench_eval.spaces._uninas_graph import (
     Place,
     Rules,
     heads_of,
+    nodes_in,
 )
 from nasbench_eval.wording import shown
 
+# What stands inside a node that is a name alone.
+_NOTHING = object()
 # More is no width of any network.
 _WIDEST = 1 << 16
 
@@ -67,6 +70,10 @@ def _node_out(node: Node) -> Any:
     return {node.kind: heads[0] if len(heads) == 1 else heads}
 
 
+class _Twice(Exception):
+    """A name stands twice in an object."""
+
+
 class Reader:
     """Reads texts.
 
@@ -86,15 +93,20 @@ class Reader:
     def read(self, text: str) -> Architecture:
         """The architecture of a text.  Raises ValueError: the way to what is wrong, and the rule."""
         if (name := text.strip().lower()) in NETWORKS:
-            return self.known(name)
+            arch = self.known(name)
+            if (nodes := sum(nodes_in(body) for *_, body, _ in arch.halves())) > self.rules.max_nodes:
+                raise ValueError(f"{name} has {nodes} operations, max_nodes={self.rules.max_nodes}")
+            return arch
         try:
-            content = json.loads(text)
+            content = json.loads(text, object_pairs_hook=_object)
         except ValueError as error:
             near = nearest(name, list(NETWORKS)) if name.isalpha() else []
             hint = (
                 f"; did you mean {' or '.join(near)}?" if near else f", and is none of {', '.join(NETWORKS)}"
             )
             raise ValueError(f"{shown(text)} is no JSON ({error}){hint}") from None
+        except _Twice as error:
+            raise ValueError(f"{shown(str(error))} stands twice in one object") from None
         except RecursionError:
             raise ValueError(f"{shown(text)}: it is nested too deeply to be read") from None
         if isinstance(content, dict) and authors.KEY in content:
@@ -114,8 +126,9 @@ class Reader:
         return Architecture(blocks, widths, self.stem)
 
     def _whole(self, content: Mapping[str, Any]) -> Architecture:
-        if unknown := next((key for key in content if key not in ("blocks", "stem", "widths")), None):
-            raise ValueError(f"{unknown}: an architecture has blocks, stem and widths alone")
+        for key in content:
+            if key not in ("blocks", "stem", "widths"):
+                raise ValueError(f"{shown(key)}: an architecture has blocks, stem and widths alone")
         if "blocks" not in content:
             raise ValueError("the architecture has no blocks")
         widths = _numbers("widths", content.get("widths", self.widths or NETWORKS["coatnet"][1]))
@@ -206,7 +219,7 @@ class Reader:
 def _kind(content: Any, way: str) -> tuple[str, Any]:
     """The kind of a node, and what stands inside."""
     if isinstance(content, str):
-        kind, inside = content, None
+        kind, inside = content, _NOTHING
     elif isinstance(content, dict) and len(content) == 1:
         ((kind, inside),) = content.items()
     else:
@@ -217,10 +230,19 @@ def _kind(content: Any, way: str) -> tuple[str, Any]:
         near = nearest(kind, [*SIMPLE, *COMPOSITES])
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise ValueError(f"{way}: {shown(kind)} is no kind of node{hint}")
-    if (inside is None) != (kind in SIMPLE):
+    if (inside is _NOTHING) != (kind in SIMPLE):
         what = "holds no sequences" if kind in SIMPLE else "is an object with its sequences"
         raise ValueError(f"{way}: {kind} {what}")
     return kind, inside
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON.  Raises `_Twice` where a name stands in it twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Twice(next(name for name in names if names.count(name) > 1))
+    return found
 
 
 def _items(way: str, content: Any) -> list[Any]:

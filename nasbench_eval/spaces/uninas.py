@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from nasbench_eval.errors import UsageError
 from nasbench_eval.spaces import _uninas_counts as counting
 from nasbench_eval.spaces import _uninas_graph as graph
 from nasbench_eval.spaces import _uninas_moves as moves
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 CLASSES = 1000
 # Failed steps after which a candidate is the architecture itself.
 _PATIENCE = 5
+# Draws and edits in a row that may all be beyond a limit before there is said to be none within.
+_MOST = 10_000
+# How deep the known networks are nested.
+_DEEPEST = 4
 
 
 @dataclass(frozen=True)
@@ -72,8 +77,12 @@ class UniNAS:
     def __post_init__(self) -> None:
         if not 1 <= self.resolution <= 4096:
             raise ValueError(f"resolution is 1 to 4,096 pixels; got {self.resolution}")
-        if self.max_edits < 0 or self.max_depth < 1 or self.max_nodes < 1:
-            raise ValueError("max_edits is at least 0, max_depth and max_nodes at least 1")
+        if self.max_edits < 0 or self.max_depth < _DEEPEST:
+            raise ValueError(f"max_edits is at least 0, and max_depth {_DEEPEST}, as deep as EfficientNets")
+        for name in ("max_params", "max_flops"):
+            limit = getattr(self, name)
+            if limit is not None and not limit > 0:
+                raise ValueError(f"{name} is above 0; got {limit}")
         if len(self.depths) != 4 or min(self.depths) < 1:
             raise ValueError(f"depths are the blocks of four stages, at least 1; got {list(self.depths)}")
         if len(self.stem) != 2 or min(self.stem) < 1:
@@ -124,7 +133,7 @@ class UniNAS:
     def build(self, arch: Architecture, *, num_classes: int) -> nn.Module:
         """The network, with weights of the authors' initialisation, which the text decides.
 
-        It takes images of any size; tables of position biases are of `resolution`.
+        It takes square images of any size; tables of position biases are of `resolution`.
         """
         from nasbench_eval.spaces._uninas_network import built
 
@@ -143,11 +152,10 @@ class UniNAS:
     def counts(self, arch: Architecture, *, resolution: int, num_classes: int) -> dict[str, float]:
         """What `nasbench-show` tells of sizes besides."""
         size = counting.total(arch, resolution, num_classes)
-        nodes = sum(graph.nodes_in(body) for *_, body, _ in arch.halves())
         return {
             "FLOPs, two a multiply-accumulate (the publication's)": 2 * size.macs,
-            "FLOPs as the authors' package declares them": size.declared,
-            "operations, which max_nodes limits": nodes,
+            "FLOPs as the authors declare those of operations": size.declared,
+            "operations, which max_nodes limits": _operations(arch),
         }
 
     def budgeted(self, arch: Architecture) -> float:
@@ -164,10 +172,13 @@ class UniNAS:
 
         The kind of each block is drawn uniformly, then the number of edits.  What is beyond a limit is drawn
         again.
+
+        Raises:
+            UsageError: if none of ten thousand draws is within.
         """
         widths = self.widths or graph.NETWORKS["coatnet"][1]
         kinds = list(graph.BLOCKS.values())
-        while True:
+        for _ in range(_MOST):
             blocks = tuple(
                 tuple(kinds[int(rng.integers(len(kinds)))] for _ in range(depth)) for depth in self.depths
             )
@@ -177,14 +188,20 @@ class UniNAS:
             for _ in range(int(rng.integers(self.max_edits + 1))):
                 arch = self.mutate(arch, rng)
             return arch
+        raise UsageError(f"{_MOST:,} draws gave no network of {self.name} within its limits; raise them")
 
     def mutate(self, arch: Architecture, rng: np.random.Generator) -> Architecture:
-        """Another network within the limits, one operation more or less; from beyond one, no further out."""
+        """Another network within the limits, one operation more or less; from beyond one, no further out.
+
+        Raises:
+            UsageError: if none of ten thousand edits leads there.
+        """
         here = self.canonical(arch)
-        while True:
+        for _ in range(_MOST):
             other = self.candidate(arch, rng)
             if self.beyond(other, arch) is None and self.canonical(other) != here:
                 return other
+        raise UsageError(f"{_MOST:,} edits of a network of {self.name} kept to no limit; raise the limits")
 
     def candidate(self, arch: Architecture, rng: np.random.Generator, draws: int = 1) -> Architecture:
         """The network after so many steps of the published walk; each fails five times at most.
@@ -223,8 +240,8 @@ class UniNAS:
 
     def beyond(self, arch: Architecture, parent: Architecture | None = None) -> str | None:
         """Which limit an architecture is beyond, and is further beyond than its parent; None for none."""
-        nodes = sum(graph.nodes_in(body) for *_, body, _ in arch.halves())
-        if nodes > self.max_nodes:
+        nodes = _operations(arch)
+        if nodes > max(self.max_nodes, 0 if parent is None else _operations(parent)):
             return f"it has {nodes} operations, max_nodes={self.max_nodes}"
         if self.max_params is None and self.max_flops is None:
             return None
@@ -250,6 +267,10 @@ class UniNAS:
         """The known networks by name."""
         for name in graph.NETWORKS:
             yield name, self._reader.known(name)
+
+
+def _operations(arch: Architecture) -> int:
+    return sum(graph.nodes_in(body) for *_, body, _ in arch.halves())
 
 
 SPACE = UniNAS

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from nasbench_eval.errors import ComesToNothing
 
@@ -51,6 +51,8 @@ class Training:
             )
         if self.images < 2 or self.batch_size < 2:
             raise ValueError(f"images and batch_size are 2 or more; got {self.images} and {self.batch_size}")
+        if self.optimizer not in get_args(Optimizer):
+            raise ValueError(f"an optimizer is {' or '.join(get_args(Optimizer))}; got {self.optimizer}")
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"a learning rate is positive and finite; got {self.learning_rate}")
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from nasbench_eval import spaces
+from nasbench_eval.errors import UsageError
 from nasbench_eval.spaces import _uninas_moves as moves
 from nasbench_eval.spaces._uninas_graph import (
     BLOCKS,
@@ -94,7 +95,13 @@ WRONG = {
     "coatnt": ("did you mean coatnet",),
     "17": ("is no architecture",),
     "{}": ("has no blocks",),
-    '{"blocks":[["R"]],"depths":[1]}': ("depths: an architecture has blocks, stem and widths alone",),
+    '{"":1,"blocks":[["R"],["R"],["R"],["R"]]}': ("an architecture has blocks, stem and widths alone",),
+    text_of([{"conv1": None}]): ("conv1 holds no sequences",),
+    '{"stem":[8,8],"stem":[16,16],"blocks":[]}': ("stem", "stands twice in one object"),
+    '{"blocks":[["R"]],"depths":[1]}': (
+        "depths",
+        "an architecture has blocks, stem and widths alone",
+    ),
     '[["R"],["R"]]': ("blocks: 2 stages, but 4 widths",),
     '[["R"],["R"],["R"],[]]': ("blocks[3]: a stage has a block at least",),
     '[["R"],["X"],["R"],["R"]]': ("blocks[1][0]", "is no block; letters are R, E, T"),
@@ -148,6 +155,10 @@ def test_options_that_contradict_each_other_are_refused() -> None:
         ({"max_flops": 1e9}, "FLOPs, max_flops=1,000,000,000"),
         ({"widths": (32, 50, 64, 64)}, "multiples of 32"),
         ({"depths": (1, 1)}, "four stages"),
+        ({"max_params": float("nan")}, "max_params is above 0"),
+        ({"max_flops": -1.0}, "max_flops is above 0"),
+        ({"max_depth": 3}, "max_depth 4"),
+        ({"max_nodes": 100}, "109 operations, max_nodes=100"),
         ({"resolution": 0}, "1 to 4,096"),
     ):
         with pytest.raises(Exception, match=part):
@@ -312,6 +323,32 @@ def test_samples_and_mutations_keep_within_limits() -> None:
         assert 2 * space.flops(arch, resolution=64, num_classes=1000) <= 1e9
     told = UniNAS(max_flops=18e9).beyond(SPACE.parse("vit"))
     assert told == "it has 18,338,555,904 FLOPs, max_flops=18,000,000,000"
+
+
+def test_limits_that_nothing_meets_are_told_of_and_not_waited_for() -> None:
+    # CoAtNet fits both limits, and hardly anything else of blocks does.
+    tight = UniNAS(max_params=27e6, max_flops=8.5e9)
+    with pytest.raises(UsageError, match="draws gave no network of uninas within its limits"):
+        tight.sample(np.random.default_rng(0))
+    space = UniNAS(max_params=30e6, adds_zero=False)
+    empty = json.dumps({"widths": [8192, 4096, 8192, 4096], "blocks": [[[[], []]]] * 4})
+    with pytest.raises(UsageError, match="edits of a network of uninas"):
+        space.mutate(space.parse(empty), np.random.default_rng(0))
+
+
+def test_a_network_of_too_many_operations_loses_some() -> None:
+    space, rng = UniNAS(max_nodes=110), np.random.default_rng(0)
+    arch = SPACE.parse("efficientnet")
+    with pytest.raises(ValueError, match="efficientnet has 144 operations, max_nodes=110"):
+        space.parse("efficientnet")
+    for _ in range(5):
+        other = space.mutate(arch, rng)
+        assert _operations(other) <= _operations(arch)
+        arch = other
+
+
+def _operations(arch: Architecture) -> int:
+    return sum(nodes_in(body) for *_, body, _ in arch.halves())
 
 
 def test_what_is_beyond_a_limit_goes_no_further() -> None:

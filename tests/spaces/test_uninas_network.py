@@ -169,7 +169,7 @@ def test_sizes_are_those_of_the_publication_and_of_the_authors_package(name: str
         for block in blocks
         if block == BLOCKS["T"]
     )
-    found = counted["FLOPs as the authors' package declares them"] - missed
+    found = counted["FLOPs as the authors declare those of operations"] - missed
     assert round(found / 1e9, 3) == declared
 
 
@@ -208,6 +208,30 @@ def test_a_position_bias_serves_maps_of_other_sizes() -> None:
     network = SPACE.build(SPACE.parse("vit"), num_classes=10).eval()
     for side in (32, 96):
         assert network(torch.randn(1, 3, side, side)).isfinite().all()
+
+
+def test_channels_of_a_map_share_the_bias_of_their_head() -> None:
+    """As inside of `expand`, which gives a head's map four channels."""
+    bias, x = PositionBias(2, 2), torch.randn(3, 8, 4, 4)
+    nn.init.normal_(bias.table)
+    added = torch.unflatten(bias(x) - x, 1, (2, 4))
+    torch.testing.assert_close(added, added[:1, :, :1].expand_as(added))
+    assert not torch.allclose(added[:, 0], added[:, 1])
+    gradient = torch.randn(x.shape)
+    (whole,) = torch.autograd.grad((bias(x[:1]) * gradient[:1]).sum(), [bias.table])
+    torch.testing.assert_close(bias.first_entries(x, gradient)["table"][0].float(), whole[0, 0, 0])
+    text = '[[[[{"attention":{"map":[{"expand":[["position_bias"]]},"softmax"]}}],[]]],["T"],["T"],["T"]]'
+    space = UniNAS(resolution=32, widths=(64, 64, 64, 64), depths=(1, 1, 1, 1))
+    network = space.build(space.parse(text), num_classes=3)
+    assert sum(p.numel() for p in network.parameters()) == space.params(space.parse(text), num_classes=3)
+    assert network.eval()(torch.randn(1, 3, 32, 32)).isfinite().all()
+
+
+def test_images_that_are_not_square_are_refused_where_positions_matter() -> None:
+    network = SPACE.build(SPACE.parse("vit"), num_classes=3).eval()
+    with pytest.raises(ValueError, match="square images"):
+        network(torch.zeros(1, 3, 32, 128))
+    SPACE.build(SPACE.parse("resnet"), num_classes=3).eval()(torch.zeros(1, 3, 32, 64))
 
 
 @pytest.mark.parametrize(("built_for", "side"), [(3, 3), (2, 3), (4, 3)])

@@ -50,12 +50,14 @@ def draw_parts(parts: Sequence[Part], title: str) -> Figure:
     whole = all(_untouched(box) for part in parts for _, boxes in part.halves for box in boxes)
     lines = _lines([(part.stage, _part(part, whole)) for part in parts])
     height = sum(max(laid.height for laid in line) + 2 * _GAP for _, line in lines)
+    # A block that is wider than a page makes a wider figure.
+    width = max(PAGE, _UNIT * max(2 + sum(laid.width + 2 * _GAP for laid in line) for _, line in lines))
     with paper_style():
-        size = (PAGE, height * _UNIT + 0.3)
+        size = (width, height * _UNIT + 0.3)
         figure = Figure(size, dpi=STYLE["savefig.dpi"])
         axes = figure.add_axes((0, 0, 1, height * _UNIT / size[1]))
         axes.set_axis_off()
-        axes.set_xlim(0, PAGE / _UNIT)
+        axes.set_xlim(0, width / _UNIT)
         axes.set_ylim(height, 0)
         y, named = 0.0, 0
         for stage, line in lines:
