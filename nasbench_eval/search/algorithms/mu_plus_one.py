@@ -8,6 +8,7 @@ are kept; this is the plainest rule that keeps the better ones.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from typing import ClassVar
 
 import numpy as np
@@ -20,6 +21,8 @@ from nasbench_eval.search.history import Numbers, Past, Values
 
 # What `start` is called that has the first architectures drawn.
 RANDOM = "random"
+# Tries after which a child is one edit further away.
+PATIENCE = 5
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class MuPlusOne:
     """The best μ of all that was told of are parents, each with the same probability.
 
     A child is one edit away from its parent, within the limits of the space, and no network that its seed has
-    had.  Of equals the older one stays, so that a child has to be better to become a parent.
+    had; where five tries find none, two edits, and so on.  Of equals the older one stays, so that a child has
+    to be better to become a parent.
 
     Attributes:
         mu: how many are parents.
@@ -68,12 +72,15 @@ class _Evolution(Search):
     def _child(self, past: Past, seed: int, u: float) -> int:
         rng = generator(u)
 
+        tries = count()
+
         def parent() -> tuple[int, int]:
+            edits = 1 + next(tries) // PATIENCE
             if not past.told:
                 assert self._start is not None
-                return self._start, 1
+                return self._start, edits
             step = self._elite.step(seed, int(rng.integers(len(self._elite))))
-            return int(past.proposed_TS[step, seed]), 1
+            return int(past.proposed_TS[step, seed]), edits
 
         return self._children.of(seed, parent, rng)
 
