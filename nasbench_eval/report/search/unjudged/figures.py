@@ -21,6 +21,8 @@ from nasbench_eval.spaces.base import Stage
 
 # Panels beside each other, and rows of networks in a figure: more would not fit a page.
 ACROSS, MOST = 3, 48
+# Curves of a panel up to which their legend lies within.
+MANY = 4
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,13 @@ def _panels(panels: Sequence[tuple[str, Sequence[Course]]], title: str, legends:
             axes.grid(axis="y")
             if legends and len(courses) > 1:
                 handles = [
-                    Line2D([], [], color=COLOURS[place % len(COLOURS)], label=short(course.title, 44))
-                    for place, course in enumerate(courses)
+                    Line2D([], [], color=COLOURS[number % len(COLOURS)], label=short(course.title, 44))
+                    for number, course in enumerate(courses)
                 ]
-                axes.legend(handles=handles, fontsize=SMALL - 1, frameon=False, loc="lower right")
+                place: dict[str, Any] = {"loc": "lower right"}
+                if len(courses) > MANY:  # some would run through it
+                    place = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
+                axes.legend(handles=handles, fontsize=SMALL - 1, frameon=False, **place)
         figure.suptitle(lines([title + ". Thin: each seed; thick: their mean."], PAGE), fontsize=SMALL)
     return figure
 
