@@ -90,10 +90,10 @@ def _panels(panels: Sequence[tuple[str, Sequence[Course]]], title: str, legends:
                     Line2D([], [], color=COLOURS[number % len(COLOURS)], label=short(course.title, 44))
                     for number, course in enumerate(courses)
                 ]
-                place: dict[str, Any] = {"loc": "lower right"}
+                where: dict[str, Any] = {"loc": "lower right"}
                 if len(courses) > MANY:  # some would run through it
-                    place = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
-                axes.legend(handles=handles, fontsize=SMALL - 1, frameon=False, **place)
+                    where = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
+                axes.legend(handles=handles, fontsize=SMALL - 1, frameon=False, **where)
         figure.suptitle(lines([title + ". Thin: each seed; thick: their mean."], PAGE), fontsize=SMALL)
     return figure
 
