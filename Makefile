@@ -208,7 +208,7 @@ UNINAS_TRAIN = $(BIN)/nasbench-train space=uninas space.resolution=32 'space.wid
   'space.depths=[1,2,2,1]' optimizer=adamw batch_size=32
 UNINAS_DIGITS = $(UNINAS_TRAIN) images=digits resolution=32 noise=1 copies=4 epochs=15
 UNINAS = $(BIN)/nasbench-search experiment=uninas_small steps=$(UNINAS_STEPS)
-UNINAS_PROXIES = grad_norm,snip,grasp,fisher,synflow,jacov,naswot,zen,zico,gradsign,ntk_frobenius,ntk_mean,expressivity,progressivity,trainability,vkdnw,vkdnw_live,vkdnw_single_16,flops,params,intrain,intrain_cell
+UNINAS_PROXIES = grad_norm,snip,grasp,fisher,synflow,jacov,naswot,zen,zico,gradsign,ntk_frobenius,ntk_mean,expressivity,progressivity,trainability,vkdnw,vkdnw_live,vkdnw_all,vkdnw_single_16,flops,params,intrain,intrain_cell
 reproduce-uninas: NAME = reproduce-uninas
 reproduce-uninas: $(READY) $(NASBENCH_EVAL_DATA)/images/cifar10.npz ## UniNAS: do proxies rank trained networks, and what does VKDNW find (three hours on two cores)
 	$(BIN)/python scripts/list_uninas.py results/$(NAME)/archs.txt
@@ -223,7 +223,11 @@ reproduce-uninas: $(READY) $(NASBENCH_EVAL_DATA)/images/cifar10.npz ## UniNAS: d
 	  $(UNINAS) algorithm.start=$$start run=$(NAME)/from-$$start $(OPTIONS) || exit; done
 	$(UNINAS) algorithm=hill_climbing algorithm.start=coatnet run=$(NAME)/climb-coatnet $(OPTIONS)
 	$(UNINAS) algorithm=random_walk algorithm.start=coatnet run=$(NAME)/walk-coatnet $(OPTIONS)
-	$(BIN)/nasbench-report $$(ls -d results/$(NAME)/*-*/) --out results/$(NAME)/search
+	$(BIN)/nasbench-report $$(ls -d results/$(NAME)/*-*/ | grep -v again-) --out results/$(NAME)/search
+	printf '%s\n' resnet efficientnet vit coatnet | cat - results/$(NAME)/search/answers.txt > results/$(NAME)/finals.txt
+	for seed in 0 1 2; do $(BIN)/nasbench-score space=uninas space.resolution=64 archs=results/$(NAME)/finals.txt \
+	  'dataset=[cifar10]' 'proxy=[vkdnw_live,vkdnw_all]' proxy.batch_size=16 proxy.resolution=64 seed=$$seed reuse=none \
+	  run=$(NAME)/again-$$seed $(OPTIONS) || exit; done
 
 data: $(READY) ## fetch the ground-truth tables and images into $NASBENCH_EVAL_DATA
 	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA)
