@@ -204,6 +204,7 @@ reproduce-table2: $(READY) ## Table 2 of InTrain: its rows beside what InTrain f
 # UniNAS: thin networks are trained on digits and on CIFAR-10, and every proxy scores them; VKDNW searches the
 # space from each known network, from random ones, by climbing and without a guide.
 UNINAS_STEPS ?= 60
+UNINAS_AGAIN ?= 50
 UNINAS_TRAIN = $(BIN)/nasbench-train space=uninas space.resolution=32 'space.widths=[32,64,96,128]' 'space.stem=[16,32]' \
   'space.depths=[1,2,2,1]' optimizer=adamw batch_size=32
 UNINAS_DIGITS = $(UNINAS_TRAIN) images=digits resolution=32 noise=1 copies=4 epochs=15
@@ -212,9 +213,9 @@ UNINAS_PROXIES = grad_norm,snip,grasp,fisher,synflow,jacov,naswot,zen,zico,grads
 reproduce-uninas: NAME = reproduce-uninas
 reproduce-uninas: $(READY) $(NASBENCH_EVAL_DATA)/images/cifar10.npz ## UniNAS: do proxies rank trained networks, and what does VKDNW find (three hours on two cores)
 	$(BIN)/python scripts/list_uninas.py results/$(NAME)/archs.txt
-	for n in 40 50; do head -n $$n results/$(NAME)/archs.txt > results/$(NAME)/archs_$$n.txt; done
+	for n in 40 $(UNINAS_AGAIN); do head -n $$n results/$(NAME)/archs.txt > results/$(NAME)/archs_$$n.txt; done
 	$(UNINAS_DIGITS) archs=results/$(NAME)/archs.txt 'seeds=[0]' run=$(NAME)/digits $(OPTIONS)
-	$(UNINAS_DIGITS) archs=results/$(NAME)/archs_50.txt 'seeds=[1,2]' run=$(NAME)/digits_again $(OPTIONS)
+	$(UNINAS_DIGITS) archs=results/$(NAME)/archs_$(UNINAS_AGAIN).txt 'seeds=[1,2]' run=$(NAME)/digits_again $(OPTIONS)
 	$(UNINAS_TRAIN) images=cifar10 epochs=8 archs=results/$(NAME)/archs_40.txt 'seeds=[0]' run=$(NAME)/cifar10 $(OPTIONS)
 	$(BIN)/nasbench-score truth=results/$(NAME)/digits n=all 'proxy=[$(UNINAS_PROXIES)]' proxy.batch_size=32 reuse=none \
 	  run=$(NAME)/scores $(OPTIONS)
