@@ -30,7 +30,7 @@ from nasbench_eval.passes.spec import Init
 from nasbench_eval.passes.weights import draw
 from nasbench_eval.runs.rows import Row, Task, status_of
 from nasbench_eval.seeding import seed_of
-from nasbench_eval.spaces.base import Network, Product, SearchSpace, Sizes, summed
+from nasbench_eval.spaces.base import Network, Product, SearchSpace, summed
 from nasbench_eval.training import Diverged, Epoch, Folder, Training, train
 from nasbench_eval.training.checkpoints import State
 from nasbench_eval.training.evaluate import evaluate
@@ -223,9 +223,6 @@ def sizes(plan: Plan, index: int) -> tuple[float, float]:
         RuntimeError: if it cannot take images of the data set's size.
     """
     side, classes, arch = plan.dataset.resolution, plan.dataset.num_classes, plan.space.arch(index)
-    if isinstance(plan.space, Sizes):
-        params = plan.space.params(arch, num_classes=classes)
-        return float(params), float(plan.space.flops(arch, resolution=side, num_classes=classes))
     with torch.device("meta"):
         network = plan.space.build(arch, num_classes=classes)
         flops = count_flops(network, torch.empty(1, 3, side, side))

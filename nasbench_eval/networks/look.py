@@ -18,7 +18,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.networks.activations import FUNCTIONS, MODULES
 from nasbench_eval.networks.names import Normed
 from nasbench_eval.networks.plain import plain
-from nasbench_eval.spaces.base import Product
+from nasbench_eval.spaces.base import Featured, Product
 from nasbench_eval.wording import first_line
 
 _ATTENTION = {
@@ -137,7 +137,7 @@ def look(
         head=name,
         classes=out.shape[1],
         blocks=_blocks(model, modules, watch, blocks),
-        maps=_maps(body, x, getattr(model, "last_features", None)),
+        maps=_maps(body, x, model.last_features if isinstance(model, Featured) else None),
         sites=tuple(site for site in watch.sites if site[0] in {call.name for call in body}),
         mutated=frozenset(c.name for c in body if c.name in modules and c.y._version != c.version),
         attention=any(event == "attention" for event in watch.events[:place]),
@@ -315,7 +315,7 @@ def _some(names: Sequence[str], most: int = 6) -> str:
 def _maps(body: Sequence[Call], x: Tensor, named: str | None) -> tuple[str, int] | None:
     """The last output with positions before the head; the last with several, if there is one.
 
-    A network may name the module that gives it.
+    A `Featured` network names the module that gives it.
     """
     met: Counter[str] = Counter()
     placed: list[tuple[str, int, int]] = []

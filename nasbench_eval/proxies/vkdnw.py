@@ -75,7 +75,7 @@ class Vkdnw(Batch):
     def __post_init__(self) -> None:
         if self.tensors < 1:
             raise ValueError(f"tensors are at least 1; got {self.tensors}")
-        for name, choices in (("choose", Choice), ("dead", Dead), ("kinds", Literal["all", "weights"])):
+        for name, choices in (("choose", Choice), ("dead", Dead), ("kinds", Parameters)):
             if getattr(self, name) not in get_args(choices):
                 raise ValueError(f"{name} is {' or '.join(get_args(choices))}; got {getattr(self, name)}")
 

@@ -17,6 +17,8 @@ from nasbench_eval.search.history import Numbers, Values
 from nasbench_eval.spaces.open import ByChoices, Known, Limited, index_of
 from nasbench_eval.wording import first_line, shortened
 
+# What `algorithm.start` is called that has the first architectures drawn.
+RANDOM = "random"
 # Architectures that are kept as they were read: those that are changed most are changed again and again.
 _KEPT = 4096
 
@@ -82,6 +84,8 @@ class Drawn:
             raise UsageError(f"architectures of {self.space.name} are no fixed list of choices")
 
     def started(self, text: str | None) -> int | None:
+        if text == RANDOM:
+            return None
         if text is None:
             return int(self.space.index(self.space.start)) if self._limited else None
         try:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.search.drawn import Drawn, DrawnMasks
+from nasbench_eval.search.drawn import RANDOM, Drawn, DrawnMasks
 from nasbench_eval.search.history import Numbers, Values
 from nasbench_eval.spaces import nasbench201
 from nasbench_eval.spaces.base import SearchSpace
@@ -76,6 +76,8 @@ class Moves(Protocol):
     def started(self, text: str | None) -> int | None:
         """The architecture that a text names, to start from; None for the space's own, if it has one.
 
+        `RANDOM` is none, as is the start of a space without one: searches begin with draws.
+
         Raises:
             UsageError: if a search of this space starts from draws, or the architecture will not do.
         """
@@ -131,7 +133,7 @@ class _Numbered:
         return arch
 
     def started(self, text: str | None) -> int | None:
-        if text is not None:
+        if text not in (None, RANDOM):
             raise UsageError("algorithm.start= is for open search spaces; here a search starts from draws")
         return None
 

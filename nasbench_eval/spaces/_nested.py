@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -41,14 +40,3 @@ class Part:
     stage: int
     title: str
     halves: tuple[tuple[str, Boxes], ...]
-
-
-def marked(boxes: Boxes, mark: Mark, way: str = "") -> Iterator[str]:
-    """Operations with a mark, each as the way to it, what is inside of another marked one left out."""
-    for box in boxes:
-        here = f"{way}{box.name}"
-        if box.mark == mark:
-            yield here
-            continue
-        for name, body in box.bodies:
-            yield from marked(body, mark, f"{here}.{name} > " if name else f"{here} > ")

@@ -115,6 +115,16 @@ class Drawn(nn.Module):
         raise NotImplementedError
 
 
+class Featured(nn.Module):
+    """A network that names the module whose output are its last feature maps.
+
+    Attributes:
+        last_features: its name.
+    """
+
+    last_features: str
+
+
 class Product(nn.Module):
     """A product of features with features, as inside attention: it has no weights, and FLOPs count it."""
 

@@ -29,7 +29,6 @@ from nasbench_eval.spaces._uninas_graph import (
     Body,
     Node,
     Place,
-    heads_of,
 )
 
 # Of each kind: C² and C in the parameters; C² and C in the multiply-accumulates a position; C in what the
@@ -111,7 +110,7 @@ def total(arch: Architecture, resolution: int, num_classes: int) -> Size:
         arch.blocks, arch.widths, sides(resolution, len(arch.widths)), strict=True
     ):
         place, extent = Place(width), Extent(side, side)
-        size = size.plus(_entry(width_in, width, side)).plus(_norms(width, side), 2 * len(blocks) - 1)
+        size = size.plus(_entry(width_in, width, side)).plus(_norm(width), 2 * len(blocks) - 1)
         for halves in blocks:
             for body in halves:
                 size = size.plus(of_body(body, place, extent))
@@ -120,13 +119,13 @@ def total(arch: Architecture, resolution: int, num_classes: int) -> Size:
     return size.plus(Size(2 * width_in + head + num_classes, head, 2 * head))
 
 
-def _norms(width: int, side: int) -> Size:
+def _norm(width: int) -> Size:
     return Size(2 * width)
 
 
 def _entry(width_in: int, width: int, side: int) -> Size:
     """The first norm of a stage, and what halves the maps on both ways."""
-    size = _norms(width_in, 2 * side)
+    size = _norm(width_in)
     if width_in == width:
         return size
     return size.plus(
@@ -145,21 +144,15 @@ def of_body(body: Body, place: Place, extent: Extent) -> Size:
 
 def of_node(node: Node, place: Place, extent: Extent) -> Size:
     """The size of a node with all that is inside."""
-    size = _own(node.kind, place, extent)
-    if node.kind == "attention":
-        heads = heads_of(node.bodies)
-        times = place.heads() if len(heads) == 1 else 1
-    else:
-        heads, times = [node.bodies], 1
-    for bodies in heads:
-        for which, body in enumerate(bodies):
-            if body:
-                size = size.plus(of_body(body, place.inside(node, which), extent.inside(node, which)), times)
+    size = Size().plus(_own(node.kind, place, extent), place.groups)
+    for which, body in enumerate(node.bodies):
+        if body:
+            size = size.plus(of_body(body, place.inside(node, which), extent.inside(node, which)))
     return size
 
 
 def _own(kind: str, place: Place, extent: Extent) -> Size:
-    """The size of a node without what is inside."""
+    """The size of one group of a node without what is inside."""
     c, hw = place.channels, extent.positions
     if kind == "position_bias":
         return Size((2 * extent.around - 1) ** 2, 0, hw)

@@ -106,19 +106,21 @@ class Place:
 
     Attributes:
         channels: of each of its groups.
+        groups: heads around that share it, or one.
         kind: see the module.
         depth: in how many composite nodes it stands.
         stage: of the network.
     """
 
     channels: int
+    groups: int = 1
     kind: Literal["features", "map", "pool"] = "features"
     depth: int = 0
     stage: int = 0
 
     def inside(self, node: Node, body: int) -> Place:
         """The place of one of a node's sequences, by its number."""
-        channels, kind = self.channels, self.kind
+        channels, groups, kind = self.channels, self.groups, self.kind
         if node.kind == "split":
             channels //= 2
         elif node.kind == "expand":
@@ -129,8 +131,10 @@ class Place:
             kind = "pool"
         elif node.kind == "attention":
             of_map = ATTENTION[body % len(ATTENTION)] == "map"
+            if len(node.bodies) == len(ATTENTION):
+                groups *= self.heads()
             channels, kind = (1, "map") if of_map else (HEAD, kind)
-        return replace(self, channels=channels, kind=kind, depth=self.depth + 1)
+        return replace(self, channels=channels, groups=groups, kind=kind, depth=self.depth + 1)
 
     def heads(self) -> int:
         """How many heads attention has here."""

@@ -10,11 +10,9 @@ from collections.abc import Callable
 import numpy as np
 
 from nasbench_eval.spaces._uninas_graph import (
-    ATTENTION,
     COMPOSITES,
     KINDS,
     Architecture,
-    Body,
     Node,
     Place,
     Rules,
@@ -26,8 +24,8 @@ from nasbench_eval.spaces._uninas_graph import (
 REMOVED = 0.3
 _ZERO = Node("zero")
 
-# Whether a node fits what is left of the limits: the node, its place, how many heads share it.
-Fits = Callable[[Node, Place, int], bool]
+# Whether a node at a place fits what is left of the limits.
+Fits = Callable[[Node, Place], bool]
 
 
 def fresh(kind: str) -> Node:
@@ -53,7 +51,7 @@ def step(
         arch: the network.
         rng: all chance.
         rules: which nodes may stand where.
-        fits: whether a node at a place, of so many heads around it, fits the limits.
+        fits: whether a node at a place fits the limits.
         adds_zero: whether an empty half may become zero, without which no step leads back to networks of
             one half.  The authors' code does not add it.
     """
@@ -69,9 +67,8 @@ def step(
         at = int(rng.integers(len(body)))
         other = (*body[:at], *body[at + 1 :])
     else:
-        heads = heads_around(whole, way, Place(arch.widths[stage], stage=stage))
         nodes = [fresh(kind) for kind in KINDS if rules.broken(kind, place) is None]
-        nodes = [node for node in nodes if fits(node, place, heads)]
+        nodes = [node for node in nodes if fits(node, place)]
         if adds_zero and not way and not body:
             nodes.append(_ZERO)
         if not nodes:
@@ -79,14 +76,3 @@ def step(
         at = int(rng.integers(len(body) + 1))
         other = (*body[:at], nodes[int(rng.integers(len(nodes)))], *body[at:])
     return arch.with_half(stage, block, half, changed(whole, way, other))
-
-
-def heads_around(body: Body, way: tuple[tuple[int, int], ...], place: Place) -> int:
-    """How many heads share what stands at a way: as many copies there are of its parameters."""
-    heads = 1
-    for at, which in way:
-        node = body[at]
-        if node.kind == "attention" and len(node.bodies) == len(ATTENTION):
-            heads *= place.heads()
-        place, body = place.inside(node, which), node.bodies[which]
-    return heads

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nasbench_eval.seeding import generator
-from nasbench_eval.spaces._network import Drawn, Product, uninitialised
+from nasbench_eval.spaces._network import Drawn, Featured, Product, uninitialised
 from nasbench_eval.spaces._uninas_counts import sides
 from nasbench_eval.spaces._uninas_graph import FACTOR, HEAD, Architecture, Block, Body, Node, heads_of
 
@@ -222,16 +222,16 @@ def _module(node: Node, scope: Scope) -> nn.Module:
         )
     if kind == "pool":
         return Pool(bodies[0], scope)
-    return Fork(bodies, scope, nn.Identity() if kind == "add" else Gate())
+    return Fork(bodies, scope, gated=kind == "gate")
 
 
 class Fork(nn.Module):
     """Two branches of the same features, added or one gating the other."""
 
-    def __init__(self, bodies: tuple[Body, ...], scope: Scope, merge: nn.Module) -> None:
+    def __init__(self, bodies: tuple[Body, ...], scope: Scope, *, gated: bool) -> None:
         super().__init__()
         self.first, self.second = (sequence(body, scope) for body in bodies)
-        self.gate = merge if isinstance(merge, Gate) else None
+        self.gate = Gate() if gated else None
 
     def forward(self, x: Tensor) -> Tensor:
         first, second = self.first(x), self.second(x)
@@ -248,9 +248,6 @@ class Split(nn.Module):
         self.first, self.second = (sequence(body, scope.scaled(scope.channels // 2)) for body in bodies)
 
     def forward(self, x_BKHW: Tensor) -> Tensor:
-        if self.groups == 1:
-            first, second = x_BKHW.chunk(2, dim=1)
-            return torch.cat([self.first(first), self.second(second)], dim=1)
         halves = torch.unflatten(x_BKHW, 1, (self.groups, 2, -1)).unbind(2)
         done = [
             run(half.flatten(1, 2)).unflatten(1, (self.groups, -1))
@@ -360,7 +357,7 @@ def _halving(width_in: int, width: int) -> nn.Module:
     return pool if width_in == width else nn.Sequential(pool, nn.Conv2d(width_in, width, 1))
 
 
-class UniNASNetwork(nn.Module):
+class UniNASNetwork(Featured):
     """A stem of two 3×3 convolutions, blocks in stages, a norm, and a classifier of the channels' means.
 
     Args:
@@ -369,7 +366,7 @@ class UniNASNetwork(nn.Module):
         resolution: height and width of the images that tables of position biases are made for.
 
     Attributes:
-        last_features: the module that gives the last feature maps, for those who look at the network.
+        last_features: see `Featured`.
     """
 
     last_features = "norm"

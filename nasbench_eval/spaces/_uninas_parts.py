@@ -22,9 +22,9 @@ def parts(arch: Architecture, before: Architecture | None) -> tuple[Part, ...]:
     found = []
     for s, stage in enumerate(arch.blocks):
         for b, block in enumerate(stage):
-            letter = LETTERS.get(block if before is None else before.blocks[s][b])
-            title = f"{s + 1}.{b + 1}" + (f" {letter}" if letter else "")
             old = block if before is None else before.blocks[s][b]
+            letter = LETTERS.get(old)
+            title = f"{s + 1}.{b + 1}" + (f" {letter}" if letter else "")
             halves = tuple(
                 (f"S{h + 1}", compared(one, two)) for h, (one, two) in enumerate(zip(old, block, strict=True))
             )

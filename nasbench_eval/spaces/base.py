@@ -11,19 +11,22 @@ from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
 from nasbench_eval.spaces._graph import Graph as Graph
 from nasbench_eval.spaces._graph import GraphEdge as GraphEdge
 from nasbench_eval.spaces._nested import Box as Box
+from nasbench_eval.spaces._nested import Boxes as Boxes
+from nasbench_eval.spaces._nested import Mark as Mark
 from nasbench_eval.spaces._nested import Part as Part
 from nasbench_eval.spaces._stage import Stage as Stage
 from nasbench_eval.spaces._stage import StageBlock as StageBlock
 
 if TYPE_CHECKING:
     from nasbench_eval.spaces._network import Drawn as Drawn
+    from nasbench_eval.spaces._network import Featured as Featured
     from nasbench_eval.spaces._network import Network as Network
     from nasbench_eval.spaces._network import Product as Product
     from nasbench_eval.spaces._network import summed as summed
     from nasbench_eval.spaces._network import uninitialised as uninitialised
 
 # What PyTorch is needed for is imported when it is asked for: to name architectures it is not needed.
-_NETWORKS = ("Drawn", "Network", "Product", "summed", "uninitialised")
+_NETWORKS = ("Drawn", "Featured", "Network", "Product", "summed", "uninitialised")
 
 
 def __getattr__(name: str) -> Any:

@@ -225,15 +225,15 @@ class UniNAS:
         size = counting.total(arch, self.resolution, CLASSES)
         sides = counting.sides(self.resolution, len(arch.widths))
 
-        def fits(node: Node, place: Place, heads: int) -> bool:
+        def fits(node: Node, place: Place) -> bool:
             # In a map at the first stage four times as many entries are a lot, unless FLOPs are limited.
             if node.kind == "expand" and place.kind == "map" and place.stage == 0 and self.max_flops is None:
                 return False
             side = sides[place.stage]
             extent = counting.Extent({"features": side, "map": side**2, "pool": 1}[place.kind], side)
             more = counting.of_node(node, place, extent)
-            return (self.max_params is None or size.params + heads * more.params <= self.max_params) and (
-                self.max_flops is None or 2 * (size.macs + heads * more.macs) <= self.max_flops
+            return (self.max_params is None or size.params + more.params <= self.max_params) and (
+                self.max_flops is None or 2 * (size.macs + more.macs) <= self.max_flops
             )
 
         return fits

@@ -54,8 +54,9 @@ def test_a_climb_goes_up_and_an_evolution_has_more_parents(ask: Ask) -> None:
         assert (told.last() > told.first()).all()
 
 
-def test_a_random_start_is_another_for_each_seed(ask: Ask) -> None:
-    assert ask(*FREE, "algorithm=hill_climbing", "algorithm.start=random", "run=a", "steps=3").code == 0
+@pytest.mark.parametrize("name", ["hill_climbing", "random_walk", "aznas_small", "zen"])
+def test_a_random_start_is_another_for_each_seed(ask: Ask, name: str) -> None:
+    assert ask(*FREE, f"algorithm={name}", "algorithm.start=random", "run=a", "steps=3").code == 0
     assert texts("results/a", 0)[0] != texts("results/a", 1)[0]
 
 

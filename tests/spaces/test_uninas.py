@@ -268,7 +268,7 @@ def test_stage_block_half_sequence_and_removal_are_drawn_as_published() -> None:
     arch = SPACE.parse("coatnet")
     whole, halves, removed, trials = Counter[tuple[int, int]](), Counter[int](), 0, 3000
     rng = np.random.default_rng(1)
-    fits: moves.Fits = lambda node, place, heads: True  # noqa: E731
+    fits: moves.Fits = lambda node, place: True  # noqa: E731
     done = 0
     while done < trials:
         other = moves.step(arch, rng, SPACE.rules, fits, adds_zero=False)
@@ -307,7 +307,7 @@ def test_twenty_kinds_are_added_and_each_where_it_is_legal() -> None:
 
 def test_attention_shares_what_is_counted_by_its_heads() -> None:
     body = THIN.parse(text_of([attention(v=[attention(q=["conv1"])])])).blocks[0][0][0]
-    ways = {way: moves.heads_around(body, way, Place(64)) for way, _, _ in bodies_of(body, Place(64))}
+    ways = {way: place.groups for way, _, place in bodies_of(body, Place(64))}
     assert ways[()] == 1
     assert ways[((0, 2),)] == 2
     assert ways[((0, 2), (0, 0))] == 2

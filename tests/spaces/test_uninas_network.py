@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nasbench_eval.benchmark.trainer import count_flops
+from nasbench_eval.networks.adapted import Adapted
 from nasbench_eval.spaces._uninas_graph import BLOCKS
 from nasbench_eval.spaces._uninas_network import PositionBias, UniNASBlock
 from nasbench_eval.spaces.uninas import UniNAS
@@ -243,6 +244,24 @@ def test_the_first_entry_of_a_position_bias_is_known_without_a_backward_pass(
     for sample, found in enumerate(bias.first_entries(x, gradient)["table"]):
         (whole,) = torch.autograd.grad((bias(x[sample : sample + 1]) * gradient[sample]).sum(), [bias.table])
         torch.testing.assert_close(found.float(), whole[0, 0, 0])
+
+
+def test_the_last_features_are_those_of_the_last_norm_however_small() -> None:
+    """At 32 pixels they have one position, fewer than maps before them."""
+    network = THIN.build(THIN.parse("vit"), num_classes=3)
+    assert Adapted(network, (3, 32, 32)).look.maps == ("norm", 1)
+
+
+def test_an_attribute_of_that_name_in_another_network_means_nothing() -> None:
+    class Own(nn.Sequential):
+        last_features = "0"
+
+    def network(kind: type[nn.Sequential]) -> nn.Module:
+        layers = [nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 5, 3), nn.Flatten(), nn.Linear(5 * 28**2, 2)]
+        return kind(*layers)
+
+    maps = [Adapted(network(kind), (3, 32, 32)).look.maps for kind in (nn.Sequential, Own)]
+    assert maps[0] == maps[1] == ("2", 1)
 
 
 def test_weights_are_decided_by_the_text_and_move_no_global_generator() -> None:

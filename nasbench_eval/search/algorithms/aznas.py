@@ -34,7 +34,7 @@ class AZNAS:
         repeats: whether a network may be proposed again, as in the released code, which scores it anew with
             other weights.  Here its score would be the same.
         start: the architecture that the first candidates come from; None for the search space's own, or
-            draws where it has none.
+            draws where it has none, or with `random`.
     """
 
     info: ClassVar = AlgorithmInfo("aznas", "Lee & Ham 2024, evolution of the released code")

@@ -19,8 +19,6 @@ from nasbench_eval.search.drawn import generator
 from nasbench_eval.search.elite import Elite
 from nasbench_eval.search.history import Numbers, Past, Values
 
-# What `start` is called that has the first architectures drawn.
-RANDOM = "random"
 # Tries after which a child is one edit further away.
 PATIENCE = 5
 
@@ -56,7 +54,7 @@ class _Evolution(Search):
         super().__init__(problem)
         self.uniforms = max(1, problem.moves.for_sample)
         self._mu = options.mu
-        self._start = None if options.start == RANDOM else problem.moves.started(options.start)
+        self._start = problem.moves.started(options.start)
         self._children = Children(problem, repeats=False)
         self._elite = Elite(problem.judge, problem.seeds, options.mu)
 
@@ -70,9 +68,7 @@ class _Evolution(Search):
         return np.array([self._child(past, seed, u) for seed, u in enumerate(u_SU[:, 0].tolist())])
 
     def _child(self, past: Past, seed: int, u: float) -> int:
-        rng = generator(u)
-
-        tries = count()
+        rng, tries = generator(u), count()
 
         def parent() -> tuple[int, int]:
             edits = 1 + next(tries) // PATIENCE

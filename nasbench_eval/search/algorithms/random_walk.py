@@ -13,7 +13,6 @@ import numpy as np
 
 from nasbench_eval.search.algorithms._children import Children
 from nasbench_eval.search.algorithms.base import AlgorithmInfo, Problem, Search
-from nasbench_eval.search.algorithms.mu_plus_one import RANDOM
 from nasbench_eval.search.drawn import generator
 from nasbench_eval.search.history import Numbers, Past, Values
 
@@ -38,7 +37,7 @@ class _Walk(Search):
     def __init__(self, problem: Problem, options: RandomWalk) -> None:
         super().__init__(problem)
         self.uniforms = max(1, problem.moves.for_sample)
-        self._start = None if options.start == RANDOM else problem.moves.started(options.start)
+        self._start = problem.moves.started(options.start)
         self._children = Children(problem, repeats=True)
 
     def propose(self, past: Past, u_SU: Values) -> Numbers:

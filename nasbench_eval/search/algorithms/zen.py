@@ -25,7 +25,7 @@ class Zen:
     Attributes:
         population: how many architectures are kept; the worst leaves for a new one, of equals the oldest.
         start: the architecture that the first candidates come from; None for the search space's own, or
-            draws where it has none.
+            draws where it has none, or with `random`.
     """
 
     info: ClassVar = AlgorithmInfo("zen", "Lin et al. 2021, evolution of the released code")

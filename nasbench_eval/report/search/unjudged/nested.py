@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,7 @@ from nasbench_eval.report.figure.nested import draw_parts
 from nasbench_eval.report.figure.style import short
 from nasbench_eval.report.search.unjudged.cells import MOST, liked_best
 from nasbench_eval.report.search.unjudged.frames import Found
-from nasbench_eval.spaces._nested import marked
-from nasbench_eval.spaces.base import NestedSpace, Part
+from nasbench_eval.spaces.base import Boxes, Mark, NestedSpace, Part
 from nasbench_eval.spaces.open import Limited
 
 COLUMNS = ["algorithm", "guide", "dataset", "start", "run_seed", "seed", "block", "half", "new", "gone"]
@@ -90,3 +89,14 @@ def changes(rows: Sequence[Found]) -> pd.DataFrame:
                         }
                         lines.append(known | {"start": options["start"] or "the space's own"} | told)
     return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def marked(boxes: Boxes, mark: Mark, way: str = "") -> Iterator[str]:
+    """Operations with a mark, each as the way to it, what is inside of another marked one left out."""
+    for box in boxes:
+        here = f"{way}{box.name}"
+        if box.mark == mark:
+            yield here
+            continue
+        for name, body in box.bodies:
+            yield from marked(body, mark, f"{here}.{name} > " if name else f"{here} > ")
