@@ -1,4 +1,4 @@
-"""Finds proxies, search spaces and algorithms by name: one module an item, or another package's entry point.
+"""Finds proxies, spaces, algorithms and tables by name: a module an item, or another package's entry point.
 
 Nothing registers itself by being imported: the folder is the registry, so a new module is found at once.
 """
@@ -20,14 +20,19 @@ from nasbench_eval.paths import configured
 from nasbench_eval.wording import shown
 
 # The name under which a module of this package offers its class, and the word for such a class in errors.
-_ATTRIBUTES = {"proxies": "PROXY", "spaces": "SPACE", "algorithms": "ALGORITHM"}
-_WORDS = {"proxies": "proxy", "spaces": "search space", "algorithms": "algorithm"}
+_ATTRIBUTES = {"proxies": "PROXY", "spaces": "SPACE", "algorithms": "ALGORITHM", "truths": "TRUTH"}
+_WORDS = {
+    "proxies": "proxy",
+    "spaces": "search space",
+    "algorithms": "algorithm",
+    "truths": "table of ground truth",
+}
 # Their groups of choices on the command line.
-_GROUPS = {"proxies": "proxy", "spaces": "space", "algorithms": "algorithm"}
+_GROUPS = {"proxies": "proxy", "spaces": "space", "algorithms": "algorithm", "truths": "truth"}
 # Modules beside theirs that say what all of them have in common.
 _HELPERS = {"base", "open"}
 # Where their modules lie below this package, if not in a folder of their name.
-_FOLDERS = {"algorithms": "search.algorithms"}
+_FOLDERS = {"algorithms": "search.algorithms", "truths": "truth.public"}
 
 
 class UnknownName(UsageError):
@@ -51,7 +56,7 @@ def nearest(name: object, known: Iterable[str]) -> list[str]:
 
 
 def names(kind: str) -> tuple[str, ...]:
-    """All names of `proxies`, `spaces` or `algorithms`: this package's modules, then entry points."""
+    """All names of a kind, such as `proxies` or `truths`: this package's modules, then entry points."""
     return tuple(dict.fromkeys([*own(kind), *plugins(kind)]))
 
 
@@ -69,7 +74,7 @@ def plugins(kind: str) -> tuple[str, ...]:
 
 
 def find(kind: str, name: str) -> Any:
-    """The class behind a name: `PROXY`, `SPACE` or `ALGORITHM` of its module, or what the entry point loads.
+    """The class behind a name: `PROXY`, `SPACE`, `ALGORITHM` or `TRUTH` of its module, or of an entry point.
 
     Raises:
         UnknownName: if there is none.
@@ -106,7 +111,7 @@ def find(kind: str, name: str) -> Any:
 
 
 def distributions(package: str) -> list[Distribution]:
-    """The installed distributions that offer proxies, search spaces or algorithms of a top-level package."""
+    """The installed distributions that offer any of these out of a top-level package."""
     entries = [entry for kind in _ATTRIBUTES for entry in _entries(kind)]
     found = [entry.dist for entry in entries if entry.module.partition(".")[0] == package]
     return list({dist.name: dist for dist in found if dist is not None}.values())

@@ -302,9 +302,14 @@ def _check_subject(overrides: Sequence[Override]) -> None:
     truth = typed.get("truth")
     if truth is None or "dataset" not in typed:
         return
-    if truth.is_sweep_override() or truth.value() is not None:
+    if truth.is_sweep_override() or (truth.value() is not None and _brings_images(str(truth.value()))):
         given = shown(truth.input_line)[1:-1]
         raise UsageError(f"{given} brings its own images; leave {typed['dataset'].input_line} out")
+
+
+def _brings_images(truth: str) -> bool:
+    """Whether ground truth of a name is a benchmark with images, and no table of accuracies."""
+    return not truth.lower().endswith((".csv", ".parquet")) and truth not in registry.names("truths")
 
 
 def _check_launcher(overrides: Sequence[Override], multirun: bool) -> None:

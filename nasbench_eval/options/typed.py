@@ -62,7 +62,7 @@ class RunOptions(Sampled):
     truth: str | None
     n: Annotated[int, Field(ge=1)] | Literal["all", "auto"]
     cpu_sample: Annotated[int, Field(ge=1)]
-    sampling: Literal["uniform", "live", "stratified"]
+    sampling: Literal["uniform", "live", "distinct", "stratified"]
     dedupe: Literal["none", "isomorphic"]
     precision: Literal["float32", "tf32", "bf16"]
     seed: Seed

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from typing import TypeVar
 
-from nasbench_eval.report.titles import DATASETS
+from nasbench_eval.report.titles import DATASETS, SPLITS
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -54,7 +54,9 @@ class Apart:
     def _started(self) -> ProcessPoolExecutor:
         if self._executor is None:
             _CONTEXT.set_forkserver_preload(_PRELOADED)
-            self._executor = ProcessPoolExecutor(self.processes, _CONTEXT, _settle, (dict(DATASETS),))
+            self._executor = ProcessPoolExecutor(
+                self.processes, _CONTEXT, _settle, (dict(DATASETS), dict(SPLITS))
+            )
         return self._executor
 
     def close(self) -> None:
@@ -75,7 +77,8 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _settle(titles: Mapping[str, str]) -> None:
-    """Ctrl-C is for the command, which ends its processes; the names of data sets are those it learnt."""
+def _settle(datasets: Mapping[str, str], splits: Mapping[str, str]) -> None:
+    """Ctrl-C is for the command, which ends its processes; the titles are those that it learnt."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    DATASETS.update(titles)
+    DATASETS.update(datasets)
+    SPLITS.update(splits)

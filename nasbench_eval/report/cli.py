@@ -69,7 +69,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FORMAT[,FORMAT]",
         help=f"formats of the figures: {', '.join(FORMATS)}; none for no figures (png)",
     )
-    add("--split", choices=["test", "val", "both"], default="both", help="accuracies to judge by (both)")
+    add(
+        "--split",
+        default="both",
+        metavar="NAME[,NAME]",
+        help="accuracies to judge by: test, val or both; or the splits of a table that --truth names (both)",
+    )
     add("--resamples", type=int, default=1000, help="bootstrap resamples; 0 for no intervals (1000)")
     add("--seed", type=int, default=0, help="seed of the bootstrap (0)")
     add(
@@ -102,8 +107,9 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--truth",
         metavar="NAME",
-        help="accuracies to judge by: digits (embedded), or the folder of a benchmark that nasbench-train "
-        "made (those that the run was scored on)",
+        help="accuracies to judge by: a CSV or parquet file of your own, a public table that nasbench-data "
+        "--list names, digits (embedded), or the folder of a benchmark that nasbench-train made (those that "
+        "the run was scored on)",
     )
     add("--all-rows", action="store_true", help="draw the rows that nobody scored as well (no)")
     add(
@@ -130,6 +136,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PROXY",
         help="of a run of scores of one proxy after several numbers of epochs of training: what it says of "
         "bad, middling and good architectures over the epochs",
+    )
+    add(
+        "--costs",
+        metavar="TABLE[:COST,COST]",
+        help="of a run of scores: what they know of accuracy beyond a cost of inference, and what they pick "
+        "within a budget of it, such as hw_nasbench201:edgegpu_latency",
     )
     add("--data", type=Path, help="folder of the ground-truth tables (NASBENCH_EVAL_DATA)")
     add("--out", type=Path, help="folder to write to (tables/ in the first run)")

@@ -25,10 +25,9 @@ from nasbench_eval.report.search.command import (
 from nasbench_eval.report.search.read import search_folders
 from nasbench_eval.report.spec import RowSpec, TableSpec, load_aggregate, load_table_spec
 from nasbench_eval.report.tables import Reporter, Settings
-from nasbench_eval.report.truths import benchmark_of, table_of, truth_of
+from nasbench_eval.report.truths import Ground, benchmark_of, splits_of, table_of, truth_of
 from nasbench_eval.report.values import require_members
 from nasbench_eval.report.write import NO_PLOTLY, Report, write_report
-from nasbench_eval.truth.own import Benchmark
 
 
 def report(arguments: argparse.Namespace) -> int:
@@ -45,8 +44,12 @@ def report(arguments: argparse.Namespace) -> int:
     if arguments.epochs:
         return report_epochs(arguments)
     scores = read_runs(arguments.run)
-    splits = ("test", "val") if arguments.split == "both" else (arguments.split,)
-    benchmark = benchmark_of(arguments.truth, scores)
+    if arguments.costs:
+        from nasbench_eval.report.costs.command import report_costs
+
+        return report_costs(arguments, scores, wished_tables(arguments.table, scores, ("test", "val"))[0][1])
+    benchmark = benchmark_of(arguments.truth, scores, arguments.data)
+    splits = splits_of(arguments.split, benchmark)
     if benchmark is not None and not arguments.table:
         specs = [table_of(benchmark, scores, splits)]
     else:
@@ -71,7 +74,7 @@ def _made(
     specs: Sequence[tuple[str, TableSpec]],
     splits: Sequence[str],
     others: Sequence[Scores],
-    benchmark: Benchmark | None,
+    benchmark: Ground | None,
 ) -> int:
     found = compute(arguments, scores, specs, splits, others, benchmark, apart)
     for table in found.tables:
@@ -105,7 +108,7 @@ def compute(
     specs: Sequence[tuple[str, TableSpec]],
     splits: Sequence[str],
     others: Sequence[Scores],
-    benchmark: Benchmark | None = None,
+    benchmark: Ground | None = None,
     apart: Apart | None = None,
 ) -> Report:
     """The tables and statistics of the scores; `others` are those of other seeds."""

@@ -251,6 +251,7 @@ class Reporter:
         kinds = {
             "stratified": f"in turn from {BANDS} bands of accuracy, not at random",
             "live": "from the live ones alone",
+            "distinct": "from one of each class of isomorphic ones",
         }
         return [
             f"{run.name}: architectures drawn {kinds[sampling]}; correlations over such a sample are not "

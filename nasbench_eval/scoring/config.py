@@ -64,7 +64,7 @@ def resolve(config: DictConfig) -> Run:
         name: typed(DataSet, {"name": name, **values}, name)
         for name, values in items_of("dataset", parts.get("dataset")).items()
     }
-    subject = chosen(options.truth, space_named(parts.get("space")), datasets)
+    subject = chosen(options.truth, space_named(parts.get("space")), datasets, options.data)
     proxies = proxies_of(items_of("proxy", parts.get("proxy")), shared_of(parts.get("options")))
     job = Job(subject.space, subject.datasets, proxies, options.seed, precision=options.precision)
     device = device_named(options.device)
@@ -206,7 +206,7 @@ def _without_absent_images(job: Job, subject: Subject, options: RunOptions) -> J
     Raises:
         UsageError: if nothing is left of it.
     """
-    if options.missing_images == "refuse" or subject.benchmark is not None:
+    if options.missing_images == "refuse" or subject.own is not None:
         return job
     try:
         folder = subject.images(options.data)
@@ -226,7 +226,7 @@ def images_of(job: Job, subject: Subject, data: Path | None) -> Path | None:
         UsageError: naming the proxy that reads images which are not there.
     """
     imaged = job.imaged()
-    if not imaged and subject.benchmark is None:
+    if not imaged and subject.own is None:
         return None
     try:
         return subject.images(data)

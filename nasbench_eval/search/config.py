@@ -70,7 +70,7 @@ def resolve(config: DictConfig) -> Plan:
         name: typed(DataSet, {"name": name, **values}, name)
         for name, values in items_of("dataset", parts.get("dataset")).items()
     }
-    subject = chosen(options.truth, space_named(parts.get("space")), datasets)
+    subject = chosen(options.truth, space_named(parts.get("space")), datasets, options.data)
     if len(subject.datasets) > 1:
         raise UsageError(f"a search is on one data set; -m dataset={','.join(datasets)} searches on each")
     [dataset] = subject.datasets.values()

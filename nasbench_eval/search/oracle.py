@@ -22,7 +22,7 @@ def told(kind: Kind, subject: Subject, dataset: str, data: Path | None) -> Told:
     """
     size = len(subject.space)
     if subject.benchmark is not None:
-        accuracy_N, seconds_N = guiding.validation_of(subject.benchmark), np.zeros(size)
+        accuracy_N, seconds_N = guiding.validation_of(subject.benchmark, dataset), np.zeros(size)
         return Told(all_of(accuracy_N, seconds_N), _members(accuracy_N))
     folder = data_folder(data)
     if kind == "val":

@@ -83,12 +83,14 @@ class OnDataSet:
         seconds: of one training, mean over the runs; None where it was not recorded.
         short: the training of a few epochs; None where there is none at hand.
         published: further numbers that are published, by what they are.
+        further: numbers of further tables, by their titles and by what they are.
     """
 
     accuracies: Mapping[str, Accuracy]
     seconds: float | None = None
     short: ShortTraining | None = None
     published: Mapping[str, float] = field(default_factory=dict)
+    further: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ class Known:
         same: whether these are the networks that are shown.
         epochs: of each training; None where unknown.
         datasets: by data set.
+        percent: whether what is called an accuracy is a percentage, and not another measure of the task.
     """
 
     benchmark: str
@@ -108,6 +111,7 @@ class Known:
     same: bool
     epochs: int | None
     datasets: Mapping[str, OnDataSet]
+    percent: bool = True
 
 
 class NothingKnown(Exception):
@@ -137,8 +141,8 @@ def known(space: Any, arch: Any, options: Mapping[str, Any], data: Path | None) 
         raise NothingKnown(str(error)) from error
     text = space.format(arch)
     index = _place(trained, table, text) if is_open(trained) else _index(trained, text)
-    datasets = {}
-    for dataset in tables.DATASETS:
+    datasets, further = {}, _further(name, folder, index)
+    for dataset in tables.known_datasets(table):
         finals = {}
         for split in SPLITS:
             with suppress(UsageError):  # no such accuracies
@@ -146,10 +150,13 @@ def known(space: Any, arch: Any, options: Mapping[str, Any], data: Path | None) 
         if finals:
             runs = {split: tables.runs(table, dataset, split) for split in finals}
             found, short = _finals(finals, runs, index), _short(name, dataset, folder, index)
-            datasets[dataset] = OnDataSet(found, short=short, published=_published(table, index))
+            datasets[dataset] = OnDataSet(
+                found, short=short, published=_published(table, index), further=further.get(dataset, {})
+            )
     networks = {key: getattr(trained, key) for key in options if hasattr(trained, key)}
     same = all(options[key] == value for key, value in networks.items())
-    return Known(name, networks, same, _EPOCHS.get(name), datasets)
+    percent = tables.public(name).info.percent
+    return Known(name, networks, same, _EPOCHS.get(name), datasets, percent)
 
 
 def known_of(benchmark: Benchmark, arch: Any, options: Mapping[str, Any]) -> Known:
@@ -183,6 +190,25 @@ def _published(table: pd.DataFrame, index: int) -> dict[str, float]:
     """What a table has of an architecture beside accuracies."""
     found = {said: table[column].iloc[index] for column, said in _PUBLISHED.items() if column in table}
     return {said: float(number) for said, number in found.items() if not np.isnan(number)}
+
+
+def _further(space: str, folder: Path, index: int) -> dict[str, dict[str, dict[str, float]]]:
+    """By data set and title what further tables of a space say of an architecture, if they are at hand."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for info in (tables.public(name).info for name in registry.names("truths") if name != space):
+        if info.space != space:
+            continue
+        with suppress(MissingTruth):
+            table = tables.load_table(info.name, folder)
+            splits = {split: info.splits[split] for split in info.judged or info.splits}
+            for dataset in info.datasets:
+                numbers = {
+                    said: float(tables.accuracy(table, dataset, split)[index])
+                    for split, said in splits.items()
+                }
+                known_ones = {said: number for said, number in numbers.items() if not np.isnan(number)}
+                found.setdefault(dataset, {})[info.title] = known_ones
+    return found
 
 
 def _index(trained: Any, text: str) -> int:

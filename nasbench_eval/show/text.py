@@ -143,13 +143,17 @@ def _known(known: Known | str) -> list[str]:
         for dataset, found in known.datasets.items()
     ]
     header = list(dict.fromkeys(key for row in rows for key in row))
-    lines = [f"accuracies of {known.benchmark}{epochs}, in percent:"]
+    what = "accuracies" if known.percent else "measures"
+    lines = [f"{what} of {known.benchmark}{epochs}{', in percent' if known.percent else ''}:"]
     lines += [f"  {line}" for line in table(header, [[row.get(key, "-") for key in header] for row in rows])]
     lines += _wrapped(" ".join(_notes(known)), 2)
     for dataset, found in known.datasets.items():
         if found.published:
             told = ", ".join(f"{number:,.5g} {said}" for said, number in found.published.items())
             lines += _wrapped(f"published with {DATASETS.get(dataset, dataset)}: {told}", 2)
+        for title, numbers in found.further.items():
+            told = ", ".join(f"{said} {number:,.4g}" for said, number in numbers.items())
+            lines += _wrapped(f"{title}, {DATASETS.get(dataset, dataset)}: {told}", 2)
     return lines
 
 
@@ -171,7 +175,8 @@ def _cells(found: OnDataSet) -> dict[str, str]:
 
 def _notes(known: Known) -> Iterator[str]:
     """What the columns mean."""
-    yield "Means over the runs, with the standard deviation of the runs where single ones are known."
+    if known.percent:
+        yield "Means over the runs, with the standard deviation of the runs where single ones are known."
     if any("test" in found.accuracies for found in known.datasets.values()):
         yield "The rank is that of the test accuracy; 1 is the best."
     if shorts := [found.short for found in known.datasets.values() if found.short]:

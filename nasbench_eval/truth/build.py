@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from nasbench_eval import registry
 from nasbench_eval.data.folder import whole_file
 from nasbench_eval.data.images import (
     FORMATS,
@@ -21,6 +22,7 @@ from nasbench_eval.data.images import (
 )
 from nasbench_eval.errors import UsageError
 from nasbench_eval.truth import convert, convert101, darts, nasbench101, nasbench201, short_tables, timm
+from nasbench_eval.truth.base import PublicTable
 from nasbench_eval.truth.download import download, sha256_of
 from nasbench_eval.truth.errors import MissingTruth
 from nasbench_eval.truth.sources import (
@@ -35,6 +37,7 @@ from nasbench_eval.truth.sources import (
     Source,
     fetch,
 )
+from nasbench_eval.truth.tables import public
 
 Say = Callable[[str], None]
 
@@ -159,6 +162,46 @@ def build_darts(folder: Path, say: Say) -> None:
         darts.save(darts.from_csv(file), folder)
 
     _build_from(DARTS_SOURCE, convert_file, describe_darts, folder, say)
+
+
+def build_public(folder: Path, name: str, say: Say) -> None:
+    """Make sure of a public table by its name.
+
+    Raises:
+        UnknownName: if there is none.
+        UsageError: if its files cannot be had, or are not what they should be.
+    """
+    if name in BUILDERS:
+        BUILDERS[name](folder, say)
+        return
+    table = public(name)
+    if _kept(table.describe, folder, say):
+        return
+    files = []
+    for source in table.info.sources:
+        say(f"fetching {source.url}")
+        files.append(fetch(source, _downloads(folder)))
+    table.save(table.from_files(files), folder)
+    _discard(files)
+    say(f"built {table.describe(folder)}")
+
+
+def list_tables(folder: Path, say: Say) -> None:
+    """Say of each public table what it is, whether it is there, from where, its licence and its size."""
+    for table in map(public, registry.names("truths")):
+        info = table.info
+        there = "here" if (folder / info.stored.file).is_file() else "not here"
+        say(f"{info.name}: {info.title}, {info.stored.rows:,} rows on {', '.join(info.datasets)}; {there}")
+        say(f"  {info.about}")
+        say(f"  from {info.home}; licence: {info.licence}; {_amount(table)} by {info.build}")
+
+
+def _amount(table: PublicTable) -> str:
+    """How much is downloaded."""
+    sizes = [source.size for source in table.info.sources]
+    if not all(sizes):
+        return "downloaded"
+    return f"{sum(size or 0 for size in sizes) / 1e6:.1f} MB"
 
 
 def _build_from(
@@ -294,6 +337,11 @@ def check_folder(folder: Path, say: Say) -> int:
     code = 0
     tables = [describe_table, describe_nasbench101]
     tables += [
+        table.describe
+        for table in map(public, registry.names("truths"))
+        if table.info.name not in BUILDERS and (folder / table.info.stored.file).exists()
+    ]
+    tables += [
         describe
         for describe, file in (
             (describe_short, short_tables.FULL_FILE),
@@ -320,6 +368,15 @@ def check_folder(folder: Path, say: Say) -> int:
 def _has_all_runs(table: pd.DataFrame) -> bool:
     names = list(nasbench101.OPTIONAL)
     return set(names) <= set(table.columns) and bool(table[names].notna().to_numpy().all())
+
+
+# The tables that have ways of their own to be built.
+BUILDERS: Mapping[str, Callable[[Path, Say], None]] = {
+    "nasbench201": lambda folder, say: build_table(folder, None, say),
+    "nasbench101": lambda folder, say: build_nasbench101(folder, None, say),
+    "timm": build_timm,
+    "darts": build_darts,
+}
 
 
 def _describer(dataset: str) -> Callable[[Path], str]:

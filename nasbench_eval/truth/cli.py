@@ -29,6 +29,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument(
+        "tables",
+        nargs="*",
+        metavar="TABLE",
+        help="public tables to build, and nothing else; --list names them (default: the table of "
+        "NAS-Bench-201 and the images)",
+    )
+    parser.add_argument(
+        "--list",
+        action="store_true",
+        help="say which public tables there are, from where, their licences and sizes, and build nothing",
+    )
+    parser.add_argument(
         "--data", type=Path, metavar="FOLDER", help=f"the data folder (default: ${VARIABLE}, else ./data)"
     )
     # What it was called first.
@@ -82,11 +94,22 @@ def _run() -> int:
     alone = [name for name in ("nasbench101", "short", "timm", "darts") if getattr(args, name)]
     if alone and (args.check or args.nats or args.imagenet16):
         raise UsageError(f"--{alone[0]} builds its table alone; leave out --check, --nats and --imagenet16")
+    if args.tables and (
+        alone or args.check or args.list or args.tables_only or args.images_only or args.nats
+    ):
+        raise UsageError(f"{args.tables[0]} names a table to build alone; leave out the options but --data")
     from nasbench_eval.data.images import FORMATS
     from nasbench_eval.truth import build
 
     folder = output_folder(args.data)
     say(f"data folder {folder}")
+    if args.list:
+        build.list_tables(folder, say)
+        return 0
+    if args.tables:
+        for name in dict.fromkeys(args.tables):
+            build.build_public(folder, name, say)
+        return 0
     if args.check:
         return build.check_folder(folder, say)
     if args.short:

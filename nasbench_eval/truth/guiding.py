@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nasbench_eval.truth.given import Given
 from nasbench_eval.truth.own import Benchmark
 from nasbench_eval.truth.tables import accuracy, load_table
 
@@ -37,9 +38,9 @@ def validation(space_name: str, dataset: str, folder: Path) -> NDArray[np.float6
     return _alone(accuracy(load_table(space_name, folder), dataset, SPLIT))
 
 
-def validation_of(benchmark: Benchmark) -> NDArray[np.float64]:
-    """The same of a benchmark of one's own; NaN for architectures that were not trained."""
-    return _alone(benchmark.accuracy(benchmark.dataset.name, SPLIT))
+def validation_of(benchmark: Benchmark | Given, dataset: str) -> NDArray[np.float64]:
+    """The same of ground truth of one's own; NaN for architectures that were not trained."""
+    return _alone(benchmark.accuracy(dataset, SPLIT))
 
 
 def _alone(values_N: NDArray[np.float64]) -> NDArray[np.float64]:

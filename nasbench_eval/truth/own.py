@@ -73,6 +73,21 @@ class Benchmark:
         return f"{self.dataset.name} ({self.kind} benchmark)"
 
     @property
+    def datasets(self) -> tuple[str, ...]:
+        """The data sets that its accuracies are on: the one."""
+        return (self.dataset.name,)
+
+    @property
+    def about(self) -> str:
+        """In words what its accuracies are."""
+        trained = self.record["training"]
+        return (
+            f"accuracy after {trained['epochs']} epochs on {trained['images']} images, mean over "
+            f"{len(self.record['seeds'])} training runs of {len(self.indices)} networks; an {self.kind} "
+            "benchmark, no published one"
+        )
+
+    @property
     def indices(self) -> list[int]:
         """The architectures that were trained, ascending."""
         indices: list[int] = self.table["index"].tolist()

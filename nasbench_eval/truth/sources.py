@@ -1,10 +1,7 @@
 """Public sources of tables and images, what pins each, and how one is fetched.
 
-The archives of images, NAS-Bench-101's files, timm's, and those of genotypes and of 12-epoch trainings are
-pinned by the sha256 of their bytes.  NAS-Bench-201's public CSVs are pinned by the sha256 of the numbers read
-from them (`digest`): every number that is used is covered, and columns that are not used, such as training
-accuracy, are not.  Those pins were computed from a table that was converted from these files before, not from
-the files' bytes.
+All are pinned by the sha256 of their bytes.  NAS-Bench-201's public files are pinned by the sha256 of the
+numbers read from them as well (`digest`), which covers every number that is used.
 """
 
 from __future__ import annotations
@@ -28,8 +25,8 @@ class Source:
 
     Attributes:
         url: where it is.
-        sha256: of its bytes; None where its numbers are pinned instead.
-        content: `digest` of the numbers taken from it; None where its bytes are pinned.
+        sha256: of its bytes.
+        content: `digest` of the numbers taken from it; None where its bytes alone are pinned.
         size: bytes, where known.
     """
 
@@ -54,18 +51,26 @@ _CIFAR = "https://www.cs.toronto.edu/~kriz"
 TABLE_SOURCES: Mapping[str, Source] = {
     "cifar10": Source(
         f"{_CSV}/nasbench201_cifar10.csv",
+        sha256="c82e70b5ffb0dba0f09d88ecc8df5a6d3ce8da8a99ad223285104f4537314033",
+        size=2_383_893,
         content="d281ea52dbecbec78a0df587dcf3d7d3d2379c0b9df9729ab19ef860fc09a6d7",
     ),
     "cifar100": Source(
         f"{_CSV}/nasbench201_cifar100.csv",
+        sha256="87a42005d7005fdb5e4a938ed83dd306d907523f23e70af907dfd276dd5fe35d",
+        size=2_427_026,
         content="54e04cc974c343bb49841d5c4fd1129ba904ec03bb8afe0c501ca8ec2db99005",
     ),
     "imagenet16_120": Source(
         f"{_CSV}/nasbench201_ImageNet16-120.csv",
+        sha256="f5225573584977b283f473b0ded7fe51ae599a67063b3bd02b18de36b29fcd6b",
+        size=2_540_708,
         content="0e24e58eeb3c09615f57f13a09050c04d53bcef7aa5bf2b1b66beb0c10c2b56b",
     ),
     "cifar10_runs": Source(
         f"{_RUNS}/nb2_test_acc_cf10.p",
+        sha256="6d48694bf618ea6c38b57ed09d79209ab2de9b6f7090fbfc9a10d864fa691e4f",
+        size=751_797,
         content="bc2fde9c58f7a1bc8dacab7ff8307984bb19383606b2639218213c60b1d42130",
     ),
 }

@@ -2,39 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, MutableMapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nasbench_eval import registry
 from nasbench_eval.errors import UsageError
+from nasbench_eval.paths import configured
 from nasbench_eval.registry import UnknownName
-from nasbench_eval.truth import darts, nasbench101, nasbench201, timm
+from nasbench_eval.truth.base import PublicTable
 
-# A search space with ground truth: the loader of its table from a data folder.
-TABLES: Mapping[str, Callable[[Path], pd.DataFrame]] = {
-    "darts": darts.load,
-    "nasbench101": nasbench101.load,
-    "nasbench201": nasbench201.load,
-    "timm": timm.load,
-}
-
-DATASETS = ("cifar10", "cifar100", "imagenet16_120", "imagenet1k")
 SPLITS = ("val", "test")
 
 
-def load_table(space_name: str, folder: Path) -> pd.DataFrame:
-    """A search space's checked table, one row an architecture, in the space's own order.
+def public(name: str) -> PublicTable:
+    """A table by its name.
 
     Raises:
-        UnknownName: if there is no ground truth for the space.
+        UnknownName: if there is none.
+        UsageError: if another package's cannot be loaded.
+    """
+    found: PublicTable = registry.find("truths", name)()
+    return found
+
+
+def _loaded(name: str, folder: Path) -> pd.DataFrame:
+    return public(name).load(folder)
+
+
+# The loader of each table from a data folder.  A space is judged by the table of its own name.
+TABLES: MutableMapping[str, Callable[[Path], pd.DataFrame]] = {
+    name: partial(_loaded, name) for name in registry.names("truths")
+}
+
+
+def load_table(name: str, folder: Path) -> pd.DataFrame:
+    """A checked table, one row an architecture; of an enumerated space in its own order.
+
+    Args:
+        name: of a search space, or of another table that `nasbench-data --list` names.
+        folder: the data folder.
+
+    Raises:
+        UnknownName: if there is no such table.
         TruthError: if the table is missing or wrong.
     """
-    if space_name not in TABLES:
-        raise UnknownName("search space with ground truth", space_name, TABLES)
-    return TABLES[space_name](folder)
+    if name not in TABLES:
+        raise UnknownName("search space with ground truth", name, TABLES)
+    return TABLES[name](folder)
 
 
 def accuracy(table: pd.DataFrame, dataset: str, split: str) -> NDArray[np.float64]:
@@ -42,8 +62,8 @@ def accuracy(table: pd.DataFrame, dataset: str, split: str) -> NDArray[np.float6
 
     Args:
         table: of `load_table`.
-        dataset: `cifar10`, `cifar100`, `imagenet16_120` or `imagenet1k`, as far as the space has it.
-        split: `val` or `test`.
+        dataset: `cifar10`, `imagenet1k` or another, as far as the table has it.
+        split: `val` or `test`; or a split of the table's own, such as `edgegpu_latency`, in its own unit.
 
     Returns:
         Means over runs.  NAS-Bench-101's `val` is the first run's where the table has no mean, NaN where it
@@ -79,14 +99,24 @@ def runs(table: pd.DataFrame, dataset: str, split: str) -> NDArray[np.float64]:
     return table[columns].to_numpy(dtype=np.float64, copy=True)
 
 
+def known_datasets(table: pd.DataFrame) -> list[str]:
+    """The data sets that a table has numbers on."""
+    return [name for name in configured("dataset") if any(_is_of(name, each) for each in table.columns)]
+
+
+def _is_of(dataset: str, column: Any) -> bool:
+    return str(column).startswith(f"{dataset}_")
+
+
 def _check(table: pd.DataFrame, dataset: str, split: str) -> None:
-    if dataset not in DATASETS:
-        raise UnknownName("data set", dataset, DATASETS)
-    if split not in SPLITS:
+    every = configured("dataset")
+    if dataset not in every and not any(_is_of(dataset, column) for column in table.columns):
+        raise UnknownName("data set", dataset, every)
+    if split not in SPLITS and f"{dataset}_{split}" not in table.columns:
         raise UnknownName("split", split, SPLITS)
     # The column of hashes is NAS-Bench-101's alone.
     if "hash" in table.columns and dataset != "cifar10":
         raise UsageError(f"nasbench101 has accuracies on cifar10 alone, none on {dataset}")
-    known = [name for name in DATASETS if any(str(column).startswith(f"{name}_") for column in table)]
-    if dataset not in known:
+    known = known_datasets(table)
+    if dataset in every and dataset not in known:
         raise UsageError(f"the table has accuracies on {', '.join(known)}, none on {dataset}")

@@ -28,7 +28,8 @@ def drawn(options: Sampled, subject: Subject, n: int | str, sampling: str = "uni
         options: of the command.
         subject: what there is to draw from.
         n: how many; `all` for every one.
-        sampling: `uniform`, or `live` for the live architectures alone.
+        sampling: `uniform`; `live` for the live architectures alone, or `distinct` for one of each class of
+            isomorphic ones.
 
     Raises:
         UsageError: if there are no such architectures.
@@ -45,7 +46,7 @@ def drawn(options: Sampled, subject: Subject, n: int | str, sampling: str = "uni
     if isinstance(n, str):
         return tuple(every)
     if n > len(every):
-        kind = "live architectures" if sampling == "live" else "architectures"
+        kind = "architectures" if sampling == "uniform" else f"{sampling} architectures"
         raise UsageError(f"n={n}: {subject.name} has {len(every)} {kind}; n=all takes them all")
     return uniform(every, n, options.sample_seed)
 
@@ -57,10 +58,10 @@ def uniform(every: Sequence[int], n: int, seed: int) -> tuple[int, ...]:
 
 def _drawn(space: Known, n: int | str, seed: int, sampling: str) -> tuple[int, ...]:
     """n architectures of an open space."""
-    if sampling == "live":
+    if sampling != "uniform":
         raise UsageError(
-            f"sampling=live goes through all architectures, and those of {space.name} cannot be listed; "
-            "sampling=uniform draws by the space's own sample"
+            f"sampling={sampling} goes through all architectures, and those of {space.name} cannot be "
+            "listed; sampling=uniform draws by the space's own sample"
         )
     if isinstance(n, str):
         raise UsageError(
@@ -211,9 +212,9 @@ def given(record: Record) -> list[int]:
 
 
 def is_uniform(record: Record) -> bool:
-    """Whether a record's sample was drawn uniformly, of all or of the live ones, by a seed that it names."""
+    """Whether a record's sample was drawn uniformly, of all or of a part, by a seed that it names."""
     was_drawn = record.get("sample") != "given" and isinstance(record.get("sample_seed"), int)
-    return was_drawn and record.get("sampling", LATER["sampling"]) in ("uniform", "live")
+    return was_drawn and record.get("sampling", LATER["sampling"]) in ("uniform", "live", "distinct")
 
 
 def first_drawn(record: Record, space: SearchSpace, n: int) -> Sequence[int]:
@@ -236,7 +237,7 @@ def _listless(record: Record, space: SearchSpace) -> Known | None:
 def _architectures(record: Record, space: SearchSpace) -> Sequence[int]:
     """The architectures that a record's sample was drawn from."""
     sampling = record.get("sampling", LATER["sampling"])
-    if record.get("truth") is None and sampling != "live":
+    if record.get("truth") is None and sampling not in ("live", "distinct"):
         return range(len(space))
     return recorded(record).sampled(sampling)
 

@@ -1,4 +1,4 @@
-"""What a run is about: a search space and data sets, or a benchmark of one's own that brings both.
+"""What a run is about: a search space and data sets, or ground truth of one's own that says more of it.
 
 What scores asks here where images lie and which architectures there are.  So it need not know of ground
 truth, and cannot: of accuracies nothing but the order of a stratified sample leaves this package.
@@ -26,6 +26,7 @@ from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.spaces.open import Known, space_of
 
 if TYPE_CHECKING:
+    from nasbench_eval.truth.given import Given
     from nasbench_eval.truth.own import Benchmark
 
 # Larger spaces are never listed.
@@ -39,14 +40,15 @@ class Subject:
     Attributes:
         space: the search space.
         datasets: data sets by name.
-        truth: what the benchmark of one's own that brings both is called; None for the official ones.
-        benchmark: this benchmark.
+        truth: what the ground truth is called that says which architectures there are; None for the space's
+            own table.
+        benchmark: this ground truth: a benchmark, which brings the space and the data set, or a table.
     """
 
     space: SearchSpace
     datasets: Mapping[str, DataSet]
     truth: str | None = None
-    benchmark: Benchmark | None = None
+    benchmark: Benchmark | Given | None = None
 
     @property
     def open(self) -> Known | None:
@@ -59,13 +61,25 @@ class Subject:
         return range(len(self.space)) if self.benchmark is None else self.benchmark.indices
 
     def sampled(self, sampling: str) -> Sequence[int]:
-        """What a sample of this kind is drawn from: with `live` the live architectures alone."""
-        if sampling != "live":
+        """What a sample of this kind is drawn from.
+
+        Args:
+            sampling: `live` for the live architectures alone, `distinct` for one of each class of isomorphic
+                ones, the one that stands for it; else all of them.
+        """
+        if sampling not in ("live", "distinct"):
             return self.architectures
         self.require_list()
+        if sampling == "distinct":
+            return [index for index in self.architectures if self._stands(index)]
         if not callable(getattr(self.space, "live", None)):
             raise UsageError(f"sampling=live: {self.space.name} does not tell which architectures are live")
         return [index for index in self.architectures if self.space.live(self.space.arch(index))]
+
+    def _stands(self, index: int) -> bool:
+        arch = self.space.arch(index)
+        canonical = self.space.canonical(arch)
+        return bool(canonical == arch) or self.space.index(canonical) == index
 
     def require_list(self) -> None:
         """Refuse to go through a space that is too large for it.
@@ -87,7 +101,16 @@ class Subject:
     @property
     def title(self) -> str:
         """What the data sets are called in messages."""
-        return ", ".join(self.datasets) if self.benchmark is None else self.benchmark.title
+        return ", ".join(self.datasets) if self.own is None else self.own.title
+
+    @property
+    def own(self) -> Benchmark | None:
+        """The benchmark that brings the space, the data set and its images."""
+        if self.benchmark is None:
+            return None
+        from nasbench_eval.truth.own import Benchmark  # there already
+
+        return self.benchmark if isinstance(self.benchmark, Benchmark) else None
 
     @property
     def name(self) -> str:
@@ -104,7 +127,7 @@ class Subject:
 
     def images(self, data: Path | None) -> Path:
         """The folder of images: the benchmark's own, or the data folder.  Raises UsageError without one."""
-        return data_folder(data) if self.benchmark is None else self.benchmark.folder
+        return data_folder(data) if self.own is None else self.own.folder
 
     def accuracy(self, data: Path | None) -> NDArray[np.float64]:
         """Test accuracies in percent on the one data set, shape (architectures of the space,).
@@ -120,20 +143,32 @@ class Subject:
         return tables.accuracy(tables.load_table(self.space.name, data_folder(data)), dataset, "test")
 
 
-def chosen(truth: str | None, space: SearchSpace, datasets: Mapping[str, DataSet]) -> Subject:
+def chosen(
+    truth: str | None, space: SearchSpace, datasets: Mapping[str, DataSet], data: Path | None = None
+) -> Subject:
     """What a command is about.
 
     Args:
-        truth: the benchmark of one's own, by name or folder; None for the official ones.
+        truth: the benchmark or table, by name, folder or file; None for the space's own table.
         space: the search space that is asked for.
         datasets: the data sets that are asked for, by name.
+        data: the folder of public tables; None for the environment's.
 
     Raises:
-        UsageError: if there is no such benchmark, or another space or data set is asked for besides.
+        UsageError: if there is no such ground truth, if it lacks a data set, or if a space or data set is
+            asked for beside a benchmark that brings its own.
     """
     if truth is None:
         return Subject(space, datasets)
-    benchmark = _load(truth)
+    benchmark = _named(truth, space, data)
+    from nasbench_eval.truth.given import Given  # there already
+
+    if isinstance(benchmark, Given):
+        if lacking := sorted(datasets.keys() - set(benchmark.datasets)):
+            raise UsageError(
+                f"truth={truth} has nothing on {', '.join(lacking)}; it has {', '.join(benchmark.datasets)}"
+            )
+        return Subject(space, datasets, truth, benchmark)
     if space not in (NASBench201(), benchmark.space):
         raise UsageError(
             f"truth={truth} brings its own networks, {benchmark.space}; leave the options of space= out"
@@ -154,10 +189,10 @@ def recorded(run: Record) -> Subject:
     if run.get("truth") is None:
         return Subject(space, datasets)
     truth = str(run["truth"])
-    return Subject(space, datasets, truth, _load(truth))
+    return Subject(space, datasets, truth, _named(truth, space, None))
 
 
-def _load(name: str) -> Benchmark:
-    from nasbench_eval.truth.own import load  # brings pandas and SciPy, which few runs need
+def _named(name: str, space: SearchSpace, data: Path | None) -> Benchmark | Given:
+    from nasbench_eval.truth.named import named  # brings pandas and SciPy, which few runs need
 
-    return load(name)
+    return named(name, space, data)

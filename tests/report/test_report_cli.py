@@ -221,7 +221,7 @@ def test_an_interrupt_promises_no_continuation(
         (["--table", "nowhere.yaml"], "no table definition"),
         (["--resamples", "-1"], "must be 0 or more"),
         (["--seed", "-1"], "--seed must be 0 or more; got -1"),
-        (["--split", "train"], "invalid choice: 'train'"),
+        (["--split", "train"], "unknown split 'train'"),
         (["--no-such"], "unrecognized arguments: --no-such"),
         (["x" * 300], "there is no run folder xxx"),
         (["table=" + "x" * 300 + ".yaml"], "no table definition"),

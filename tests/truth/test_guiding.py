@@ -44,7 +44,10 @@ def test_nasbench101(table101: pd.DataFrame, tmp_path: Path) -> None:
 
 def test_the_array_stands_alone(lawful: pd.DataFrame, tmp_path: Path) -> None:
     nasbench201.save(lawful, tmp_path)
-    for values in (validation("nasbench201", "cifar10", tmp_path), validation_of(own.load("digits"))):
+    for values in (
+        validation("nasbench201", "cifar10", tmp_path),
+        validation_of(own.load("digits"), "digits"),
+    ):
         assert type(values) is np.ndarray
         assert values.base is None
         assert values.ndim == 1
@@ -53,11 +56,11 @@ def test_the_array_stands_alone(lawful: pd.DataFrame, tmp_path: Path) -> None:
 
 def test_own_benchmarks() -> None:
     benchmark = own.load("digits")
-    before = validation_of(benchmark)
+    before = validation_of(benchmark, "digits")
     np.testing.assert_array_equal(before, benchmark.accuracy("digits", "val"))
     names = [name for name in benchmark.table.columns if "test" in name]
     changed = benchmark.table.assign(**{name: -benchmark.table[name] for name in names})
-    assert validation_of(replace(benchmark, table=changed)).tobytes() == before.tobytes()
+    assert validation_of(replace(benchmark, table=changed), "digits").tobytes() == before.tobytes()
 
 
 def test_what_there_is_not(tmp_path: Path) -> None:

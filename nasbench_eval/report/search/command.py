@@ -27,7 +27,7 @@ from nasbench_eval.report.search.rows import Row, rows_of
 from nasbench_eval.report.search.truths import Truths
 from nasbench_eval.report.tables import Reporter, Settings
 from nasbench_eval.report.titles import DATASETS
-from nasbench_eval.report.truths import benchmark_of, truth_of
+from nasbench_eval.report.truths import benchmark_of, splits_of, truth_of
 from nasbench_eval.report.write import FIGURES, RECORDED
 from nasbench_eval.report.write import record as record_of_tables
 from nasbench_eval.wording import counted
@@ -43,6 +43,7 @@ _OF_SCORES: dict[str, Any] = {
     "failures": "worst",
     "indicators": None,
     "epochs": None,
+    "costs": None,
 }
 _DECIMALS = 6
 
@@ -61,7 +62,7 @@ def report_searches(arguments: argparse.Namespace, folders: Sequence[Path]) -> i
     rows = [row for row in every if not row.forked]
     if not rows and not arguments.landscape:
         raise UsageError("these searches all branch off from another one; --landscape draws them")
-    splits = ("test", "val") if arguments.split == "both" else (arguments.split,)
+    splits = splits_of(arguments.split, None)
     notes = _notes(every)
     taus = None
     if arguments.tau:
@@ -122,7 +123,7 @@ def report_indicators(arguments: argparse.Namespace) -> int:
         "without it",
     )
     scores = read_runs(arguments.run)
-    benchmark = benchmark_of(arguments.truth, scores)
+    benchmark = benchmark_of(arguments.truth, scores, arguments.data)
     names = list(dict.fromkeys(arguments.indicators.split(",")))
     spec = indicator_spec(names, scores, benchmark)
     if arguments.cells == "live":
@@ -161,7 +162,7 @@ def report_epochs(arguments: argparse.Namespace) -> int:
     asked = ("table", "aggregate", "seeds", "format", "failures")
     _refuse(arguments, {key: _OF_SCORES[key] for key in asked}, "without --epochs")
     scores, name = read_runs(arguments.run), arguments.epochs
-    benchmark, live = benchmark_of(arguments.truth, scores), arguments.cells == "live"
+    benchmark, live = benchmark_of(arguments.truth, scores, arguments.data), arguments.cells == "live"
     if live:
         scores = scores.live()
     places = series(name, scores)

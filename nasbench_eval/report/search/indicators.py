@@ -26,9 +26,9 @@ from nasbench_eval.report.search.read import Floats, Numbers
 from nasbench_eval.report.spec import AggregateSpec, RowSpec, TableSpec
 from nasbench_eval.report.tables import Truth, matched_accuracy
 from nasbench_eval.report.titles import DATASETS
+from nasbench_eval.report.truths import Ground
 from nasbench_eval.report.values import row_values
 from nasbench_eval.spaces.nasbench201 import EDGES, OPERATIONS, NASBench201
-from nasbench_eval.truth.own import Benchmark
 
 SPACE = "nasbench201"
 # The share of cells that an indicator chooses.
@@ -80,7 +80,7 @@ class Indicators:
     accuracy: Floats
 
 
-def indicator_spec(names: Sequence[str], scores: Scores, benchmark: Benchmark | None = None) -> TableSpec:
+def indicator_spec(names: Sequence[str], scores: Scores, benchmark: Ground | None = None) -> TableSpec:
     """The table of indicators and their rank sum, judged by the official accuracies or by a benchmark's own.
 
     Raises:
@@ -100,7 +100,7 @@ def indicator_spec(names: Sequence[str], scores: Scores, benchmark: Benchmark | 
     total = RowSpec(RANK_SUM, title="rank sum", aggregate=AggregateSpec("rank_sum", list(names)))
     held = {part.dataset for part in scores.frames if part.space == SPACE}
     if benchmark is not None:
-        held &= {benchmark.dataset.name}
+        held &= set(benchmark.datasets)
     judged = "test accuracy after 200 epochs, mean over training runs"
     if benchmark is not None:
         judged = f"test accuracy of {benchmark.title}, mean over training runs"

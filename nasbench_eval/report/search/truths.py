@@ -13,9 +13,11 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.report.search.read import SearchRun
 from nasbench_eval.report.tables import Truth
 from nasbench_eval.report.titles import DATASETS
-from nasbench_eval.report.truths import truth_of
+from nasbench_eval.report.truths import Ground, truth_of
 from nasbench_eval.spaces.base import Names
-from nasbench_eval.truth.own import Benchmark, load
+from nasbench_eval.spaces.open import space_of
+from nasbench_eval.truth.named import named
+from nasbench_eval.truth.own import Benchmark
 
 
 class Truths:
@@ -28,7 +30,7 @@ class Truths:
 
     def __init__(self, folder: Path | None, wish: str | None = None) -> None:
         self.folder, self.wish = folder, wish
-        self._benchmarks: dict[str, Benchmark] = {}
+        self._benchmarks: dict[str, Ground] = {}
         self._known: dict[tuple[str, str | None], Truth] = {}
 
     def of(self, run: SearchRun) -> Truth:
@@ -43,15 +45,15 @@ class Truths:
 
     def _own(self, run: SearchRun, name: str) -> Truth:
         if name not in self._benchmarks:
-            self._benchmarks[name] = load(name)
+            self._benchmarks[name] = named(name, space_of(run.record["space"]), self.folder)
         benchmark = self._benchmarks[name]
-        about = benchmark.space.name, benchmark.dataset.name
-        if (run.space, set(run.datasets)) != (about[0], {about[1]}):
+        if run.space != benchmark.space.name or not set(run.datasets) <= set(benchmark.datasets):
             raise UsageError(
                 f"{run.folder} searches {run.space} on {', '.join(run.datasets)}; the benchmark {name} is "
-                f"about {about[0]} on {about[1]}"
+                f"about {benchmark.space.name} on {', '.join(benchmark.datasets)}"
             )
-        DATASETS[about[1]] = benchmark.title
+        if isinstance(benchmark, Benchmark):
+            DATASETS[benchmark.dataset.name] = benchmark.title
         if (run.space, name) not in self._known:
             self._known[run.space, name] = truth_of(run.space, self.folder, False, benchmark)
         return self._known[run.space, name]

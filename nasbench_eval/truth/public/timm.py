@@ -1,0 +1,27 @@
+"""timm as a public table; what checks it is `truth.timm`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import pandas as pd
+
+from nasbench_eval.truth import timm
+from nasbench_eval.truth.base import PublicTable, TruthInfo, facts
+from nasbench_eval.truth.sources import TIMM_SOURCE, TIMM_SPEED_SOURCE
+
+
+@dataclass(frozen=True)
+class TimmTable(PublicTable):
+    """Checked and built by functions of its own."""
+
+    info: ClassVar[TruthInfo] = replace(facts(__file__), sources=(TIMM_SOURCE, TIMM_SPEED_SOURCE))
+
+    def load(self, folder: Path) -> pd.DataFrame:
+        """The checked table of a data folder.  Raises MissingTruth, TruthError."""
+        return timm.load(folder)
+
+
+TRUTH = TimmTable
