@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
+from nasbench_eval import registry
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.data.folder import data_folder
 from nasbench_eval.errors import UsageError
@@ -123,7 +124,12 @@ class Subject:
             return set(self.datasets)
         files = [config_folder() / "table" / f"{name}.yaml" for name in configured("table")]
         tables: list[Any] = [OmegaConf.load(file) for file in files]
-        return {str(name) for table in tables if table.space == self.space.name for name in table.datasets}
+        found = {str(name) for table in tables if table.space == self.space.name for name in table.datasets}
+        if found or self.space.name not in registry.names("truths"):
+            return found
+        from nasbench_eval.truth.tables import public  # brings pandas
+
+        return set(public(self.space.name).info.datasets)
 
     def images(self, data: Path | None) -> Path:
         """The folder of images: the benchmark's own, or the data folder.  Raises UsageError without one."""

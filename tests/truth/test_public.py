@@ -8,9 +8,11 @@ import os
 import tarfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint
 from itertools import product
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -21,7 +23,7 @@ from nasbench_eval.data.folder import VARIABLE, data_folder
 from nasbench_eval.spaces import get
 from nasbench_eval.spaces.nasbench201 import EDGES
 from nasbench_eval.truth import build
-from nasbench_eval.truth.base import PublicTable, TruthInfo, digest_of_keys, digest_of_values
+from nasbench_eval.truth.base import PublicTable, Stored, TruthInfo, digest_of_keys, digest_of_values
 from nasbench_eval.truth.errors import MissingTruth, TruthError
 from nasbench_eval.truth.public import transnas_micro
 from nasbench_eval.truth.public._nasbench201_tuples import OPERATIONS, indices
@@ -229,3 +231,37 @@ def test_the_real_table(name: str, data: Path) -> None:
     assert len(found) > 0
     if isinstance(table, PublicTable) and name in NAMES:
         assert seconds < 1
+
+
+@dataclass(frozen=True)
+class Chains(PublicTable):
+    """A table as another package brings it."""
+
+    info: ClassVar[TruthInfo] = TruthInfo(
+        name="chains_table",
+        title="Chains",
+        space="open_chains",
+        about="made up",
+        datasets=("cifar10",),
+        splits={"test": "test accuracy"},
+        home="https://example.org",
+        licence="MIT",
+        stored=Stored("chains.parquet", 2, ("arch",), ("cifar10_test",)),
+    )
+
+
+def test_another_package_brings_a_table(monkeypatch: pytest.MonkeyPatch, run: Run, tmp_path: Path) -> None:
+    entry = EntryPoint("chains_table", f"{__name__}:Chains", "nasbench_eval.truths")
+    monkeypatch.setattr(
+        registry, "entry_points", lambda *, group: (entry,) if group.endswith("truths") else ()
+    )
+    registry._entries.cache_clear()
+    try:
+        table = pd.DataFrame({"arch": ["c4", "p"], "cifar10_test": [70.0, 10.0]})
+        public("chains_table").save(table, tmp_path)
+        assert "chains_table: Chains, 2 rows on cifar10; here" in run("--list", "--data", tmp_path)[1]
+        assert public("chains_table").load(tmp_path)["cifar10_test"].tolist() == [70.0, 10.0]
+        with pytest.raises(TruthError, match="1 rows instead of 2"):
+            public("chains_table").save(table[:1], tmp_path)
+    finally:
+        registry._entries.cache_clear()

@@ -80,7 +80,7 @@ def draw_fronts(held: Sequence[Priced], dataset: str, cost: str) -> Figure:
             label = f"{each.row.title or each.row.name} (misses {regret[each.row.name]:.2f})"
             axes.step(budgets(each), picked(each), where="post", color=colour, label=label)
         bottom = min(float(picked(each).min()) for each in best)
-        axes.set_ylim(min(bottom, float(np.quantile(widest.accuracy_N, 0.1))), truth.max() + 0.5)
+        axes.set_ylim(bottom - 1, truth.max() + 0.5)
         axes.set_xlabel(f"{cost}: the budget")
         axes.set_ylabel("test accuracy (%)")
         axes.set_title(f"{DATASETS.get(dataset, dataset)}, n = {len(widest.score_N):,}")
