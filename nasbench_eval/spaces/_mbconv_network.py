@@ -36,6 +36,13 @@ class ConvBn(nn.Sequential):
         super().__init__(conv, nn.BatchNorm2d(channels_out, eps=epsilon), *activation)
 
 
+class _HardSigmoid(nn.Module):
+    """x / 6 + 1/2 between 0 and 1.  PyTorch's own has no second derivative, which GraSP takes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x + 3).clamp(0, 6) / 6
+
+
 class _SqueezeExcitation(nn.Module):
     """Channels scaled by what their means say.  Its convolutions have biases, and no batch norm."""
 
@@ -45,7 +52,7 @@ class _SqueezeExcitation(nn.Module):
         self.squeeze = nn.Conv2d(channels, squeezed, 1)
         self.relu = nn.ReLU()
         self.excite = nn.Conv2d(squeezed, channels, 1)
-        self.gate = nn.Hardsigmoid()
+        self.gate = _HardSigmoid()
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         scale_BC11: Tensor = self.gate(self.excite(self.relu(self.squeeze(self.pool(x_BCHW)))))
