@@ -194,13 +194,12 @@ class NASBenchMacro:
         return self.channels << (stage + 1)
 
 
-def _fault(digits: str) -> str:
+def _fault(text: str) -> str:
     """What is wrong with a text that is no architecture."""
-    strange = next(((place, digit) for place, digit in enumerate(digits) if digit not in "012"), None)
-    if strange is not None:
-        place, digit = strange
-        return f"layer {place} is {shown(digit)}; a layer is 0 (identity), 1 (E3K3) or 2 (E6K5)"
-    return f"it has {len(digits)} digits; there are {LAYERS}, one a layer"
+    if len(text) != LAYERS:
+        return f"it has {len(text)} characters; there are {LAYERS} digits, one a layer"
+    place, digit = next((place, digit) for place, digit in enumerate(text) if digit not in "012")
+    return f"layer {place} is {shown(digit)}; a layer is 0 (identity), 1 (E3K3) or 2 (E6K5)"
 
 
 SPACE = NASBenchMacro
