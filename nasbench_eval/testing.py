@@ -46,7 +46,7 @@ from nasbench_eval.runs.parquet import column_fault, schema
 from nasbench_eval.runs.rows import Row
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.scoring.worker import score_architecture
-from nasbench_eval.spaces.base import CellSpace, Network, SearchSpace
+from nasbench_eval.spaces.base import CellSpace, DigitSpace, Network, SearchSpace
 from nasbench_eval.spaces.nasbench101 import NASBench101
 from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.spaces.open import METHODS, ByChoices, Known, OpenSpace, is_open, known
@@ -401,11 +401,22 @@ def check_space(name: str, cells: int = 4, networks: bool = True) -> None:
     for outside in (-1, len(space)):
         assert _raises(IndexError, space.arch, outside), f"{name}: arch({outside}) raises no IndexError"
     _check_nonsense(space)
+    if isinstance(space, DigitSpace):
+        _check_digits(space)
     for index in chosen:
         assert space.index(space.arch(index)) == index, f"{name}: index(arch({index})) is another index"
         _check_arch(space, space.arch(index))
     if networks:
         _check_networks(space, chosen)
+
+
+def _check_digits(space: Any) -> None:
+    """The last choice is the last digit: the first indices differ in it alone."""
+    name, last = space.name, space.choices[-1]
+    size = math.prod(space.choices)
+    assert size == len(space), f"{name}: its choices make {size} architectures; it has {len(space)}"
+    near = {space.index(other) for other in space.neighbours(space.arch(0))}
+    assert near >= set(range(1, last)), f"{name}: architectures 0 to {last - 1} are no neighbours"
 
 
 def _check_networks(space: SearchSpace, chosen: Sequence[int]) -> None:

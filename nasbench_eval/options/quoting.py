@@ -136,8 +136,11 @@ def _list(key: str, value: str) -> str:
 
 
 def _cell(item: str) -> str:
-    """An item of `indices=`: numbers stay, ranges, texts and hashes are for the search space to read."""
-    plain = re.fullmatch(r"[+-]?\d+", item) or _QUOTED.fullmatch(item) or item[0] in "[{$"
+    """An item of `indices=`: numbers stay, ranges, texts and hashes are for the search space to read.
+
+    What begins with a zero is no number: it may be the text of a space whose texts are digits.
+    """
+    plain = re.fullmatch(r"[+-]?(0|[1-9]\d*)", item) or _QUOTED.fullmatch(item) or item[0] in "[{$"
     return item if plain else _in_quotes(item)
 
 

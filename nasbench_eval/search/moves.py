@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.search.drawn import RANDOM, Drawn, DrawnMasks
+from nasbench_eval.search.drawn import Drawn, DrawnMasks
 from nasbench_eval.search.history import Numbers, Values
+from nasbench_eval.search.numbered import Digits, Numbered, pick
 from nasbench_eval.spaces import nasbench201
-from nasbench_eval.spaces.base import SearchSpace
+from nasbench_eval.spaces.base import DigitSpace, SearchSpace
 from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.spaces.nasbench201_supernet import NASBench201Supernet
 from nasbench_eval.spaces.open import Known
@@ -76,7 +77,7 @@ class Moves(Protocol):
     def started(self, text: str | None) -> int | None:
         """The architecture that a text names, to start from; None for the space's own, if it has one.
 
-        `RANDOM` is none, as is the start of a space without one: searches begin with draws.
+        `drawn.RANDOM` is none, as is the start of a space without one: searches begin with draws.
 
         Raises:
             UsageError: if a search of this space starts from draws, or the architecture will not do.
@@ -120,32 +121,6 @@ class Supernets(Protocol):
         ...
 
 
-class _Numbered:
-    """What moves have in common in a space whose architectures have an order."""
-
-    def attempt(self: Moves, arch: int, rng: np.random.Generator, draws: int) -> int | None:
-        here = np.array([arch])
-        for _ in range(draws):
-            here = self.mutate(here, rng.random((1, self.for_mutate)))
-        return int(here[0])
-
-    def key(self, arch: int) -> int:
-        return arch
-
-    def started(self, text: str | None) -> int | None:
-        if text not in (None, RANDOM):
-            raise UsageError("algorithm.start= is for open search spaces; here a search starts from draws")
-        return None
-
-    def require_neighbours(self) -> None:
-        pass
-
-
-def pick(u: Values, of: int | Numbers) -> Numbers:
-    """Whole numbers below `of`, drawn uniformly from numbers in [0, 1)."""
-    return (u * of).astype(np.int64)
-
-
 # What the choices of a cell of NAS-Bench-201 are multiplied with to be read as a number to the base 5.
 _POWERS = 5 ** np.arange(6)[::-1]
 
@@ -177,7 +152,7 @@ def _edge_of(way: str, u: Values, edges: int) -> Numbers:
 
 
 @dataclass(frozen=True)
-class Cells201(_Numbered):
+class Cells201(Numbered):
     """Cells of NAS-Bench-201: five operations on each of six edges.
 
     Attributes:
@@ -221,7 +196,7 @@ class Cells201(_Numbered):
 
 
 @dataclass(frozen=True)
-class Masks(_Numbered):
+class Masks(Numbered):
     """Supernets: a non-empty set of O operations on each of E edges.
 
     A set is the number whose bits are its operations; less one it is an edge's choice, and the choices are
@@ -302,7 +277,7 @@ class Masks(_Numbered):
 
 
 @dataclass(frozen=True)
-class Listed(_Numbered):
+class Listed(Numbered):
     """Architectures of any space with an order, changed one edit at a time as the space defines it."""
 
     space: SearchSpace
@@ -335,7 +310,7 @@ class Listed(_Numbered):
         raise UsageError(f"architectures of {self.space.name} are no fixed list of choices")
 
 
-class Restricted(_Numbered):
+class Restricted(Numbered):
     """Moves within some of a space's architectures, where a guide knows no others.
 
     A move that would lead out goes to one of the nearest members instead: those that differ in the fewest
@@ -420,4 +395,4 @@ def moves_of(space: SearchSpace, mutation: str = "uniform") -> Moves:
         # A supernet's masks of one operation on each edge are lists of choices, and not for pruning.
         pruned = callable(getattr(space, "has", None)) and not moves.choices
         return DrawnMasks(space) if pruned else moves
-    return Listed(space)
+    return Digits(space.choices) if isinstance(space, DigitSpace) else Listed(space)

@@ -144,7 +144,11 @@ def meant(text: str, space: Any) -> Any:
             told = first_line(error)  # some spaces tell the nearest themselves
             hint = "" if "did you mean" in told else _hint(number, space)
             raise UsageError(f"{told}{hint}") from error
-        if not 0 <= index < size:
+        inside = 0 <= index < size
+        # Where texts are digits, 0012 and 9999999 are texts that went wrong, and no indices.
+        if (str(index) != number or not inside) and space.format(space.arch(0)).isdecimal():
+            raise UsageError(f"{first_line(error)}; an index is 0 to {size - 1}") from error
+        if not inside:
             nearest = 0 if index < 0 else size - 1
             raise UsageError(
                 f"{space.name} has architectures 0 to {size - 1}, and no {index}; the nearest is {nearest}"

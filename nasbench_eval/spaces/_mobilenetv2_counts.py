@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from nasbench_eval.spaces._mbconv import halved
 from nasbench_eval.spaces._mobilenetv2_blocks import Structure, Unit
 
 # The share of channels that squeeze-and-excitation squeezes to.
@@ -74,11 +75,6 @@ def _layers(
             other += out * after  # the bias
     multiplied += head.width_in * head.width_out * side**2 + head.width_out * classes
     return multiplied, normalised + head.width_out * side**2, other
-
-
-def halved(side: int, stride: int) -> int:
-    """Pixels that a convolution puts out in height and width, padded by half its kernel."""
-    return -(-side // stride)
 
 
 def repo_flops(structure: Structure, resolution: int, classes: int, *, se: bool) -> float:

@@ -9,35 +9,18 @@ Tensor legend: B batch, C channels, H height, W width.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
+from nasbench_eval.spaces._mbconv_network import ConvBn
 from nasbench_eval.spaces._mobilenetv2_blocks import Structure, Unit
 from nasbench_eval.spaces._mobilenetv2_counts import squeezed
 from nasbench_eval.spaces._network import ChainNetwork, risky_channels_last
 
 EPSILON = 1e-3
-
-
-class _ConvBn(nn.Sequential):
-    """Convolution, batch norm and, if asked for, a ReLU; padded so that stride 1 keeps height and width."""
-
-    def __init__(
-        self,
-        channels_in: int,
-        channels_out: int,
-        kernel: int = 1,
-        stride: int = 1,
-        *,
-        groups: int = 1,
-        bias: bool = False,
-        relu: bool = True,
-    ) -> None:
-        conv = nn.Conv2d(
-            channels_in, channels_out, kernel, stride, padding=kernel // 2, groups=groups, bias=bias
-        )
-        activation = [nn.ReLU()] if relu else []
-        super().__init__(conv, nn.BatchNorm2d(channels_out, eps=EPSILON), *activation)
+_ConvBn = partial(ConvBn, epsilon=EPSILON)
 
 
 class _SqueezeExcitation(nn.Module):

@@ -127,6 +127,19 @@ class CellSpace(Protocol):
 
 
 @runtime_checkable
+class DigitSpace(Protocol):
+    """What a search space offers besides if the index of an architecture has a digit for each of its choices.
+
+    Searches can learn the choices then, or keep to some of the architectures.
+    """
+
+    @property
+    def choices(self) -> tuple[int, ...]:
+        """How many alternatives each choice has, at least 2; the first one's digit is the foremost."""
+        ...
+
+
+@runtime_checkable
 class GraphSpace(Protocol):
     """What a search space offers besides if its architectures can be drawn as graphs."""
 

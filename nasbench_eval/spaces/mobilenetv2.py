@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from nasbench_eval.spaces import _mobilenetv2_counts as counting
-from nasbench_eval.spaces._graph import Graph, GraphEdge
-from nasbench_eval.spaces._mobilenetv2_blocks import LARGEST, Residual, Structure, read, written
+from nasbench_eval.spaces._graph import Graph
+from nasbench_eval.spaces._mbconv import halved, require, row_graph
+from nasbench_eval.spaces._mobilenetv2_blocks import Residual, Structure, read, written
 from nasbench_eval.spaces._mobilenetv2_moves import TypeWeights, candidate, joined
 from nasbench_eval.spaces._stage import Stage, StageBlock
 
@@ -114,7 +115,7 @@ class MobileNetV2:
         Raises:
             ValueError: if there is no image of that resolution.
         """
-        _require(resolution)
+        require(resolution)
         return counting.macs(arch, resolution, num_classes, se=self.se, shortcuts=self.shortcuts)
 
     def repo_flops(
@@ -129,7 +130,7 @@ class MobileNetV2:
         Raises:
             ValueError: if there is no image of that resolution.
         """
-        _require(resolution)
+        require(resolution)
         return counting.repo_flops(arch, resolution, classes, se=se)
 
     def ptflops(
@@ -144,7 +145,7 @@ class MobileNetV2:
         Raises:
             ValueError: if there is no image of that resolution.
         """
-        _require(resolution)
+        require(resolution)
         return counting.ptflops(arch, resolution, classes, se=se, shortcuts=self.shortcuts)
 
     def budgeted(self, arch: Structure) -> float:
@@ -221,10 +222,10 @@ class MobileNetV2:
 
     def stages(self, arch: Structure, *, resolution: int) -> tuple[Stage, ...]:
         """The blocks of inverted residuals by the size of what they put out."""
-        _require(resolution)
-        side, found = counting.halved(resolution, arch.stem.stride), dict[int, list[Residual]]()
+        require(resolution)
+        side, found = halved(resolution, arch.stem.stride), dict[int, list[Residual]]()
         for block in arch.blocks:
-            side = counting.halved(side, block.stride)
+            side = halved(side, block.stride)
             found.setdefault(side, []).append(block)
         return tuple(Stage(side, tuple(map(_shown, blocks))) for side, blocks in found.items())
 
@@ -236,8 +237,7 @@ class MobileNetV2:
         """
         blocks = [str(_shown(block)) + " /2" * (block.stride == 2) for block in arch.blocks]
         stem, head = f"K3 {arch.stem.width_out} /{arch.stem.stride}", f"K1 {arch.head.width_out}"
-        nodes = ("in", stem, *blocks, head, "out")
-        return (Graph("network", nodes, tuple(GraphEdge(at, at + 1) for at in range(len(nodes) - 1))),)
+        return (row_graph((stem, *blocks, head)),)
 
 
 @cache
@@ -253,11 +253,6 @@ def _budgeted(arch: Structure) -> float:
 def _shown(block: Residual) -> StageBlock:
     widths = f"{block.bottleneck}-{block.width_out}"
     return StageBlock(block.layers, block.width_out, f"E{block.expansion}K{block.kernel}", widths)
-
-
-def _require(resolution: int) -> None:
-    if not 1 <= resolution <= LARGEST:
-        raise ValueError(f"an image has 1 to {LARGEST} pixels in height and width; got {resolution}")
 
 
 SPACE = MobileNetV2

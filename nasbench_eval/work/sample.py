@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from nasbench_eval import sampling
@@ -166,6 +167,9 @@ def _texts(given: Path | Sequence[str] | None) -> list[tuple[str, str]]:
 def _meant(item: int | str, space: SearchSpace) -> Sequence[int]:
     """The architectures that an item of `indices=` means: an index, a range of them, a text or a hash."""
     if isinstance(item, int):
+        if not 0 <= item < len(space):
+            with suppress(ValueError):  # the texts of a space may be digits
+                return (space.index(space.parse(str(item))),)
         return (item,)
     text = item.strip()
     if found := RANGE.fullmatch(text):

@@ -8,15 +8,19 @@ import pytest
 
 from nasbench_eval import registry, testing
 
+# Networks of these are large, so that two are looked at.
+LARGE = ("uninas", "accel_nasbench")
 
-# Of timm's networks many are far too large; tests/spaces/test_timm.py builds some.  UniNAS's are large, too.
-@pytest.mark.parametrize("name", [name for name in registry.own("spaces") if name not in ("timm", "uninas")])
+
+# Of timm's networks many are far too large; tests/spaces/test_timm.py builds some.
+@pytest.mark.parametrize("name", [name for name in registry.own("spaces") if name not in ("timm", *LARGE)])
 def test_it_passes_the_checks_for_outside_packages(name: str) -> None:
     testing.check_space(name)
 
 
-def test_uninas_passes_the_checks_for_outside_packages() -> None:
-    testing.check_space("uninas", cells=2)
+@pytest.mark.parametrize("name", LARGE)
+def test_a_space_of_large_networks_passes_them(name: str) -> None:
+    testing.check_space(name, cells=2)
 
 
 @pytest.mark.skipif(
