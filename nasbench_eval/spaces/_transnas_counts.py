@@ -9,18 +9,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from nasbench_eval.spaces.base import PIECES, Task
+
 if TYPE_CHECKING:
     from nasbench_eval.spaces.transnas_micro import Cell
 
 # The skeleton 41414: which modules double the channels and halve the maps; the others change nothing.
 CHANGES = (True, False, True, False, True)
-# Pieces of an image, three times three, that jigsaw's networks see in an order they have to tell.
-PIECES = 9
 # How often the networks halve their images: twice in the stem, three times in modules.
 HALVINGS = 5
-# Decoders by layer: 3x3 convolutions, and transposed ones, which double the maps; and how many maps they put
-# out.  Behind these comes a convolution without norm, which puts out the maps of the task.  Five layers double,
-# whatever the size of the image is: they undo the encoder's halvings.
+# Decoders by layer: 3x3 convolutions, and transposed ones, which double the sides of maps; and the channels
+# that they put out.  Behind these a convolution without norm puts out the maps of the task.  Five layers
+# double, whatever the size of the image is: they undo the encoder's halvings.
 Kind = Literal["conv", "deconv"]
 SEGMENTATION: tuple[tuple[Kind, int], ...] = (
     ("conv", 1024),
@@ -113,7 +113,7 @@ class TaskSizes:
 
     channels: int
     cells_per_module: int
-    task: str
+    task: Task
 
     def params(self, arch: Cell, *, num_classes: int) -> int:
         """Trainable scalars of encoder and head; `num_classes` are the head's outputs."""

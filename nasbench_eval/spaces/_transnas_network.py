@@ -5,14 +5,16 @@ Tensor legend: B batch, C channels, H height, W width, h and w those of the last
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nasbench_eval.spaces._network import Network, risky_channels_last
+from nasbench_eval.spaces._network import Network, risky_channels_last, uninitialised
+from nasbench_eval.spaces._task_head import TaskHead
 from nasbench_eval.spaces._transnas_counts import Shape, shapes, stem_width
+from nasbench_eval.spaces._transnas_heads import HEADS, Regression
 
 Edge = tuple[int, int]
 
@@ -124,15 +126,61 @@ class EncoderNetwork(Network):
         self.classifier = nn.Linear(places[-1].outputs, num_classes)
         if risky_channels_last(self):
             self.tensor_layout = torch.contiguous_format
+        # In a list, so that it is no part of the body: its place is the engine's to give.
+        self._head: list[TaskHead] = []
+
+    def task_head(self, task: str, outputs: int) -> TaskHead:
+        if task not in HEADS:
+            return super().task_head(task, outputs)
+        width = self.classifier.in_features
+        return uninitialised(lambda: HEADS[task](width, outputs))
+
+    def use_head(self, head: nn.Module) -> None:
+        self._head = [head] if isinstance(head, TaskHead) else []
+        if isinstance(head, nn.Linear):
+            self.classifier = head
+
+    def named_head(self, head: nn.Module) -> Mapping[str, nn.Module]:
+        if not isinstance(head, TaskHead):
+            return super().named_head(head)
+        return {f"head.{name}": module for name, module in head.named_modules() if module is not head}
+
+    def head_in_use(self) -> TaskHead | None:
+        return self._head[0] if self._head else None
+
+    def seen_modules(self) -> dict[str, nn.Module]:
+        seen = super().seen_modules()
+        del seen[self.classifier_name]
+        return seen
+
+    def seen_classifier(self) -> Mapping[str, nn.Module]:
+        return self.named_head(self.head_in_use() or self.classifier)
+
+    def plain_layers(self) -> Collection[str] | None:
+        head = self.head_in_use()
+        if head is None or isinstance(head, Regression):
+            return None
+        if head.rows > 1:
+            return ()
+        every = {**self.seen_modules(), **self.named_head(head)}
+        return [name for name, module in every.items() if not isinstance(module, nn.ConvTranspose2d)]
 
     def features(self, x_BCHW: Tensor) -> Tensor:
-        """Last maps (B, 8C, h, w) of images (B, 3, H, W), h = H / 32."""
+        """Last maps (B, 8C, h, w) of images (B, 3, H, W), h = H / 32.
+
+        Pieces of images, (B, 9 · 3, H, W), have maps one after the other: (9 B, 8C, h, w).
+        """
+        if x_BCHW.shape[1] > 3:
+            x_BCHW = x_BCHW.reshape(-1, 3, *x_BCHW.shape[2:]).contiguous(memory_format=self.tensor_layout)
         x_BCHW = self.stem(x_BCHW)
         for block in self.cells:
             x_BCHW = block(x_BCHW)
         return x_BCHW
 
     def head(self, features_BChw: Tensor) -> Tensor:
-        """Logits (B, classes) of the channels' means over the maps."""
+        """Logits (B, classes) of the channels' means over the maps, or the outputs of the head in use."""
+        if (head := self.head_in_use()) is not None:
+            outputs: Tensor = head(features_BChw)
+            return outputs
         logits: Tensor = self.classifier(features_BChw.mean(dim=(2, 3)))
         return logits

@@ -8,13 +8,13 @@ on seven tasks of Taskonomy.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, get_args
 
 from nasbench_eval.spaces import _transnas_counts as counts
-from nasbench_eval.spaces._graph import Graph, GraphEdge
+from nasbench_eval.spaces.base import Graph, GraphEdge, Task
 from nasbench_eval.wording import shown
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 # What stands before the cell in the benchmark's texts: the stem's width, and what each module changes.
 SKELETON = "64-41414"
-_COUNT = len(OPERATIONS) ** len(EDGES)
+_COUNT = 4**6
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,11 @@ class TransNASMicro:
             raise IndexError(
                 f"TransNAS-Bench-101 has micro cells 0 to {_COUNT - 1}; there is no cell {index}"
             )
-        return Cell(tuple(index // len(OPERATIONS) ** place % len(OPERATIONS) for place in range(5, -1, -1)))
+        return Cell(tuple(index >> 2 * place & 3 for place in range(5, -1, -1)))
 
     def index(self, arch: Cell) -> int:
         """The position of a cell in the benchmark's order."""
-        return int("".join(map(str, arch.digits)), len(OPERATIONS))
+        return sum(digit << (2 * place) for place, digit in enumerate(reversed(arch.digits)))
 
     def parse(self, text: str) -> Cell:
         """The cell of a text such as `64-41414-1_02_333`, or of its end, `1_02_333`.  Raises ValueError.
@@ -144,6 +144,19 @@ class TransNASMicro:
         every = product(before_after, range(len(OPERATIONS)))
         return [cell for (before, after), o in every if (cell := Cell((*before, o, *after))) != arch]
 
+    @property
+    def choices(self) -> tuple[int, ...]:
+        """How many alternatives each choice has: the operations of six edges."""
+        return (len(OPERATIONS),) * len(EDGES)
+
+    def encode(self, arch: Cell) -> list[int]:
+        """The choices that a cell shows: its digits."""
+        return list(arch.digits)
+
+    def decode(self, chosen: Sequence[int]) -> Cell:
+        """The cell of these digits."""
+        return Cell(tuple(chosen))
+
     def graphs(self, arch: Cell) -> tuple[Graph, ...]:
         """The cell, for those who draw it."""
         edges = (GraphEdge(*edge, (name,)) for edge, name in zip(EDGES, arch.operations, strict=True))
@@ -167,7 +180,12 @@ class TransNASMicro:
         digits, size = arch.digits, (self.channels, self.cells_per_module)
         return uninitialised(lambda: EncoderNetwork(digits, EDGES, *size, num_classes))
 
-    def sizes(self, task: str) -> counts.TaskSizes:
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """What the networks can do."""
+        return get_args(Task)
+
+    def sizes(self, task: Task) -> counts.TaskSizes:
         """The sizes of the networks with the head of a task."""
         return counts.TaskSizes(self.channels, self.cells_per_module, task)
 
