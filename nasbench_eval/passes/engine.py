@@ -354,7 +354,7 @@ class Engine:
         observer = request.observe(self.network, request.spec)
         head = self._task_head() if request.spec.objective != "features" else None
         if head is not None and watches(observer, "on_labels"):
-            raise Undefined(f"it compares classes, and {head.task} has none")
+            raise Undefined(f"it needs a class for each image, and {head.task} has none")
         return _Asked(request, Watch(observer, self.network, observer.layers(self.network)))
 
     def forget(self) -> None:
@@ -380,7 +380,7 @@ def _need_meaning(network: Network, spec: PassSpec) -> None:
         return
     if (head := network.head_in_use()) is not None:
         if spec.wrt == "outputs":
-            raise Undefined(f"it is of the probabilities of classes, and {head.task} has none")
+            raise Undefined(f"it needs logits of classes of each image, and {head.task} has none")
         return
     of_loss = spec.objective == "cross_entropy" or spec.wrt == "outputs"
     if of_loss and network.classifier.out_features == 1:

@@ -15,11 +15,10 @@ from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.data.images import images_path
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options.typed import RunOptions, fields_of, options_of, plain, typed
-from nasbench_eval.passes.spec import IN_HALF, ForwardSpec, PassSpec
+from nasbench_eval.passes.spec import IN_HALF, ForwardSpec
 from nasbench_eval.proxies.base import Proxy
 from nasbench_eval.runs.parquet import column_fault
 from nasbench_eval.runs.record import LATER, fingerprint
-from nasbench_eval.runs.rows import Task
 from nasbench_eval.scoring.classes import representatives
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.spaces.base import CellSpace
@@ -80,7 +79,7 @@ def resolve(config: DictConfig) -> Run:
                     "build_cell; leave it out"
                 )
             _check_size(job.space, task.label, spec.forward)
-            check_head(job, task, spec)
+    check_heads(job)
     n = _number(options, subject, device)
     if options.sampling == "stratified":
         sample = stratified(options, subject, n)
@@ -172,15 +171,26 @@ def _check_size(space: Any, label: str, forward: ForwardSpec) -> None:
         raise UsageError(f"{label}: {wish} will not do for {space.name}: {first_line(error)}") from error
 
 
-def check_head(job: Job, task: Task, spec: PassSpec) -> None:
-    """Refuse images whose size the head of a task cannot take.  Raises UsageError."""
-    if job.datasets[task.dataset].task == "classification" or spec.objective == "features":
-        return
-    side, outputs = spec.forward.resolution or 8, job.datasets[task.dataset].num_classes
-    try:
-        job.sizes(task.dataset).flops(job.space.arch(0), resolution=side, num_classes=outputs)
-    except ValueError as error:
-        raise UsageError(f"{task.label} on {task.dataset}: {error}; set proxy.resolution") from None
+def check_heads(job: Job) -> None:
+    """Refuse images whose size the head of a task cannot take.
+
+    Raises:
+        UsageError: naming the proxy that would be shown them.
+    """
+    for task in job.tasks():
+        info = job.datasets[task.dataset]
+        if info.task == "classification":
+            continue
+        for spec, _ in job.passes(task):
+            side = spec.forward.resolution
+            if spec.objective == "features" or side is None:
+                continue
+            try:
+                job.sizes(task.dataset).flops(
+                    job.space.arch(0), resolution=side, num_classes=info.num_classes
+                )
+            except ValueError as error:
+                raise UsageError(f"{task.label} on {task.dataset}: {error}; set proxy.resolution") from None
 
 
 def _check_precision(job: Job, device: torch.device) -> None:

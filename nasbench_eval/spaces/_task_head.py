@@ -19,10 +19,12 @@ class TaskHead(nn.Module):
     Attributes:
         task: what it is for (`Task`).
         rows: how many rows of the body's maps an image has.
+        saturates: whether large outputs all are the same.
     """
 
     task: ClassVar[str]
     rows: ClassVar[int] = 1
+    saturates: ClassVar[bool] = False
 
     def forward(self, features_BChw: Tensor) -> Tensor:
         """Outputs (B, ...) of the last maps, (B · rows, C, h, w)."""

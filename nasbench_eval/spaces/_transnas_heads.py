@@ -114,6 +114,8 @@ class Segmentation(_Decoder):
 class _Generator(_Decoder):
     """Maps between -1 and 1, with the absolute error."""
 
+    saturates = True
+
     def forward(self, features_BChw: Tensor) -> Tensor:
         return super().forward(features_BChw).tanh()
 
