@@ -68,7 +68,8 @@ class Ran:
 
     def loss(self, task: str) -> Tensor:
         """What the network's loss is, from its definition."""
-        x = self.batches.input(self.forward, None)
+        # In the layout of the pass: in another, rounding may turn signs, which the absolute error is made of.
+        x = self.batches.input(self.forward, None).to(memory_format=self.network.tensor_layout)
         outputs = self.network(x)
         coins = generator(0, "target", task, 1)
         if task == "regression":
@@ -106,7 +107,7 @@ def test_gradients_are_those_of_the_tasks_loss(name: str) -> None:
     loss = ran.loss(testing.dataset(name).task)
     found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
     norms = torch.stack([torch.zeros(()) if g is None else g.norm() for g in found])
-    torch.testing.assert_close(ran.record["tensors"].float(), norms, rtol=2e-3, atol=1e-5)
+    torch.testing.assert_close(ran.record["tensors"].float(), norms, rtol=1e-5, atol=1e-7)
     assert float(norms.max()) > 0.01
 
 
@@ -118,10 +119,10 @@ def test_curvature_is_that_of_a_second_backward_pass(name: str) -> None:
     loss = ran.loss(testing.dataset(name).task)
     g = torch.autograd.grad(loss, parameters, create_graph=True, allow_unused=True)
     met = [(p, each) for p, each in zip(parameters, g, strict=True) if each is not None]
-    product = sum((each.detach() * each).sum() for _, each in met)
+    product = torch.stack([(each.detach() * each).sum() for _, each in met]).sum()
     hg = torch.autograd.grad(product, [p for p, _ in met], allow_unused=True)
     expected = sum(float((p * h).sum().detach()) for (p, _), h in zip(met, hg, strict=True) if h is not None)
-    assert ran.record["curvature"] == pytest.approx(expected, rel=0.02, abs=1e-4)
+    assert ran.record["curvature"] == pytest.approx(expected, rel=2e-3)
 
 
 def test_proxies_see_the_same_alone_and_together() -> None:

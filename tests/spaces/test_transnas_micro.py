@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -127,9 +128,9 @@ def test_no_space(size: dict[str, int]) -> None:
 # Classes
 
 
-def graph(of: Cell) -> nx.DiGraph:
+def graph(of: Cell) -> Any:
     """The edges on paths from the input to the output, the ends told apart from the other nodes."""
-    whole = nx.DiGraph()
+    whole: Any = nx.DiGraph()
     whole.add_nodes_from((node, {"end": node if node in (0, 3) else -1}) for node in range(4))
     whole.add_edges_from(
         (*edge, {"digit": digit}) for edge, digit in zip(EDGES, of.digits, strict=True) if digit
@@ -248,7 +249,8 @@ def counted(modules: Mapping[str, nn.Module], run: nn.Module, x: Tensor) -> tupl
         nonlocal macs
         # A transposed convolution multiplies each input with a kernel, the others each output.
         met = args[0] if isinstance(module, nn.ConvTranspose2d) else y
-        macs += met.numel() * module.weight[0].numel()  # type: ignore[operator]
+        assert isinstance(module.weight, Tensor)
+        macs += met.numel() * module.weight[0].numel()
 
     kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
     handles = [m.register_forward_hook(hook) for m in modules.values() if isinstance(m, kinds)]
@@ -292,7 +294,7 @@ def test_decoders_give_back_multiples_of_32_pixels_alone() -> None:
     for task in ("segmentation", "autoencoding", "normals"):
         for resolution in (16, 48, 255):
             with pytest.raises(ValueError, match=rf"{resolution} pixels are no multiple of 32"):
-                SPACE.sizes(task).flops(SPACE.arch(0), resolution=resolution, num_classes=3)  # type: ignore[arg-type]
+                SPACE.sizes(task).flops(SPACE.arch(0), resolution=resolution, num_classes=3)
 
 
 # Kendall's tau with the validation metric over all cells, and that of the encoder's MACs at 256 pixels.
@@ -324,7 +326,7 @@ def test_sizes_rank_the_cells_as_they_should() -> None:
 
 def norm(x: Tensor, module: nn.Module) -> Tensor:
     mean, variance = x.mean((0, 2, 3), keepdim=True), x.var((0, 2, 3), keepdim=True, correction=0)
-    weight, bias = module.weight.view(-1, 1, 1), module.bias.view(-1, 1, 1)  # type: ignore[union-attr, operator]
+    weight, bias = module.weight.view(-1, 1, 1), module.bias.view(-1, 1, 1)  # type: ignore[operator]
     return (x - mean) / (variance + 1e-5).sqrt() * weight + bias
 
 
