@@ -151,6 +151,8 @@ def _of_dataset(name: str, shape: Shape | None, labels: object, data: Path | str
     values = OmegaConf.to_container(OmegaConf.load(config_folder() / "dataset" / f"{name}.yaml"))
     assert isinstance(values, dict)
     dataset = typed(DataSet, {"name": name, **{str(k): v for k, v in values.items()}}, name)
+    if dataset.task != "classification":
+        raise UsageError(f"images={name} are for {dataset.task}, and networks that are handed over classify")
     own = (3, dataset.resolution, dataset.resolution)
     _fits(shape, name, own)
     return Shown(own, dataset=dataset, folder=data_folder(None if data is None else Path(data)))

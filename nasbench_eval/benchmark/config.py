@@ -18,7 +18,7 @@ from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.data.folder import data_folder
 from nasbench_eval.data.images import FORMATS, Format
 from nasbench_eval.errors import UsageError
-from nasbench_eval.options.typed import TrainOptions, plain, train_options_of
+from nasbench_eval.options.typed import TrainOptions, plain, train_options_of, written
 from nasbench_eval.runs.record import LATER, TRAINED, fingerprint
 from nasbench_eval.spaces.open import is_open
 from nasbench_eval.training import Training
@@ -158,6 +158,6 @@ def _identity(plan: Plan) -> dict[str, Any]:
     return {
         "space": {"name": plan.space.name, **asdict(plan.space)},  # type: ignore[call-overload]
         "seed": 0,  # each training has its own
-        "datasets": {plan.dataset.name: asdict(plan.dataset)},
+        "datasets": {plan.dataset.name: written(plan.dataset)},
         "proxies": {label_of(seed): {**recipe, "seed": seed} for seed in plan.seeds},
     }

@@ -15,6 +15,7 @@ import pandas as pd
 
 from nasbench_eval.benchmark.trainer import Plan, curve_columns, label_of, sizes
 from nasbench_eval.files import write_whole
+from nasbench_eval.options.typed import written
 from nasbench_eval.runs.store import read_scores
 from nasbench_eval.truth.ceiling import Ceiling
 from nasbench_eval.truth.own import CURVES, RECORD, SPLITS, TABLE, Benchmark, check, columns
@@ -76,7 +77,7 @@ def save(folder: Path, plan: Plan, table: pd.DataFrame, record: Mapping[str, Any
         **record,
         "format": 1,
         "space": {"name": plan.space.name, **asdict(plan.space)},  # type: ignore[call-overload]
-        "dataset": asdict(plan.dataset),
+        "dataset": written(plan.dataset),
         "training": plan.training.identity(),
         "seeds": list(plan.seeds),
         "architectures": len(table),

@@ -5,6 +5,7 @@ Tensor legend: B batch, C channels, H height, W width.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -52,7 +53,8 @@ class Batches:
     def input(self, forward: ForwardSpec, dataset: str | None) -> Tensor:
         """Images (B, 3, R, R) in float32, normalised by the data set's statistics, or a synthetic source's.
 
-        A pass through a cell without a stem gets one channel (B, 1, R, R).
+        A pass through a cell without a stem gets one channel (B, 1, R, R).  With `pieces` an image is cut
+        into so many of that resolution, which lie in its channels: (B, pieces · 3, R, R).
 
         Raises:
             UsageError: if real images are asked for and absent, fewer than a batch, or smaller than a crop.
@@ -66,6 +68,7 @@ class Batches:
             forward.noise,
             forward.offset,
             1 if forward.body == "cell" else 3,
+            forward.pieces,
             dataset if forward.imaged else None,
         )
 
@@ -104,9 +107,10 @@ class Batches:
         noise: float,
         offset: int,
         channels: int,
+        pieces: int,
         dataset: str | None,
     ) -> Tensor:
-        shape = (offset + batch_size, *self._shape(channels, resolution))
+        shape = (offset + batch_size, *self._shape(pieces * channels, resolution))
         if source in SYNTHETIC:
             x = SYNTHETIC[source](shape, generator(self.seed, source, batch))[offset:]
         elif source == "crops":
@@ -114,7 +118,9 @@ class Batches:
             x = self._crops(dataset, batch_size, batch, resolution)
         else:
             assert dataset is not None
-            x = self._normalised(dataset, self._choice(dataset, batch_size, batch, offset), resolution)
+            chosen, rows = self._choice(dataset, batch_size, batch, offset), math.isqrt(pieces)
+            x = self._normalised(dataset, chosen, rows * resolution)
+            x = cut(x, rows) if rows > 1 else x
         if noise:
             x = x + noise * torch.randn(shape, generator=generator(self.seed, "noise", batch))[offset:]
         return x.to(self.device, memory_format=torch.channels_last)
@@ -173,3 +179,10 @@ def normalised(images_NHWC: Tensor, info: DataSet) -> Tensor:
     """Images (N, H, W, 3) in uint8 as float32 (N, 3, H, W), scaled by the data set's statistics."""
     x = images_NHWC.permute(0, 3, 1, 2).float()
     return (x - torch.tensor(info.mean).view(1, 3, 1, 1)) / torch.tensor(info.std).view(1, 3, 1, 1)
+
+
+def cut(images: Tensor, rows: int) -> Tensor:
+    """Images (B, C, rows · R, rows · R) as pieces, row by row, in the channels: (B, rows² · C, R, R)."""
+    B, C, side, _ = images.shape
+    pieces = images.view(B, C, rows, side // rows, rows, side // rows).permute(0, 2, 4, 1, 3, 5)
+    return pieces.reshape(B, rows * rows * C, side // rows, side // rows)

@@ -130,7 +130,7 @@ def _without_images(record: Record, task: Task) -> bool:
     if any(task.dataset in within(session, "images") for session in sessions(record)):
         return False
     try:
-        return job_of(record, [task.label]).reads_images(task.label)
+        return job_of(record, [task.label]).reads_images(task)
     except (UsageError, ValueError):  # not installed here
         return False
 

@@ -114,7 +114,7 @@ class Adapted(Network):
         sites = zip((name for name, _ in self.look.sites), self.sites, strict=True)
         return {**self._names, **dict(sites), "(entry)": self.stem}
 
-    def seen_classifier(self) -> dict[str, nn.Linear]:
+    def seen_classifier(self) -> Mapping[str, nn.Module]:
         return {} if self.look.head is None else super().seen_classifier()
 
     def seen_blocks(self) -> dict[str, nn.Module]:
@@ -123,7 +123,7 @@ class Adapted(Network):
     def seen_heads(self, classes: Mapping[str, int]) -> dict[str, nn.Linear]:
         return dict.fromkeys(classes, self.classifier)
 
-    def use_head(self, head: nn.Linear) -> None:
+    def use_head(self, head: nn.Module) -> None:
         assert head is self.classifier
 
     def seen_as(self, y: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -241,3 +241,12 @@ def _written(value: object) -> str:
 def fields_of(cls: Any) -> set[str]:
     """The names of a dataclass's fields, which are its options."""
     return {f.name for f in fields(cls)}
+
+
+def written(thing: Any) -> dict[str, Any]:
+    """A dataclass as plain data; a field that was added `later` is left out where it changes nothing.
+
+    So runs keep the names that they had before there was such an option.
+    """
+    later = {f.name: f.default for f in fields(thing) if f.metadata.get("later")}
+    return {name: v for name, v in asdict(thing).items() if name not in later or v != later[name]}

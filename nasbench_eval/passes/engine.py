@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from nasbench_eval.errors import Undefined
 from nasbench_eval.passes import jacobian, tangents
-from nasbench_eval.passes.norms import batch_norm, need_statistics, norms
+from nasbench_eval.passes.norms import batch_norm, head_norm, need_statistics, norms
 from nasbench_eval.passes.observer import modules, parameter_names, watches
 from nasbench_eval.passes.observer import parameters as parameters_of
 from nasbench_eval.passes.request import Inputs, Outcome, Request, span
@@ -28,7 +28,7 @@ from nasbench_eval.passes.spec import ForwardSpec, PassSpec, Precision
 from nasbench_eval.passes.state import State, drawn_by
 from nasbench_eval.passes.tape import Seen, Tape, Watch, full, gradients_shown, shown
 from nasbench_eval.seeding import generator, signs_like
-from nasbench_eval.spaces.base import Network
+from nasbench_eval.spaces.base import Network, TaskHead
 from nasbench_eval.training import Diverged
 from nasbench_eval.wording import first_line
 
@@ -54,6 +54,10 @@ class Engine:
         checkpoints: folder that a training continues from if it was interrupted; None keeps its epochs in
             memory alone.
         precision: `bf16` computes convolutions and products in bfloat16, where a pass is not in float64.
+        tasks: what the network does on a data set where it does not classify; `classes` then are its outputs.
+
+    Raises:
+        Undefined: if the network has no head for one of the tasks.
     """
 
     def __init__(
@@ -65,12 +69,18 @@ class Engine:
         device: torch.device,
         checkpoints: Path | None = None,
         precision: Precision = "float32",
+        tasks: Mapping[str, str] | None = None,
     ) -> None:
         self.network = network.to(device=device, memory_format=network.tensor_layout)  # type: ignore[call-overload]
-        for norm in norms(network):
+        tasks = tasks or {}
+        heads: dict[str, nn.Module] = {
+            **network.seen_heads({name: number for name, number in classes.items() if name not in tasks}),
+            **{name: network.task_head(task, classes[name]) for name, task in tasks.items()},
+        }
+        self.heads = {name: head.to(device) for name, head in heads.items()}
+        for norm in norms(network, self.heads.values()):
             # Running statistics then are those of the last batch: an observer reads them for free.
             norm.momentum = 1.0
-        self.heads = {name: head.to(device) for name, head in network.seen_heads(classes).items()}
         self.inputs, self.key, self.device = inputs, key, device
         self.state = State(network, self.heads, key, inputs, checkpoints)
         self._half = precision == "bf16"
@@ -129,7 +139,7 @@ class Engine:
         self._x = x
         headed = [a for a in asked if a.request.spec.objective != "features"]
         datasets = list(dict.fromkeys(a.request.dataset for a in headed))
-        body = set(modules(self.network).values()) - {self.network.classifier}
+        body = set(modules(self.network).values()) - self._head()
         self.network.shows_features = any(watches(a.watch.observer, "on_features") for a in asked)
         tape = Tape(self.network, wanted, forward.bn)
         with batch_norm(self.network, forward.bn), torch.set_grad_enabled(wanted != {"nothing"}):
@@ -142,26 +152,29 @@ class Engine:
             self._differentiate_blocks(tape.blocks, asked)
             for dataset in datasets:
                 mine = [a for a in headed if a.request.dataset == dataset]
-                self._run_head(features, x, tape, mine, more=dataset != datasets[-1])
+                self._use_head(mine[0].request)
+                with head_norm(self._task_head(), forward.bn):
+                    self._run_head(features, x, tape, mine, more=dataset != datasets[-1])
         outcomes = {id(a): Outcome(a.watch.observer.record(), a.watch.spans | trained) for a in asked}
         told = {place: outcomes[id(a)] for place, a in answers.items()} | refused
         return [told[place] for place in range(len(requests))]
 
     def _run_head(self, features: Tensor, x: Tensor, tape: Tape, asked: list[_Asked], *, more: bool) -> None:
-        """One data set's head and the backward passes behind it; `more` heads follow on the same graph."""
-        self._use_head(asked[0].request)
-        labels_B = self._labels(asked)
-        with self._clock(asked), shown({self.network.classifier}, _watches(asked)), tape.closing() as head:
+        """The head in use and the backward passes behind it; `more` heads follow on the same graph."""
+        target = self._labels(asked)
+        with self._clock(asked), shown(self._head(), _watches(asked)), tape.closing() as head:
             with self._precision(asked[0].request.spec.forward):
                 logits = self.network.head(features)
             logits = logits.float() if self._half and logits.dtype == torch.bfloat16 else logits
+        if any(a.request.spec.objective == "cross_entropy" for a in asked):
+            target = self._task_target(asked[0].request, logits) if target is None else target
         self._differentiate_outputs(logits, head, asked)
-        self._differentiate_samples(logits, labels_B, [*tape.owners, *head], asked)
+        self._differentiate_samples(logits, target, [*tape.owners, *head], asked)
         scalars = [a for a in asked if a.request.spec.wrt in ("parameters", "input", "curvature")]
         objectives = list(dict.fromkeys(a.request.spec.objective for a in scalars))
         for objective in objectives:
             mine = [a for a in scalars if a.request.spec.objective == objective]
-            loss = torch.sum if objective == "sum" else partial(self._task_loss, labels_B=labels_B)
+            loss = torch.sum if objective == "sum" else partial(self._task_loss, target=target)
             self._differentiate(loss, logits, x, tape, mine, keep_graph=more or objective != objectives[-1])
 
     def _differentiate_blocks(self, blocks: Sequence[Seen], asked: Sequence[_Asked]) -> None:
@@ -211,7 +224,7 @@ class Engine:
                         a.watch.observer.on_entry(name, slope_BK)
 
     def _differentiate_samples(
-        self, logits: Tensor, labels_B: Tensor | None, owners: Sequence[Seen], asked: Sequence[_Asked]
+        self, logits: Tensor, target: Tensor | None, owners: Sequence[Seen], asked: Sequence[_Asked]
     ) -> None:
         """Each sample's own objective by the parameters."""
         for objective in ("sum", "cross_entropy"):
@@ -229,9 +242,8 @@ class Engine:
                 if objective == "sum":
                     objective_B = logits.flatten(1).sum(1)
                 else:
-                    assert labels_B is not None
-                    objective_B = F.cross_entropy(logits, labels_B, reduction="none")
-                    objective_B = objective_B.flatten(1).mean(1) if objective_B.ndim > 1 else objective_B
+                    assert target is not None
+                    objective_B = self._losses(logits, target)
                 kinds = {a.watch.observer.samples_of for a in mine}
                 names = parameter_names(self.network, "all" if "all" in kinds else "weights")
                 parameters = {n: p for n, p in parameters_of(self.network).items() if n in names}
@@ -247,6 +259,8 @@ class Engine:
         watching = [a.watch.observer for a in asked if watches(a.watch.observer, "on_labels")]
         if not watching and all(a.request.spec.objective != "cross_entropy" for a in asked):
             return None
+        if self._task_head() is not None:  # its targets may depend on its outputs
+            return None
         (spec, dataset, _) = asked[0].request
         assert dataset is not None
         labels_B = self.inputs.labels(spec.forward, dataset)
@@ -254,12 +268,30 @@ class Engine:
             observer.on_labels(labels_B)
         return labels_B
 
-    def _task_loss(self, logits: Tensor, labels_B: Tensor | None) -> Tensor:
+    def _task_target(self, request: Request, outputs: Tensor) -> Tensor | None:
+        """What the outputs of a task's head are compared with; None where the network classifies."""
+        head = self._task_head()
+        if head is None:
+            return None
+        coins = generator(self.key[0], "target", head.task, request.spec.forward.batch)
+        return head.target(self._x.detach(), outputs.detach(), request.spec.forward.offset, coins)
+
+    def _task_loss(self, logits: Tensor, target: Tensor | None) -> Tensor:
+        if (head := self._task_head()) is not None:
+            assert target is not None
+            return head.losses(logits, target).mean()
         if logits.ndim == 2:
-            assert labels_B is not None
-            return F.cross_entropy(logits, labels_B)
+            assert target is not None
+            return F.cross_entropy(logits, target)
         target = torch.randn(logits.shape, generator=generator(self.key[0], "target", *logits.shape))
         return F.mse_loss(logits, target.to(logits))
+
+    def _losses(self, logits: Tensor, target: Tensor) -> Tensor:
+        """The loss of each sample, (B,)."""
+        if (head := self._task_head()) is not None:
+            return head.losses(logits, target)
+        losses = F.cross_entropy(logits, target, reduction="none")
+        return losses.flatten(1).mean(1) if losses.ndim > 1 else losses
 
     def _differentiate(
         self, loss: Loss, logits: Tensor, x: Tensor, tape: Tape, asked: list[_Asked], *, keep_graph: bool
@@ -301,17 +333,28 @@ class Engine:
         half = self._half and not forward.float64
         return torch.autocast(self.device.type, torch.bfloat16, enabled=half)
 
-    def _use_head(self, request: Request) -> str:
-        """Put the classifier of the request's data set onto the body."""
+    def _use_head(self, request: Request) -> None:
+        """Put the head of the request's data set onto the body."""
         assert request.dataset is not None, "a pass that goes beyond the features names a data set"
         self.network.use_head(self.heads[request.dataset])
-        return request.dataset
+
+    def _task_head(self) -> TaskHead | None:
+        """The head in use, where the network does not classify."""
+        found: TaskHead | None = self.network.head_in_use()
+        return found
+
+    def _head(self) -> set[nn.Module]:
+        """The modules of the head in use."""
+        return {self.network.classifier, *self.network.seen_classifier().values()}
 
     def _ask(self, request: Request) -> _Asked:
         if request.spec.objective != "features":
             self._use_head(request)
         _need_meaning(self.network, request.spec)
         observer = request.observe(self.network, request.spec)
+        head = self._task_head() if request.spec.objective != "features" else None
+        if head is not None and watches(observer, "on_labels"):
+            raise Undefined(f"it needs a class for each image, and {head.task} has none")
         return _Asked(request, Watch(observer, self.network, observer.layers(self.network)))
 
     def forget(self) -> None:
@@ -333,6 +376,12 @@ def _need_meaning(network: Network, spec: PassSpec) -> None:
     """Refuse a pass that says nothing of a network.  Raises `Undefined` with the reason."""
     if spec.forward.bn == "eval" and spec.wrt in ("samples", "outputs"):
         need_statistics(network)
+    if spec.objective == "features":
+        return
+    if (head := network.head_in_use()) is not None:
+        if spec.wrt == "outputs":
+            raise Undefined(f"it needs logits of classes of each image, and {head.task} has none")
+        return
     of_loss = spec.objective == "cross_entropy" or spec.wrt == "outputs"
     if of_loss and network.classifier.out_features == 1:
         raise Undefined("with one class the cross-entropy is 0 whatever the weights")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -15,16 +15,17 @@ from nasbench_eval.errors import Undefined
 from nasbench_eval.networks.traits import NORMS
 from nasbench_eval.passes.observer import modules
 from nasbench_eval.passes.spec import BatchNorm
-from nasbench_eval.spaces.base import Network
+from nasbench_eval.spaces.base import Network, TaskHead
 
 
-def norms(network: Network) -> list[_BatchNorm]:
-    """The batch norms of a network."""
-    return [m for m in modules(network).values() if isinstance(m, _BatchNorm)]
+def norms(network: Network, heads: Iterable[nn.Module] = ()) -> list[_BatchNorm]:
+    """The batch norms of a network, and of any heads of it."""
+    inside = dict.fromkeys([*modules(network).values(), *(m for head in heads for m in head.modules())])
+    return [m for m in inside if isinstance(m, _BatchNorm)]
 
 
-def reset_statistics(network: Network) -> None:
-    for norm in norms(network):
+def reset_statistics(network: Network, heads: Iterable[nn.Module] = ()) -> None:
+    for norm in norms(network, heads):
         norm.reset_running_stats()
 
 
@@ -41,13 +42,30 @@ def need_statistics(network: Network) -> None:
 
 @contextmanager
 def batch_norm(network: Network, mode: BatchNorm) -> Iterator[None]:
+    """While the body of a network runs; a head that has norms of its own has its own turn."""
     if network.training != (mode != "eval"):  # setting it walks through all modules
         network.train(mode != "eval")
+    inside, head = modules(network), network.seen_classifier()
+    with _in_mode([module for name, module in inside.items() if name not in head], mode):
+        yield
+
+
+@contextmanager
+def head_norm(head: TaskHead | None, mode: BatchNorm) -> Iterator[None]:
+    """While a task's head runs."""
+    if head is None:
+        yield
+        return
+    head.train(mode != "eval")
+    with _in_mode(list(head.modules()), mode):
+        yield
+
+
+@contextmanager
+def _in_mode(inside: Iterable[nn.Module], mode: BatchNorm) -> Iterator[None]:
     changed: list[nn.Module] = []
-    if mode == "skip":
-        changed = [m for m in modules(network).values() if isinstance(m, NORMS)]
-    elif mode == "alone":
-        changed = list(norms(network))
+    if mode in ("skip", "alone"):
+        changed = [m for m in inside if isinstance(m, NORMS if mode == "skip" else _BatchNorm)]
     forwards = [_skipped(norm) if mode == "skip" else _by_itself(norm) for norm in changed]  # may refuse one
     for norm, forward in zip(changed, forwards, strict=True):
         norm.forward = forward

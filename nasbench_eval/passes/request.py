@@ -20,7 +20,7 @@ class Inputs(Protocol):
     """Where the engine takes its batches from: the same for every architecture."""
 
     def input(self, forward: ForwardSpec, dataset: str | None) -> Tensor:
-        """Images (B, 3, R, R) in float32 on the engine's device."""
+        """Images (B, 3, R, R) in float32 on the engine's device; of pieces (B, pieces · 3, R, R)."""
         ...
 
     def labels(self, forward: ForwardSpec, dataset: str) -> Tensor:

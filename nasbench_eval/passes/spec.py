@@ -55,6 +55,7 @@ class ForwardSpec:
             inputs of one channel.
         offset: how many samples of the mini-batch's order are passed over: those of another pass, from which
             these are to differ.  Where fewer than a batch are left, the batch is smaller.
+        pieces: how many pieces of the resolution an image is cut into, which lie in its channels.
     """
 
     init: Init
@@ -72,6 +73,7 @@ class ForwardSpec:
     training: Training | None = None
     body: Body = "whole"
     offset: int = 0
+    pieces: int = 1
 
     def __post_init__(self) -> None:
         if self.body == "whole" and self.source == "crops":
@@ -98,7 +100,7 @@ class PassSpec:
         forward: the pass through the body.
         objective: stop at the `features`, go on to the `logits`, or reduce these to a scalar: their `sum`
             or the mean `cross_entropy` with the labels (mean-square error against N(0, 1) noise where the
-            output is spatial).
+            output is spatial; the loss of the task where the network does not classify).
         wrt: differentiate the objective by the `parameters` or the `input`; `curvature` adds the Hessian
             between the weights and their gradient, θᵀ H g; `samples` differentiates each sample's own
             objective by the parameters; `outputs` differentiates each of the `logits` by the outputs of

@@ -26,7 +26,7 @@ class State:
 
     Args:
         network: the network.
-        heads: its classifier for each data set.
+        heads: its classifier, or a task's head, for each data set.
         key: what the weights depend on.
         inputs: source of training sets.
         checkpoints: folder that a training continues from; None keeps its epochs in memory.
@@ -35,7 +35,7 @@ class State:
     def __init__(
         self,
         network: Network,
-        heads: Mapping[str, nn.Linear],
+        heads: Mapping[str, nn.Module],
         key: tuple[object, ...],
         inputs: Inputs,
         checkpoints: Path | None,
@@ -52,7 +52,7 @@ class State:
         """
         drawn = drawn_by(forward)
         if drawn == self._drawn:
-            reset_statistics(self.network)
+            reset_statistics(self.network, self.heads.values())
             self._keep(forward, parameters=False)
         else:
             self._drawn = ()  # until all is drawn
@@ -72,13 +72,13 @@ class State:
         if self.network.classifier.weight.dtype != dtype:
             for owner in owners:
                 owner.to(dtype=dtype)
-        name = self.network.classifier_name
         kept = self._keep(forward, parameters=True)
         if forward.init != "keep":
-            body = {n: m for n, m in modules(self.network).items() if n != name}
+            in_use = self.network.seen_classifier()
+            body = {n: m for n, m in modules(self.network).items() if n not in in_use}
             draw(body, forward.init, *key, kept=kept)
             for head in dict.fromkeys(self.heads.values()):
-                draw({name: head}, forward.init, *key)
+                draw(self.network.named_head(head), forward.init, *key)
         if forward.absolute:
             for parameter in {p for owner in owners for p in owner.parameters()}:
                 parameter.abs_()

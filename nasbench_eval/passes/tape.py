@@ -92,20 +92,19 @@ class Tape:
         self._block_layers = layers(network, "cell") if "blocks" in wanted else {}
         separate = "samples" in wanted and bn != "train"
         owners = parameter_layers(network) if separate else {}
-        plain = network.plain_layers()
+        plain, head = network.plain_layers(), network.seen_classifier()
         self._owner_layers = {
-            name: m
-            for name, m in owners.items()
-            if m is not network.classifier and (plain is None or name in plain)
+            name: m for name, m in owners.items() if name not in head and (plain is None or name in plain)
         }
         known = not network.has_calls and tangents.covers(network)
         self._curved = "curvature" in wanted and bn == "train" and known
+        self._head_known = True
         self._body: list[tangents.Layer] = []
         self._head: list[tangents.Layer] = []
 
     @property
     def layers(self) -> list[tangents.Layer] | None:
-        return [*self._body, *self._head] if self._curved else None
+        return [*self._body, *self._head] if self._curved and self._head_known else None
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -125,11 +124,15 @@ class Tape:
 
     @contextmanager
     def closing(self) -> Iterator[list[Seen]]:
-        """While a head runs; gives what is seen of the classifier."""
-        classifier: dict[str, nn.Module] = {self.network.classifier_name: self.network.classifier}
+        """While a head runs; gives what is seen of its layers with parameters."""
+        inside = self.network.seen_classifier()
+        task_head = self.network.head_in_use()
+        owners = {
+            name: m for name, m in inside.items() if next(m.parameters(recurse=False), None) is not None
+        }
         seen: list[Seen] = []
-        self._head = []
-        with recorded(classifier, seen), tangents.recorded(classifier if self._curved else {}, self._head):
+        self._head, self._head_known = [], task_head is None or tangents.covers(task_head)
+        with recorded(owners, seen), tangents.recorded(inside if self._curved else {}, self._head):
             yield seen
 
     def adjoints_kept(self, wanted: bool) -> AbstractContextManager[None]:

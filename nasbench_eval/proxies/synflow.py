@@ -48,6 +48,8 @@ class Synflow:
         ]
 
     def observe(self, net: Network, spec: PassSpec) -> GradientObserver:
+        head = net.head_in_use()
+        need(head is None or not head.saturates, "its outputs saturate, so that no flow comes back")
         return GradientObserver(net, lambda theta, g: (theta * g).abs().sum())
 
     def score(self, records: Sequence[Record]) -> dict[str, float]:

@@ -79,6 +79,7 @@ def resolve(config: DictConfig) -> Run:
                     "build_cell; leave it out"
                 )
             _check_size(job.space, task.label, spec.forward)
+    check_heads(job)
     n = _number(options, subject, device)
     if options.sampling == "stratified":
         sample = stratified(options, subject, n)
@@ -168,6 +169,28 @@ def _check_size(space: Any, label: str, forward: ForwardSpec) -> None:
     except ValueError as error:
         wish = " ".join(f"{option}={value}" for option, value in wished.items())
         raise UsageError(f"{label}: {wish} will not do for {space.name}: {first_line(error)}") from error
+
+
+def check_heads(job: Job) -> None:
+    """Refuse images whose size the head of a task cannot take.
+
+    Raises:
+        UsageError: naming the proxy that would be shown them.
+    """
+    for task in job.tasks():
+        info = job.datasets[task.dataset]
+        if info.task == "classification":
+            continue
+        for spec, _ in job.passes(task):
+            side = spec.forward.resolution
+            if spec.objective == "features" or side is None:
+                continue
+            try:
+                job.sizes(task.dataset).flops(
+                    job.space.arch(0), resolution=side, num_classes=info.num_classes
+                )
+            except ValueError as error:
+                raise UsageError(f"{task.label} on {task.dataset}: {error}; set proxy.resolution") from None
 
 
 def _check_precision(job: Job, device: torch.device) -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, cast
 
 from nasbench_eval.data.datasets import DataSet
-from nasbench_eval.options.typed import made, typed
+from nasbench_eval.errors import UsageError
+from nasbench_eval.options.typed import made, typed, written
 from nasbench_eval.passes import PassSpec
 from nasbench_eval.passes.spec import Precision
 from nasbench_eval.proxies.base import OfSize, Proxy
 from nasbench_eval.runs.record import LATER, Record
 from nasbench_eval.runs.rows import Task
-from nasbench_eval.spaces.base import SearchSpace, Sizes
+from nasbench_eval.spaces.base import PIECES, SearchSpace, Sizes, TaskSpace
 from nasbench_eval.spaces.open import space_of
 
 
@@ -54,27 +55,48 @@ class Job:
             if isinstance(proxy, OfSize) and _together(proxy, ("from_size",), passes)
         }
 
+    def __post_init__(self) -> None:
+        for name, info in self.datasets.items():
+            known = self.space.tasks if isinstance(self.space, TaskSpace) else ("classification",)
+            if info.task not in known:
+                raise UsageError(
+                    f"dataset={name} is for {info.task}, and networks of {self.space.name} do "
+                    f"{', '.join(known)} alone"
+                )
+
     def tasks(self) -> tuple[Task, ...]:
         """Every data set with every proxy, but those that would read images which are absent."""
         every = (Task(dataset, label) for dataset in self.datasets for label in self.proxies)
-        return tuple(t for t in every if t.dataset not in self.imageless or not self.reads_images(t.label))
+        return tuple(t for t in every if t.dataset not in self.imageless or not self.reads_images(t))
 
-    def reads_images(self, label: str) -> bool:
-        """Whether a proxy is shown real images, or its networks are trained on them."""
-        forwards = [spec.forward for spec in self.proxies[label].passes()]
-        return any(f.imaged or f.training is not None for f in forwards)
+    def reads_images(self, task: Task) -> bool:
+        """Whether a proxy is shown real images of a data set, or its networks are trained on them."""
+        forwards = [spec.forward for spec in self.proxies[task.label].passes()]
+        shown = self.datasets[task.dataset].input == "images"
+        return any((f.imaged and shown) or f.training is not None for f in forwards)
 
     def imaged(self) -> list[Task]:
         """The tasks that read real images."""
-        return [task for task in self.tasks() if self.reads_images(task.label)]
+        return [task for task in self.tasks() if self.reads_images(task)]
+
+    def sizes(self, dataset: str) -> Sizes:
+        """The sizes of the networks with the head for a data set, where the space tells them."""
+        task = self.datasets[dataset].task
+        if task != "classification" and isinstance(self.space, TaskSpace):
+            return self.space.sizes(task)
+        return cast(Sizes, self.space)
 
     def passes(self, task: Task) -> list[tuple[PassSpec, str | None]]:
         """A task's passes with the resolution filled in, and the data set where the pass depends on it."""
-        resolved = []
+        resolved, info = [], self.datasets[task.dataset]
         for spec in self.proxies[task.label].passes():
             forward = spec.forward
             if forward.resolution is None:
-                forward = replace(forward, resolution=self.datasets[task.dataset].resolution)
+                forward = replace(forward, resolution=info.resolution)
+            if forward.imaged and info.input != "images":
+                forward = replace(forward, source=info.input)
+            if info.task == "jigsaw" and spec.objective != "features":
+                forward = replace(forward, pieces=PIECES)
             shared = spec.objective == "features" and not forward.imaged
             resolved.append((replace(spec, forward=forward), None if shared else task.dataset))
         return resolved
@@ -84,22 +106,12 @@ class Job:
         return {
             "space": {"name": self.space.name, **asdict(self.space)},  # type: ignore[call-overload]
             "seed": self.seed,
-            "datasets": {name: asdict(dataset) for name, dataset in self.datasets.items()},
+            "datasets": {name: written(dataset) for name, dataset in self.datasets.items()},
             "proxies": {
-                label: {"name": proxy.info.name, "version": proxy.info.version, **_options(proxy)}
+                label: {"name": proxy.info.name, "version": proxy.info.version, **written(proxy)}
                 for label, proxy in self.proxies.items()
             },
         }
-
-
-def _options(proxy: Proxy) -> dict[str, Any]:
-    """A proxy's options; one that was added `later` is left out where it changes nothing.
-
-    So runs keep the names that they had before there was such an option.
-    """
-    later = {f.name: f.default for f in fields(cast(Any, proxy)) if f.metadata.get("later")}
-    options = asdict(cast(Any, proxy))
-    return {name: value for name, value in options.items() if name not in later or value != later[name]}
 
 
 def _together(thing: object, closed: Collection[str], others: Collection[str]) -> bool:

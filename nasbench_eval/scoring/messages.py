@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
+from nasbench_eval.runs.rows import Task
 from nasbench_eval.runs.wanted import Wanted
 from nasbench_eval.scoring.config import Run
 from nasbench_eval.scoring.job import Job
@@ -35,9 +36,9 @@ def headline(run: Run, classes: int) -> str:
 
 def left_out(job: Job) -> Iterator[str]:
     """What is not scored because images are absent, a line a data set."""
-    skipped = ", ".join(label for label in job.proxies if job.reads_images(label))
-    for dataset in sorted(job.imageless) if skipped else ():
-        yield f"no images of {dataset}: left out there are {skipped}"
+    for dataset in sorted(job.imageless):
+        if skipped := ", ".join(label for label in job.proxies if job.reads_images(Task(dataset, label))):
+            yield f"no images of {dataset}: left out there are {skipped}"
 
 
 def unjudged(run: Run) -> Iterator[str]:

@@ -109,7 +109,7 @@ def _matches(theirs: Any, ours: Record, job: Job, readings: Readings) -> Iterato
         proxy = completed(proxy, known[proxy["name"]])
         for dataset in within(theirs, "datasets"):
             for task in readings.get(reading(theirs, dataset, proxy), ()):
-                if not job.reads_images(task.label) or _agree(sessions, ours, "images", dataset):
+                if not job.reads_images(task) or _agree(sessions, ours, "images", dataset):
                     yield task, Path(f"space={job.space.name}", f"dataset={dataset}", f"proxy={label}")
 
 

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
@@ -36,7 +36,7 @@ from nasbench_eval.proxies.base import Choosy, Proxy
 from nasbench_eval.runs.rows import Row, Task, status_of
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.seeding import seed_of
-from nasbench_eval.spaces.base import CellSpace, Network, SearchSpace, Sizes, weight_key
+from nasbench_eval.spaces.base import CellSpace, Network, SearchSpace, weight_key
 
 Key = tuple[str, PassSpec, str | None]  # label, pass, data set
 
@@ -82,7 +82,7 @@ def _from_size(job: Job, arch: object, task: Task) -> Row | None:
         return None
     started = time.perf_counter()
     try:
-        found = proxy.from_size(cast(Sizes, job.space), arch, job.datasets[task.dataset])
+        found = proxy.from_size(job.sizes(task.dataset), arch, job.datasets[task.dataset])
         columns = {name: float(found[name]) for name in (*job.proxies[task.label].info.columns, "score")}
     except Exception:  # as of an image that the network does not take: the passes have the last word
         return None
@@ -190,7 +190,8 @@ def _run_network(
         # No size in it: a thin network's weights begin like the wide one's, each draw being a tensor's own.
         key = (job.seed, weight_key(job.space, arch))
         states = _checkpoints(checkpoints, job.space.format(arch), key[1])
-        engine = Engine(network, classes, batches, key, device, states, job.precision)
+        tasks = {n: info.task for n, info in job.datasets.items() if info.task != "classification"}
+        engine = Engine(network, classes, batches, key, device, states, job.precision, tasks)
     except (Exception, SystemExit) as error:  # no network, hence no pass
         return [Outcome(None, span(time.perf_counter() - started), error)] * len(requests)
     engines.append(engine)

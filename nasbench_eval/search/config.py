@@ -13,7 +13,7 @@ from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options.typed import SearchOptions, plain, search_options_of, typed
 from nasbench_eval.runs.record import fingerprint
-from nasbench_eval.scoring.config import images_of, items_of, shared_of
+from nasbench_eval.scoring.config import check_heads, images_of, items_of, shared_of
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.search.course import Course, algorithm_of
 from nasbench_eval.search.guides import Guide, guide_of
@@ -79,6 +79,8 @@ def resolve(config: DictConfig) -> Plan:
     course = _course(parts.get("algorithm"), subject, guide, options)
     course.begin()  # says what the algorithm cannot do
     job = Job(subject.space, subject.datasets, guide.proxies, options.seed) if guide.proxies else None
+    if job is not None:
+        check_heads(job)
     device = device_named(options.device)
     plan = Plan(
         options=options,

@@ -24,7 +24,7 @@ from nasbench_eval.spaces import nasbench201
 from nasbench_eval.spaces.base import DigitSpace, SearchSpace
 from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.spaces.nasbench201_supernet import NASBench201Supernet
-from nasbench_eval.spaces.open import Known
+from nasbench_eval.spaces.open import ByChoices, Known
 
 
 class Moves(Protocol):
@@ -283,8 +283,11 @@ class Listed(Numbered):
     space: SearchSpace
     for_sample: int = field(default=1, init=False)
     for_mutate: int = field(default=1, init=False)
-    choices: tuple[int, ...] = field(default=(), init=False)
     _known: dict[int, Numbers] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def choices(self) -> tuple[int, ...]:
+        return self.space.choices if isinstance(self.space, ByChoices) else ()
 
     def sample(self, u: Values) -> Numbers:
         return pick(u[..., 0], len(self.space))
@@ -304,10 +307,20 @@ class Listed(Numbered):
         return self._known[arch]
 
     def encode(self, archs: Numbers) -> Numbers:
-        raise UsageError(f"architectures of {self.space.name} are no fixed list of choices")
+        space = self._by_choices()
+        shown = [space.encode(self.space.arch(int(arch))) for arch in archs.flat]
+        return np.array(shown, np.int64).reshape(*archs.shape, len(space.choices))
 
     def decode(self, choices: Numbers) -> Numbers:
-        raise UsageError(f"architectures of {self.space.name} are no fixed list of choices")
+        space = self._by_choices()
+        rows = choices.reshape(-1, choices.shape[-1]).tolist()
+        found = [self.space.index(space.decode(row)) for row in rows]
+        return np.array(found, np.int64).reshape(choices.shape[:-1])
+
+    def _by_choices(self) -> ByChoices:
+        if not isinstance(self.space, ByChoices):
+            raise UsageError(f"architectures of {self.space.name} are no fixed list of choices")
+        return self.space
 
 
 class Restricted(Numbered):

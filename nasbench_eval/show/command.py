@@ -116,7 +116,10 @@ def dataset_of(name: str) -> DataSet:
     if name not in configured("dataset"):
         raise UnknownName("data set", name, configured("dataset"))
     values: Any = OmegaConf.to_container(OmegaConf.load(config_folder() / "dataset" / f"{name}.yaml"))
-    return typed(DataSet, {"name": name, **values}, name)
+    found = typed(DataSet, {"name": name, **values}, name)
+    if found.task != "classification":
+        raise UsageError(f"--dataset {name} is for {found.task}, and networks are shown that classify")
+    return found
 
 
 def require_drawable(figure: Path) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvTransposeNd
+
+from nasbench_eval.errors import Undefined
+from nasbench_eval.spaces._task_head import TaskHead
 
 N = TypeVar("N", bound=nn.Module)
 _DRAWN: tuple[Any, ...] = (nn.modules.conv._ConvNd, nn.modules.batchnorm._BatchNorm, nn.Linear)
@@ -56,8 +61,8 @@ class Network(nn.Module):
         """All modules by name, itself left out."""
         return {name: module for name, module in self.named_modules() if module is not self}
 
-    def seen_classifier(self) -> dict[str, nn.Linear]:
-        """The classifier by its name."""
+    def seen_classifier(self) -> Mapping[str, nn.Module]:
+        """The modules of the head in use by name: the classifier, or what a task has in its place."""
         return {self.classifier_name: self.classifier}
 
     def seen_blocks(self) -> dict[str, nn.Module]:
@@ -70,9 +75,26 @@ class Network(nn.Module):
         # Without the layer's own draw, which would use up the global generator.
         return {name: uninitialised(partial(nn.Linear, width, n)) for name, n in classes.items()}
 
-    def use_head(self, head: nn.Linear) -> None:
-        """Put one of the `seen_heads` in the classifier's place."""
+    def task_head(self, task: str, outputs: int) -> TaskHead:
+        """A head for a task other than classification; its weights are drawn later.
+
+        Raises:
+            Undefined: if the network has none.
+        """
+        raise Undefined(f"it classifies images, and has no head for {task}")
+
+    def use_head(self, head: nn.Module) -> None:
+        """Put one of the `seen_heads`, or a `task_head`, in the classifier's place."""
+        assert isinstance(head, nn.Linear)
         self.classifier = head
+
+    def named_head(self, head: nn.Module) -> Mapping[str, nn.Module]:
+        """The modules of a head by the names that their tensors are drawn by."""
+        return {self.classifier_name: head}
+
+    def head_in_use(self) -> TaskHead | None:
+        """The head where the network does another task than classification."""
+        return None
 
     def kept_tensors(self, init: str) -> dict[str, Tensor]:
         """Tensors of parameters and buffers that a draw of weights does not set, as they are to be, by name.
@@ -136,12 +158,18 @@ class Product(nn.Module):
 def summed(module: nn.Module, x: Tensor) -> int:
     """How many products each number that a layer puts out is the sum of: its multiply-accumulates.
 
+    Those of a transposed convolution are not the same for all numbers: it is their mean, borders left out of
+    account.
+
     Args:
         module: a convolution, a linear layer or a `Product`.
         x: its first input.
     """
     if isinstance(module, Product):
         return module.summed(x)
+    if isinstance(module, _ConvTransposeNd):
+        met = module.in_channels // module.groups * math.prod(module.kernel_size)
+        return met // math.prod(module.stride)
     assert isinstance(module.weight, Tensor)
     return module.weight[0].numel()
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload, runtime_checkable
 
 from nasbench_eval.spaces._graph import Graph as Graph
 from nasbench_eval.spaces._graph import GraphEdge as GraphEdge
@@ -24,12 +24,20 @@ if TYPE_CHECKING:
     from nasbench_eval.spaces._network import Product as Product
     from nasbench_eval.spaces._network import summed as summed
     from nasbench_eval.spaces._network import uninitialised as uninitialised
+    from nasbench_eval.spaces._task_head import TaskHead as TaskHead
 
+# What a network is for.  `classification` has a linear layer and cross-entropy; the heads of the others say
+# themselves what they put out, and by what loss.
+Task = Literal["classification", "regression", "segmentation", "autoencoding", "normals", "jigsaw"]
+# Pieces of an image, three times three, that networks for jigsaws see in an order which they have to tell.
+PIECES = 9
 # What PyTorch is needed for is imported when it is asked for: to name architectures it is not needed.
 _NETWORKS = ("Drawn", "Featured", "Network", "Product", "summed", "uninitialised")
 
 
 def __getattr__(name: str) -> Any:
+    if name == "TaskHead":
+        return import_module("nasbench_eval.spaces._task_head").TaskHead
     if name in _NETWORKS:
         return getattr(import_module("nasbench_eval.spaces._network"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -99,6 +107,23 @@ class Sizes(Protocol):
         Raises:
             ValueError: if the network takes no image of that resolution.
         """
+        ...
+
+
+@runtime_checkable
+class TaskSpace(Protocol):
+    """What a search space offers besides if its networks do not only classify.
+
+    Its networks have the heads: `Network.task_head`.
+    """
+
+    @property
+    def tasks(self) -> Sequence[Task]:
+        """What they can do."""
+        ...
+
+    def sizes(self, task: Task) -> Sizes:
+        """The sizes of the networks with the head of a task; `num_classes` are its outputs."""
         ...
 
 

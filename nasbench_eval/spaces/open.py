@@ -79,7 +79,7 @@ class OpenSpace(Protocol):
 
 @runtime_checkable
 class ByChoices(Protocol):
-    """What an open space has besides if its architectures are lists of choices, which policies learn."""
+    """What a space has besides if its architectures are lists of choices, which policies learn."""
 
     @property
     def choices(self) -> tuple[int, ...]:

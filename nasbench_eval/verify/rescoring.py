@@ -150,7 +150,7 @@ def _fit(
             reason = f"{part} is not in the record"
         elif foreign:
             reason = f"{held.job.precision} of {held.record['device']} is not that of {device.type}"
-        elif held.job.reads_images(label):
+        elif held.job.reads_images(part.task):
             reason = images.unfit[dataset]
         if reason is None:
             fit.append(part)
@@ -165,7 +165,9 @@ def _images(held: Held, settings: Settings) -> _Images:
     imaged = {
         part.task.dataset
         for part in held.partitions
-        if part.task.label in held.job.proxies and held.job.reads_images(part.task.label)
+        if part.task.label in held.job.proxies
+        and part.task.dataset in held.job.datasets
+        and held.job.reads_images(part.task)
     }
     try:
         folder = recorded(held.record).images(settings.data)

@@ -396,7 +396,7 @@ def test_every_proxy_is_measured_once() -> None:
 
 def test_groups_need_no_images() -> None:
     groups = {reading.title: reading.job for reading in readings.named(readings.GROUPS)}
-    assert not any(job.reads_images(label) for job in groups.values() for label in job.proxies)
+    assert not any(job.imaged() for job in groups.values())
     assert tuple(groups[readings.FEW_PASS_TITLE].proxies) == readings.FEW_PASS
     kernels = {
         title: job.proxies["ntk_condition"]
