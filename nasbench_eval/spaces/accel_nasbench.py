@@ -192,13 +192,11 @@ class AccelNASBench:
     def graphs(self, arch: Blocks) -> tuple[Graph, ...]:
         """The row of blocks, for those who draw it.
 
-        `3x E6K5 SE 24 /2` are three layers of expansion 6 and kernel 5 with squeeze-and-excitation, which put
-        out 24 channels; the first has stride 2.
+        `3x E6K5 SE` are three layers of expansion 6 and kernel 5 with squeeze-and-excitation.  Channels and
+        strides are the same in all architectures.
         """
-        blocks = [
-            f"{_shown(number, block)}{' /2' * (stride == 2)}"
-            for number, (block, stride) in enumerate(zip(arch.blocks, STRIDES, strict=True))
-        ]
+        told = (_shown(number, block) for number, block in enumerate(arch.blocks))
+        blocks = (f"{each.layers}x {each.kind}" for each in told)
         return (mbconv.row_graph((f"K3 {STEM} /2", *blocks, f"K1 {HEAD}")),)
 
     def stages(self, arch: Blocks, *, resolution: int) -> tuple[Stage, ...]:
