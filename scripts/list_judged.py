@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from nasbench_eval import registry
+from nasbench_eval import registry, sampling
 from nasbench_eval.data.folder import data_folder
 from nasbench_eval.errors import Parser, UsageError, guard
 from nasbench_eval.spaces.open import is_open
@@ -22,10 +22,20 @@ def main() -> int:
     )
     parser.add_argument("space", help="an open search space, such as darts or timm")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="the data folder")
+    parser.add_argument("--without", metavar="TEXT", help="leave out architectures whose text holds this")
+    parser.add_argument(
+        "--n", type=int, help="print so many of them, drawn at random, the same ones each time"
+    )
     args = parser.parse_args()
     if not is_open(registry.find("spaces", args.space)()):
         raise UsageError(f"{args.space} has an order, so that its architectures need no list: n=all has them")
-    print("\n".join(load_table(args.space, data_folder(args.data))["arch"]))
+    archs = load_table(args.space, data_folder(args.data))["arch"].tolist()
+    kept = [arch for arch in archs if args.without is None or args.without not in arch]
+    if args.n is not None:
+        if not 0 < args.n <= len(kept):
+            raise UsageError(f"--n {args.n}: there are {len(kept):,} of them")
+        kept = [kept[place] for place in sampling.uniform(len(kept), args.n, 0)]
+    print("\n".join(kept))
     return 0
 
 
