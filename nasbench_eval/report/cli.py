@@ -131,6 +131,13 @@ def _parser() -> argparse.ArgumentParser:
         help="of a run of scores of one proxy after several numbers of epochs of training: what it says of "
         "bad, middling and good architectures over the epochs",
     )
+    add(
+        "--compare",
+        type=Path,
+        metavar="JSON",
+        help="of a run of scores on nasbench201 or transnas_micro: how far do they rank cells as those of a "
+        "file of NAS-Bench-Suite-Zero, such as zc_nasbench201.json, do?",
+    )
     add("--data", type=Path, help="folder of the ground-truth tables (NASBENCH_EVAL_DATA)")
     add("--out", type=Path, help="folder to write to (tables/ in the first run)")
     return parser
