@@ -40,21 +40,16 @@ ALIASES = {"naswot": "nwot"}
 # What stands beside the proxies there, and is none.
 _NO_PROXIES = frozenset({"id", "val_accuracy"})
 _TUPLE = re.compile(r"[(\[]\s*\d{1,3}(?:\s*,\s*\d{1,3})*\s*,?\s*[)\]]")
-# NASLib's operations of TransNAS-Bench-101's micro cells, as the digits of the benchmark's text, and the
-# place of each of the text's edges in NASLib's order, which goes by sources: (0,1) (0,2) (0,3) (1,2) ...
-_TRANSNAS_DIGITS = "1032"
-_TRANSNAS_EDGES = (0, 1, 3, 2, 4, 5)
-
 
 def _nasbench201(operations: Sequence[int]) -> str:
     return NASBench201().format(from_operations(operations, "naslib"))
 
 
 def _transnas_micro(operations: Sequence[int]) -> str:
-    if len(operations) != len(_TRANSNAS_EDGES) or max(operations) >= len(_TRANSNAS_DIGITS):
+    """The benchmark's own digits, in its own order: here NASLib has none of its own."""
+    if len(operations) != 6 or max(operations) > 3:
         raise ValueError(f"a cell has 6 operations, numbered from 0 to 3; got {shown(tuple(operations))}")
-    a, b, c, d, e, f = (_TRANSNAS_DIGITS[operations[place]] for place in _TRANSNAS_EDGES)
-    return f"64-41414-{a}_{b}{c}_{d}{e}{f}"
+    return "64-41414-{}_{}{}_{}{}{}".format(*operations)
 
 
 # The text of the cell that a tuple stands for, by search space.
