@@ -1,7 +1,7 @@
 """MeCo: how far a layer's channels are from saying the same, by one image of noise.
 
 Jiang et al., "MeCo: Zero-Shot NAS with One Data and Single Forward Pass via Minimum Eigenvalue of
-Correlation", NeurIPS 2023, equation 9; with `channels`, MeCo-opt, equation 10.
+Correlation", NeurIPS 2023; with `channels`, the paper's MeCo-opt.
 
 Tensor legend: B samples, C channels, H height, W width, N = B·H·W positions.
 """
@@ -40,7 +40,7 @@ class MeCo(Batch):
             takes 8); null takes all.  Which are drawn depends on the layer's name and C alone.
     """
 
-    info: ClassVar = ProxyInfo("meco", 1, "Jiang et al. 2023, equation 9")
+    info: ClassVar = ProxyInfo("meco", 1, "Jiang et al. 2023")
     init: Init = "torch_default"
     input: Source = "gaussian"
     batch_size: int = 1

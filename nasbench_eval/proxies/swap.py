@@ -1,7 +1,6 @@
 """SWAP: how many different patterns a network's units show over a batch.
 
-Peng et al., "SWAP-NAS: Sample-Wise Activation Patterns for Ultra-fast NAS", ICLR 2024, definition 3.2;
-regularised, equation 7.
+Peng et al., "SWAP-NAS: Sample-Wise Activation Patterns for Ultra-fast NAS", ICLR 2024.
 
 Tensor legend: B samples, U units, W bytes of a pattern.
 """
@@ -43,7 +42,7 @@ class Swap(Batch):
         sigma: σ, how far off others may be, in thousands squared.
     """
 
-    info: ClassVar = ProxyInfo("swap", 1, "Peng et al. 2024, definition 3.2", ("patterns",))
+    info: ClassVar = ProxyInfo("swap", 1, "Peng et al. 2024", ("patterns",))
     init: Init = "gaussian"
     batch_size: int = 16
     regularised: bool = False
