@@ -12,6 +12,7 @@ Tensor legend: B samples, K classes of the batch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -56,6 +57,7 @@ class EpeNas(Batch):
         if not torch.isfinite(correlation_BB).all():
             return {"score": float("nan")}
         logs_BB = (correlation_BB.abs() + self.k).log()
+        logs_BB.fill_diagonal_(math.log1p(self.k))  # rounding would tell apart classes of one image
         members_KB = labels_B == labels_B.unique()[:, None]
         added = records[0]["classes"] <= ADDED
         if self.single == "omit" and not added:

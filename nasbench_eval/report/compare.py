@@ -41,6 +41,7 @@ ALIASES = {"naswot": "nwot"}
 _NO_PROXIES = frozenset({"id", "val_accuracy"})
 _TUPLE = re.compile(r"[(\[]\s*\d{1,3}(?:\s*,\s*\d{1,3})*\s*,?\s*[)\]]")
 
+
 def _nasbench201(operations: Sequence[int]) -> str:
     return NASBench201().format(from_operations(operations, "naslib"))
 
