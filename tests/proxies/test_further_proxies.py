@@ -1,4 +1,4 @@
-"""plain, l2_norm, epe_nas and swap against loops, closed forms and NumPy; what passes further proxies look at."""
+"""plain, l2_norm, epe_nas and swap against loops, closed forms and NumPy; the passes of further proxies."""
 
 from __future__ import annotations
 
