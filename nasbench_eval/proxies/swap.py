@@ -24,7 +24,7 @@ from nasbench_eval.proxies.base import Batch, ProxyInfo, need, remark
 from nasbench_eval.spaces.base import Network
 
 Patterns = npt.NDArray[Any]  # of numbers or of pieces of memory
-# Bytes of a pattern that are sorted as one number.
+# Bytes of a pattern that are sorted as one number at most.
 WORD = 8
 
 
@@ -107,10 +107,11 @@ class _PatternObserver(Observer):
 def _packed(active_BU: npt.NDArray[np.bool_]) -> Patterns:
     """Each unit's bits as one number, or as one piece of memory where they are more than 64."""
     bytes_WU = np.packbits(active_BU, axis=0)
-    words = -(-len(bytes_WU) // WORD)
-    padded_UW = np.zeros((bytes_WU.shape[1], words * WORD), np.uint8)
+    width = 1 << (len(bytes_WU) - 1).bit_length()  # the narrower, the faster they are sorted
+    kind = f"u{width}" if width <= WORD else f"V{width}"
+    padded_UW = np.zeros((bytes_WU.shape[1], width), np.uint8)
     padded_UW[:, : len(bytes_WU)] = bytes_WU.T
-    packed: Patterns = padded_UW.view(np.uint64 if words == 1 else f"V{words * WORD}").ravel()
+    packed: Patterns = padded_UW.view(kind).ravel()
     return packed
 
 
