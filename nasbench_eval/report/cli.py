@@ -143,6 +143,13 @@ def _parser() -> argparse.ArgumentParser:
         help="of a run of scores: what they know of accuracy beyond a cost of inference, and what they pick "
         "within a budget of it, such as hw_nasbench201:edgegpu_latency",
     )
+    add(
+        "--compare",
+        type=Path,
+        metavar="JSON",
+        help="of a run of scores on nasbench201 or transnas_micro: how far do they rank cells as those of a "
+        "file of NAS-Bench-Suite-Zero, such as zc_nasbench201.json, do?",
+    )
     add("--data", type=Path, help="folder of the ground-truth tables (NASBENCH_EVAL_DATA)")
     add("--out", type=Path, help="folder to write to (tables/ in the first run)")
     return parser

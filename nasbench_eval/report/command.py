@@ -18,6 +18,7 @@ from nasbench_eval.report.draw import draw_seeds, draw_text
 from nasbench_eval.report.scores import Scores, read_runs
 from nasbench_eval.report.search.command import (
     refuse_options,
+    report_comparison,
     report_epochs,
     report_indicators,
     report_searches,
@@ -39,6 +40,8 @@ def report(arguments: argparse.Namespace) -> int:
     if searches := search_folders(arguments.run):
         return report_searches(arguments, searches)
     refuse_options(arguments)
+    if arguments.compare:
+        return report_comparison(arguments)
     if arguments.indicators:
         return report_indicators(arguments)
     if arguments.epochs:

@@ -44,6 +44,7 @@ _OF_SCORES: dict[str, Any] = {
     "indicators": None,
     "epochs": None,
     "costs": None,
+    "compare": None,
 }
 _DECIMALS = 6
 
@@ -178,6 +179,28 @@ def report_epochs(arguments: argparse.Namespace) -> int:
         _write_record(folder, {"runs": [_scored(run) for run in scores.runs]})
     said = ["epochs.csv/.md", *(["figures/"] if figures else [])]
     print(f"written to {folder}: {', '.join([*said, 'report.json'])}")
+    return 0
+
+
+def report_comparison(arguments: argparse.Namespace) -> int:
+    """How far our scores rank cells as those of a file of NAS-Bench-Suite-Zero do."""
+    from nasbench_eval.report.compare import compare
+    from nasbench_eval.report.compare import draw_markdown as comparison_markdown
+    from nasbench_eval.report.compare import draw_text as comparison_text
+
+    asked = ("table", "aggregate", "seeds", "format", "indicators", "epochs")
+    _refuse(arguments, {key: _OF_SCORES[key] for key in asked}, "without --compare")
+    scores = read_runs(arguments.run)
+    found = compare(
+        scores.live() if arguments.cells == "live" else scores, arguments.compare, arguments.failures
+    )
+    folder = arguments.out or arguments.run[0] / "tables" / "compare"
+    with _Writing(folder):
+        print(comparison_text(found))
+        found.table.round(_DECIMALS).to_csv(folder / "compare.csv", index=False)
+        write_whole(folder / "compare.md", comparison_markdown(found).encode())
+        _write_record(folder, {"file": found.file, "runs": [_scored(run) for run in scores.runs]})
+    print(f"written to {folder}: compare.csv/.md, report.json")
     return 0
 
 
