@@ -17,7 +17,7 @@ RUN ?= results/table1
 FILE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-lga-search reproduce-ntk-evolution reproduce-timm reproduce-darts reproduce-teg reproduce-teg-darts reproduce-guides reproduce-nats reproduce-intrain-nas reproduce-table2 reproduce-uninas data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report docs clean
+.PHONY: help demo reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-lga-search reproduce-ntk-evolution reproduce-timm reproduce-darts reproduce-benchmarks reproduce-sides reproduce-teg reproduce-teg-darts reproduce-guides reproduce-nats reproduce-intrain-nas reproduce-table2 reproduce-uninas data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -89,6 +89,22 @@ reproduce-timm: $(READY) $(NASBENCH_EVAL_DATA)/timm_imagenet.parquet ## do proxi
 	$(BIN)/nasbench-score experiment=timm archs=results/$(NAME)/archs.txt run=$(NAME) $(OPTIONS)
 	$(BIN)/nasbench-report results/$(NAME)
 	$(BIN)/python scripts/study_timm.py results/$(NAME)
+
+# Accuracies of other benchmarks; networks without squeeze-and-excitation, whose gates some proxies do not bear.
+BENCHMARKS = $(addprefix $(NASBENCH_EVAL_DATA)/,nasbench_macro.parquet accel_nasbench.parquet transnas101_micro.parquet)
+reproduce-benchmarks: $(READY) $(BENCHMARKS) ## do proxies rank NAS-Bench-Macro, Accel-NASBench, TransNAS-Bench-101? (two hours on two cores)
+	mkdir -p results/accel
+	$(BIN)/python scripts/list_judged.py accel_nasbench --without s1 --n 1000 > results/accel/archs.txt
+	$(BIN)/nasbench-score experiment=accel archs=results/accel/archs.txt $(OPTIONS)
+	$(BIN)/nasbench-score experiment=transnas $(OPTIONS)
+	$(BIN)/nasbench-score experiment=macro $(OPTIONS)
+	$(BIN)/nasbench-score experiment=macro 'proxy=[grasp,gradsign,zico]' n=1000 run=macro_costly $(OPTIONS)
+	for run in accel transnas macro macro_costly; do $(BIN)/nasbench-report results/$$run || exit; done
+
+SIDES = $(addprefix $(NASBENCH_EVAL_DATA)/,nasbench201.parquet hw_nasbench201.parquet nasbench201_robustness.parquet)
+reproduce-sides: $(READY) $(SIDES) ## NAS-Bench-201 by latency, energy and robustness (of the run RUN; minutes)
+	$(BIN)/nasbench-report $(RUN) --costs hw_nasbench201 --resamples 200 --out $(RUN)/tables/costs
+	$(BIN)/nasbench-report $(RUN) --truth nasbench201_robustness --out $(RUN)/tables/robustness
 
 reproduce-darts: $(READY) $(NASBENCH_EVAL_DATA)/darts_1000.parquet $(NASBENCH_EVAL_DATA)/images/cifar10.npz ## do proxies rank genotypes of the DARTS space? (an hour on two cores)
 	mkdir -p results/$(NAME)
@@ -241,6 +257,13 @@ $(NASBENCH_EVAL_DATA)/timm_imagenet.parquet: | $(READY)
 
 $(NASBENCH_EVAL_DATA)/darts_1000.parquet: | $(READY)
 	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA) --darts
+
+NAMED := nasbench_macro accel_nasbench hw_nasbench201 nasbench201_robustness
+$(addprefix $(NASBENCH_EVAL_DATA)/,$(addsuffix .parquet,$(NAMED))): $(NASBENCH_EVAL_DATA)/%.parquet: | $(READY)
+	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA) $*
+
+$(NASBENCH_EVAL_DATA)/transnas101_micro.parquet: | $(READY)
+	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA) transnas_micro
 
 $(NASBENCH_EVAL_DATA)/nasbench101.parquet: | $(READY)
 	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA) --nasbench101
