@@ -39,7 +39,7 @@ class Near(Batch):
             and of all layers with weights (`weighted`), as the authors' code has it: convolutions, linear
             layers and normalisations, each of whose outputs is a pre-activation there.
         rows: `all` positions of all samples are rows, or the first C alone, so that the matrix is `square`,
-            as in the authors' code.
+            as in the authors' code, which takes C in a row from a random one on.
     """
 
     info: ClassVar = ProxyInfo("near", 1, "Husistein et al. 2025")
