@@ -1,9 +1,9 @@
 """Chooses combinations of proxies by forward selection, and judges them on architectures held out.
 
 A combination ranks architectures by the sum of its members' ranks r_j among N architectures, or by the sum
-of log(r_j / N) as AZ-NAS does (see `report.aggregate`).  Forward selection takes the proxy with the highest
-Kendall τ-b, then adds the one with which τ is highest, even if it falls, up to the number allowed.  Of these
-nested combinations it keeps the one with the highest τ.
+of log(r_j / N) as AZ-NAS does (see `report.aggregate`).  Forward selection begins with the proxies of the
+highest Kendall τ-b and adds one at a time.  What ranks best alone need not combine best, so that it goes on
+with the eight best combinations of a size, not with one alone.  The best of all sizes is chosen.
 
 Choosing among many on the architectures that one judges by finds something in noise as well.  So the
 architectures are divided into folds, several times.  A combination is chosen without those of a fold and
@@ -27,6 +27,8 @@ from nasbench_eval.report.statistics.correlation import failed
 from nasbench_eval.report.statistics.rank import kendall_tau
 
 FOLDS, REPEATS = 5, 5
+# Combinations of a size that forward selection goes on with.
+BEAM = 8
 # Of the methods that choose: the best proxy by itself, and combinations of each kind.
 SINGLE, RANK_SUM, LOG_RANK_SUM = "single", "rank_sum", "log_rank_sum"
 # By less than this a τ is not higher: sums of logarithms round.
@@ -70,7 +72,7 @@ def terms_of(scores: Floats) -> Terms:
 
 
 class Choice(NamedTuple):
-    """A chosen combination: its members in the order in which they were taken, and τ where it was chosen."""
+    """A combination: its members, ascending, and τ on the architectures that it is chosen on."""
 
     members: tuple[int, ...]
     tau: float
@@ -97,33 +99,36 @@ def forward(
     Returns:
         `single`, and with `most` above 1 `rank_sum` and `log_rank_sum`; nothing if no candidate has a τ.
     """
-    first = _best(tasks, range(candidates), (), RANK_SUM, allowed)
-    if first is None:
+    singles = _best(tasks, {(candidate,) for candidate in range(candidates)}, RANK_SUM, allowed)
+    if not singles:
         return {}
-    found = {SINGLE: first}
+    found = {SINGLE: singles[0]}
     for kind in (RANK_SUM, LOG_RANK_SUM)[: 2 * (most > 1)]:
-        choice: Choice | None = first
-        found[kind] = first
-        while choice is not None and len(choice.members) < most:
-            choice = _best(tasks, range(candidates), choice.members, kind, allowed)
-            if choice is not None and choice.tau > found[kind].tau + _ROUNDING:
-                found[kind] = choice
+        beam, found[kind] = singles, singles[0]
+        for _ in range(most - 1):
+            larger = {
+                tuple(sorted({*choice.members, candidate}))
+                for choice in beam
+                for candidate in range(candidates)
+                if candidate not in choice.members
+            }
+            beam = _best(tasks, larger, kind, allowed)
+            if beam and beam[0].tau > found[kind].tau + _ROUNDING:
+                found[kind] = beam[0]
     return found
 
 
 def _best(
-    tasks: Sequence[Task], candidates: range, chosen: tuple[int, ...], kind: str, allowed: Allowed | None
-) -> Choice | None:
-    """The chosen ones and the candidate that gives the highest τ with them; the first one of equals."""
-    best: Choice | None = None
-    for candidate in candidates:
-        if candidate in chosen or (allowed is not None and not allowed({*chosen, candidate})):
-            continue
-        members = sorted([*chosen, candidate])
-        tau = float(np.mean([kendall_tau(task.terms.combined(members, kind), task.target) for task in tasks]))
-        if np.isfinite(tau) and (best is None or tau > best.tau + _ROUNDING):
-            best = Choice((*chosen, candidate), tau)
-    return best
+    tasks: Sequence[Task], sets: Collection[tuple[int, ...]], kind: str, allowed: Allowed | None
+) -> list[Choice]:
+    """The sets of members with the highest mean τ, as many as are gone on with; equals in their order."""
+    choices = []
+    for members in sorted(sets):
+        if allowed is None or allowed(members):
+            taus = [kendall_tau(task.terms.combined(members, kind), task.target) for task in tasks]
+            if np.isfinite(taus).all():
+                choices.append(Choice(members, float(np.mean(taus))))
+    return sorted(choices, key=lambda choice: -round(choice.tau, 12))[:BEAM]
 
 
 def divisions(n: int, repeats: int, seed: int, folds: int = FOLDS) -> Iterator[list[Codes]]:
@@ -204,7 +209,7 @@ def judge(part: Part) -> list[Fold]:
         rest = np.setdiff1d(np.arange(len(part.targets[0])), held_out)
         chosen = forward(part.tasks(rest), part.candidates, part.most, part.limit)
         tasks = part.tasks(held_out)
-        combinations = {name: Fixed(tuple(sorted(c.members)), name) for name, c in chosen.items()}
+        combinations = {name: Fixed(choice.members, name) for name, choice in chosen.items()}
         tau = {
             name: tuple(
                 kendall_tau(task.terms.combined(each.members, each.kind), task.target) for task in tasks

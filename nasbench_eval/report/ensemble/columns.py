@@ -6,7 +6,7 @@ MEANINGS = {
     "benchmark": "search space and data set",
     "method": "how it is chosen: `single`, the best proxy; `rank_sum` and `log_rank_sum`; `joint_` and one "
     "of these, by mean τ over all data sets of the run; or the name of a fixed combination",
-    "combination": "what is chosen on all architectures, in the order in which it was taken",
+    "combination": "what is chosen on all architectures",
     "passes": "different passes that it takes",
     "seconds": "median seconds that its members took for an architecture in the run, each label once",
     "n": "architectures",

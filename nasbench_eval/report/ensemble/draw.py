@@ -10,7 +10,7 @@ import pandas as pd
 
 from nasbench_eval.report.across.draw import number
 from nasbench_eval.report.draw import EMPTY, wrapped
-from nasbench_eval.report.ensemble.choose import FOLDS
+from nasbench_eval.report.ensemble.choose import BEAM, FOLDS
 from nasbench_eval.report.ensemble.source import JOINT
 from nasbench_eval.report.ensemble.study import Study
 
@@ -104,10 +104,11 @@ def caption(study: Study) -> str:
     options = study.options
     limit = f" and {options.passes} passes" if options.passes is not None else ""
     return (
-        f"Up to {options.most} proxies{limit}, chosen by forward selection without the architectures of a "
-        f"fold and judged on these alone, ranked among themselves: mean Kendall τ over {FOLDS} folds, "
-        f"{options.repeats} times, and its 95 % interval, which is corrected for folds sharing architectures "
-        "(Nadeau & Bengio 2003). Differences are paired, fold by fold. single: the best proxy by itself. "
+        f"Up to {options.most} proxies{limit}, chosen by forward selection (the {BEAM} best combinations of "
+        "each size are gone on with) without the architectures of a fold and judged on these alone, ranked "
+        f"among themselves: mean Kendall τ over {FOLDS} folds, {options.repeats} times, and its 95 % "
+        "interval, which is corrected for folds sharing architectures (Nadeau & Bengio 2003). Differences are paired, "
+        "fold by fold. single: the best proxy by itself. "
         f"{JOINT}…: chosen by the mean τ over all data sets of the run. The combination shown is the one "
         "chosen on all architectures. Passes: those that proxies share count once; FLOPs and parameters "
         "count as one. Seconds: median of an architecture in the run, what proxies share counted for each."

@@ -11,6 +11,7 @@ import numpy as np
 
 from nasbench_eval.report.ensemble import passes
 from nasbench_eval.report.ensemble.choose import (
+    BEAM,
     FOLDS,
     REPEATS,
     Choice,
@@ -74,7 +75,7 @@ class Source:
     folds: Sequence[Fold] = ()
 
     def members(self, method: str) -> list[str]:
-        """What was chosen on all architectures, in the order in which it was taken."""
+        """What was chosen on all architectures."""
         return [self.names[member] for member in self.chosen[method].members]
 
     def part(self, options: Options, held_out: list[Any], fixed: dict[str, Fixed]) -> Part:
@@ -130,7 +131,7 @@ def judged_on(sources: Sequence[Source], options: Options, map_: Callable[..., l
             parts.append(source.part(options, held_out, fixed))
             owners.append(number)
     candidates = sum(
-        2 * options.most * part.candidates * len(part.scores) * len(part.targets[0]) for part in parts
+        2 * BEAM * options.most * part.candidates * len(part.scores) * len(part.targets[0]) for part in parts
     )
     done = map_(judge, parts, FOLDS * candidates * _SECONDS)
     folds: list[list[Fold]] = [[] for _ in sources]

@@ -134,7 +134,7 @@ def _chosen_in_folds(sources: Sequence[Source]) -> pd.DataFrame:
     for source in sources:
         for method in source.chosen:
             times = Counter(
-                said(sorted(source.names[member] for member in fold.chosen[method]))
+                said([source.names[member] for member in fold.chosen[method]])
                 for fold in source.folds
                 if method in fold.chosen
             )
