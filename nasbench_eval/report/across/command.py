@@ -99,7 +99,7 @@ def run_records(benchmarks: Sequence[Benchmark]) -> list[dict[str, Any]]:
 
 
 def _drawings(table: Across) -> list[Any]:
-    from nasbench_eval.report.figure.across import draw_across, draw_agreement
+    from nasbench_eval.report.across.figure import draw_across, draw_agreement
     from nasbench_eval.report.figure.write import Drawing
 
     return [
