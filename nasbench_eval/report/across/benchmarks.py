@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,15 @@ def rows_of(benchmark: Benchmark, aggregates: Sequence[str] = ()) -> list[RowSpe
 
 def combined_rows(aggregates: Sequence[str] = ()) -> list[RowSpec]:
     """Rows of aggregates, and rows of the papers' tables that show another column (see `rows_of`)."""
-    named = [load_aggregate(name) for name in [*configured("aggregate"), *aggregates]]
+    named = [load_aggregate(name) for name in aggregates]
+    own = {name: RowSpec(name, aggregate=aggregate) for name, aggregate in named}
+    return list({**_usual_rows(), **own}.values())
+
+
+@cache
+def _usual_rows() -> dict[str, RowSpec]:
+    """Those of the configuration and of the papers' tables."""
+    named = [load_aggregate(name) for name in configured("aggregate")]
     rows = {name: RowSpec(name, aggregate=aggregate) for name, aggregate in named}
     for table in PAPERS_TABLES:
         _, spec = load_table_spec(table)
@@ -163,7 +172,7 @@ def combined_rows(aggregates: Sequence[str] = ()) -> list[RowSpec]:
             for row in [*spec.rows, *spec.ours]:
                 if row.aggregate is not None or row.value != "score":
                     rows.setdefault(row.name, replace(row, published=""))
-    return list(rows.values())
+    return rows
 
 
 def require_aggregates(benchmarks: Sequence[Benchmark], aggregates: Sequence[str]) -> None:
@@ -239,6 +248,7 @@ def protocol(benchmark: Benchmark) -> str:
     return ", ".join(said)
 
 
+@cache
 def _defaults() -> dict[str, dict[str, Any]]:
     """The options of each label as the files of `configs/proxy` have them."""
     from omegaconf import OmegaConf

@@ -44,7 +44,7 @@ _OF_ENSEMBLES: dict[str, Any] = {"ensemble": None, "pool": None, "components": F
 def report_across(arguments: argparse.Namespace) -> int:
     """Compute, print and write."""
     refuse(arguments, OTHERS, "without --across")
-    refuse(arguments, _OF_ENSEMBLES, "without --across")
+    refuse(arguments, _OF_ENSEMBLES, "with --ensemble")
     if arguments.format == "html" and find_spec("plotly") is None:
         raise UsageError(NO_PLOTLY)
     folder = folder_of(arguments, "across")

@@ -13,6 +13,7 @@ from nasbench_eval.report.draw import EMPTY, wrapped
 from nasbench_eval.report.ensemble.choose import BEAM, FOLDS
 from nasbench_eval.report.ensemble.source import JOINT
 from nasbench_eval.report.ensemble.study import Study
+from nasbench_eval.wording import counted
 
 TITLE = "Combinations of proxies"
 # Of what the folds chose, so many are named.
@@ -102,13 +103,13 @@ def _has(source: Any, benchmark: str) -> bool:
 def caption(study: Study) -> str:
     """How the figures came about."""
     options = study.options
-    limit = f" and {options.passes} passes" if options.passes is not None else ""
+    limit = "" if options.passes is None else f" and {counted(options.passes, 'pass', 'passes')}"
     return (
-        f"Up to {options.most} proxies{limit}, chosen by forward selection (the {BEAM} best combinations of "
-        "each size are gone on with) without the architectures of a fold and judged on these alone, ranked "
-        f"among themselves: mean Kendall τ over {FOLDS} folds, {options.repeats} times, and its 95 % "
-        "interval, which is corrected for folds sharing architectures (Nadeau & Bengio 2003). Differences "
-        "are paired, fold by fold. single: the best proxy by itself. "
+        f"Up to {counted(options.most, 'proxy', 'proxies')}{limit}, chosen by forward selection (the {BEAM} "
+        "best combinations of each size are gone on with) without the architectures of a fold and judged on "
+        f"these alone, ranked among themselves: mean Kendall τ over {FOLDS} folds, {options.repeats} times, "
+        "and its 95 % interval, which is corrected for folds sharing architectures (Nadeau & Bengio 2003). "
+        "Differences are paired, fold by fold. single: the best proxy by itself. "
         f"{JOINT}…: chosen by the mean τ over all data sets of the run. The combination shown is the one "
         "chosen on all architectures. Passes: those that proxies share count once; FLOPs and parameters "
         "count as one. Seconds: median of an architecture in the run, what proxies share counted for each."

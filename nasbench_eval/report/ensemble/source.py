@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from nasbench_eval.errors import UsageError
 from nasbench_eval.report.ensemble import passes
 from nasbench_eval.report.ensemble.choose import (
     BEAM,
@@ -24,6 +25,7 @@ from nasbench_eval.report.ensemble.choose import (
     judge,
 )
 from nasbench_eval.report.ensemble.pool import Pool, label_of, shared_pools
+from nasbench_eval.wording import counted
 
 # Of a combination that is chosen for all data sets of a run at once.
 JOINT = "joint_"
@@ -122,7 +124,11 @@ def sources_of(pools: Sequence[Pool]) -> list[Source]:
 
 
 def judged_on(sources: Sequence[Source], options: Options, map_: Callable[..., list[Any]]) -> list[Source]:
-    """The sources with what is chosen on them, and in the folds."""
+    """The sources with what is chosen on them, and in the folds.
+
+    Raises:
+        UsageError: if nothing can be chosen on one of them.
+    """
     parts, owners = [], []
     for number, source in enumerate(sources):
         pool = source.pools[0]
@@ -141,6 +147,11 @@ def judged_on(sources: Sequence[Source], options: Options, map_: Callable[..., l
     for source, own in zip(sources, folds, strict=True):
         part = source.part(options, [], {})
         chosen = forward(part.tasks(np.arange(source.pools[0].n)), part.candidates, part.most, part.limit)
+        if not chosen:
+            limit = f" of at most {counted(options.passes, 'pass', 'passes')}" if options.passes else ""
+            raise UsageError(
+                f"{source.name}: no candidate{limit} has a correlation; there is nothing to choose"
+            )
         judged.append(Source(source.name, source.pools, source.prefix, source.names, chosen, own))
     return judged
 
