@@ -230,5 +230,5 @@ def _estimate(value: float, low: float, high: float) -> str:
 
 
 def number(value: float, decimals: int = 3) -> str:
-    """A correlation with a proper minus sign, a dash where there is none."""
-    return EMPTY if math.isnan(value) else f"{value:.{decimals}f}".replace("-", "−")
+    """A correlation with a proper minus sign, which no zero has; a dash where there is none."""
+    return EMPTY if math.isnan(value) else f"{value:z.{decimals}f}".replace("-", "−")

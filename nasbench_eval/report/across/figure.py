@@ -18,7 +18,7 @@ WIDE, HIGH = 0.78, 0.27
 BESIDE, ABOVE = 1.75, 1.9
 
 # On darker cells the text is white.
-DARK = 0.55
+DARK = 0.6
 
 
 def draw_across(table: Across) -> Figure | None:
