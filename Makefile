@@ -17,7 +17,7 @@ RUN ?= results/table1
 FILE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-lga-search reproduce-ntk-evolution reproduce-timm reproduce-darts reproduce-benchmarks reproduce-sides reproduce-teg reproduce-teg-darts reproduce-guides reproduce-nats reproduce-intrain-nas reproduce-table2 reproduce-uninas data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report docs clean
+.PHONY: help demo reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-lga-search reproduce-ntk-evolution reproduce-timm reproduce-darts reproduce-benchmarks reproduce-sides reproduce-teg reproduce-teg-darts reproduce-guides reproduce-nats reproduce-intrain-nas reproduce-table2 reproduce-uninas data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report leaderboard reproduce-ensembles docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -305,6 +305,24 @@ gpu-check: $(READY) ## on a GPU: tests, golden records, costs, InTrain on all ce
 report: $(READY) ## the tables of a run again, on all cells and on the live ones (RUN=results/table1)
 	$(BIN)/nasbench-report $(RUN)
 	$(BIN)/nasbench-report $(RUN) --cells live
+
+# Runs whose accuracies are at hand; another benchmark is one more name.
+LEADERBOARD ?= table1 figure2 timm darts digits uninas/scores
+LEADERBOARD_RUNS = $(addprefix results/,$(LEADERBOARD))
+leaderboard: $(READY) ## proxies across the benchmarks of the committed runs, into docs/leaderboard (half a minute)
+	$(BIN)/nasbench-report $(LEADERBOARD_RUNS) --across --out docs/leaderboard
+
+# Combinations of at most three passes, of any number, of what all benchmarks have, and with columns of proxies;
+# last, three with GradSign on the few cells of NAS-Bench-101 that have its scores.
+ENSEMBLE = $(BIN)/nasbench-report --ensemble 3
+reproduce-ensembles: NAME = ensembles
+reproduce-ensembles: $(READY) ## is there a combination of three proxies that beats AZ-NAS? (eight minutes)
+	$(ENSEMBLE) $(LEADERBOARD_RUNS) --passes 3 --out results/$(NAME)/three_passes
+	$(ENSEMBLE) $(LEADERBOARD_RUNS) --out results/$(NAME)/any_passes
+	$(ENSEMBLE) $(LEADERBOARD_RUNS) --passes 3 --pool shared --out results/$(NAME)/shared
+	$(ENSEMBLE) $(LEADERBOARD_RUNS) --passes 3 --components --out results/$(NAME)/components
+	for pool in intrain_cell,intrain_cell.gamma intrain_cell,expressivity trainability,expressivity; do \
+	  $(ENSEMBLE) results/table1 results/figure2 --pool gradsign,$$pool --out results/$(NAME)/gradsign_$$(echo $$pool | tr ,. __) || exit; done
 
 docs: $(READY) ## the documentation site, into docs/_build/html; a broken link is an error
 	$(BIN)/sphinx-build -E -W --keep-going -n -q -b html -d docs/_build/doctrees docs docs/_build/html

@@ -15,6 +15,7 @@ from nasbench_eval.report.analysis import analyse, over_seeds, seeds_of
 from nasbench_eval.report.answer import with_answers
 from nasbench_eval.report.apart import Apart, cores
 from nasbench_eval.report.draw import draw_seeds, draw_text
+from nasbench_eval.report.folder import ACROSS, refuse
 from nasbench_eval.report.scores import Scores, read_runs
 from nasbench_eval.report.search.command import (
     refuse_options,
@@ -37,6 +38,15 @@ def report(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--resamples must be 0 or more; got {arguments.resamples}")
     if arguments.seed < 0:
         raise UsageError(f"--seed must be 0 or more; got {arguments.seed}")
+    if arguments.ensemble is not None:
+        from nasbench_eval.report.ensemble.command import report_ensemble
+
+        return report_ensemble(arguments)
+    if arguments.across:
+        from nasbench_eval.report.across.command import report_across
+
+        return report_across(arguments)
+    refuse(arguments, ACROSS, "with --across or --ensemble")
     if searches := search_folders(arguments.run):
         return report_searches(arguments, searches)
     refuse_options(arguments)
