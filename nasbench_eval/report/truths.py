@@ -128,6 +128,8 @@ def truth_of(space: str, folder: Path | None, live: bool, ground: Ground | None)
     listed = not is_open(cells)
 
     def accuracy(dataset: str, split: str) -> npt.NDArray[np.float64]:
+        if dataset in tables.known_datasets(frame) and not tables.has(frame, dataset, split):
+            return np.full(len(frame), np.nan)
         return tables.accuracy(frame, dataset, split)
 
     @cache
