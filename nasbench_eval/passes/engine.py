@@ -106,7 +106,7 @@ class Engine:
             return self._run_together(requests)
         except (Exception, SystemExit) as error:  # an observer may call exit()
             # Without its traceback, whose frames would keep the graph and its memory alive.
-            bare = error.with_traceback(None)
+            bare = _meant(error).with_traceback(None)
             bare.__context__ = None
             if len(requests) == 1 or isinstance(error, Diverged):  # a training fails all alike
                 return [Outcome(None, span(time.perf_counter() - start), bare)] * len(requests)
@@ -370,6 +370,16 @@ class Engine:
         took = span(time.perf_counter() - start)
         for a in asked:
             a.watch.spans |= took
+
+
+def _meant(error: Exception | SystemExit) -> Exception | SystemExit:
+    """What an error of a pass comes down to: batch norm of one value a channel has no statistics."""
+    if isinstance(error, ValueError) and str(error).startswith("Expected more than 1 value per channel"):
+        return Undefined(
+            "batch norm is left with one value a channel, of a batch of one and one pixel; a higher "
+            "resolution leaves more"
+        )
+    return error
 
 
 def _need_meaning(network: Network, spec: PassSpec) -> None:
