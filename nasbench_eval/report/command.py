@@ -28,6 +28,7 @@ from nasbench_eval.report.tables import Reporter, Settings
 from nasbench_eval.report.truths import Ground, benchmark_of, splits_of, table_of, truth_of
 from nasbench_eval.report.values import require_members
 from nasbench_eval.report.write import NO_PLOTLY, Report, write_report
+from nasbench_eval.retrain.outcome import RECORD, told
 
 
 def report(arguments: argparse.Namespace) -> int:
@@ -36,6 +37,9 @@ def report(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--resamples must be 0 or more; got {arguments.resamples}")
     if arguments.seed < 0:
         raise UsageError(f"--seed must be 0 or more; got {arguments.seed}")
+    if trained := [run for run in arguments.run if (run / RECORD).is_file()]:
+        print("\n\n".join("\n".join(told(run)) for run in trained))
+        return 0
     if searches := search_folders(arguments.run):
         return report_searches(arguments, searches)
     refuse_options(arguments)
