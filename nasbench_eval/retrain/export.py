@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import logging
 import warnings
@@ -60,7 +61,9 @@ def to_onnx(network: nn.Module, side: int, folder: Path) -> float:
     try:
         with _quietly():
             made = torch.onnx.export(
-                network.to(memory_format=torch.contiguous_format),  # type: ignore[call-overload]
+                # A copy: tracing leaves attributes of modules as copies, so that what cells share is shared
+                # no more, and cells of nasbench201 would add up features of another batch.
+                copy.deepcopy(network).to(memory_format=torch.contiguous_format),  # type: ignore[call-overload]
                 (x,),
                 dynamo=True,
                 verbose=False,
