@@ -72,6 +72,22 @@ def test_images_are_taken_as_they_stand(name: str) -> None:
     assert config["images"] == name
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|",
+        "SuperConvK3BNRELU(3,8,2,1)SuperResIDWE6K3(8,32,2,8,1)SuperConvK1BNRELU(128,2048,1,1)",
+        "Genotype(normal=[('sep_conv_3x3', 1), ('none', 0)], normal_concat=range(2, 6))",
+        "00112201",
+        "15",
+        "resnet18",
+    ],
+)
+def test_the_text_of_an_architecture_is_taken_as_it_stands(text: str) -> None:
+    [config] = jobs(read([f"arch={text}"], "retrain"), "retrain")
+    assert config["arch"] == text
+
+
 def test_what_is_quoted_stays() -> None:
     for argument in ("run='a b'", 'run="a b"', "run=mine", "run=null", "run=", "proxy=ü", "run='a,b'"):
         assert quoted(argument, multirun=False) == argument
