@@ -57,7 +57,6 @@ def to_onnx(network: nn.Module, side: int, folder: Path) -> float:
         UsageError: if the network cannot be exported, or computes something else.
     """
     x = torch.randn(_IMAGES, 3, side, side, generator=torch.Generator().manual_seed(0))
-    buffer = io.BytesIO()
     try:
         with _quietly():
             made = torch.onnx.export(
@@ -72,10 +71,9 @@ def to_onnx(network: nn.Module, side: int, folder: Path) -> float:
                 dynamic_shapes=({0: torch.export.Dim("images")},),
             )
             assert made is not None
-            made.save(buffer)
+            content = made.model_proto.SerializeToString()
     except Exception as error:  # whatever PyTorch cannot translate
         raise UsageError(f"export=onnx: this network cannot be exported ({first_line(error)})") from error
-    content = buffer.getvalue()
     session = extra("onnxruntime", _NEEDS).InferenceSession(content, providers=["CPUExecutionProvider"])
     worst = 0.0
     for batch in (x, x[:1]):
@@ -101,7 +99,7 @@ class Board:
         with _quietly():
             from torch.utils.tensorboard import SummaryWriter
 
-        self._writer: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=after + 1)  # type: ignore[no-untyped-call]
+        self._writer: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=after + 1)
 
     def add(self, point: Point) -> None:
         """One epoch more."""
