@@ -187,3 +187,30 @@ def test_weights_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot write"):
         write_weights(tmp_path / "file" / ("x" * 300), {"a": torch.ones(1)}, 1)
     assert not [f for f in tmp_path.rglob("*") if f.is_file()]
+
+
+class Dropping(Linear):
+    """Drops pixels before its layer."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(F.dropout(x, 0.5, self.training))
+
+
+def test_layers_that_draw_continue_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    made = replace(STEP, epochs=3)
+    whole = course(Dropping(), made, tmp_path / "whole")
+    whole.run()
+
+    def interrupt(point: object) -> None:
+        raise KeyboardInterrupt
+
+    broken = course(Dropping(), made, tmp_path / "broken")
+    broken.told = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        broken.run()
+    torch.rand(7)  # the global generator is somewhere else by then
+    again = course(Dropping(), made, tmp_path / "broken")
+    again.run()
+    assert len(again.history) == 3
+    for one, other in zip(whole.network.parameters(), again.network.parameters(), strict=True):
+        assert torch.equal(one, other)
