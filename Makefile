@@ -17,7 +17,7 @@ RUN ?= results/table1
 FILE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-search reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-lga-search reproduce-ntk-evolution reproduce-timm reproduce-darts reproduce-teg reproduce-teg-darts reproduce-guides reproduce-nats reproduce-intrain-nas reproduce-table2 reproduce-uninas data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report docs clean
+.PHONY: help demo demo-search reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-lga-search reproduce-ntk-evolution reproduce-timm reproduce-darts reproduce-benchmarks reproduce-sides reproduce-teg reproduce-teg-darts reproduce-guides reproduce-nats reproduce-intrain-nas reproduce-table2 reproduce-uninas data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report leaderboard reproduce-ensembles docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -92,6 +92,22 @@ reproduce-timm: $(READY) $(NASBENCH_EVAL_DATA)/timm_imagenet.parquet ## do proxi
 	$(BIN)/nasbench-score experiment=timm archs=results/$(NAME)/archs.txt run=$(NAME) $(OPTIONS)
 	$(BIN)/nasbench-report results/$(NAME)
 	$(BIN)/python scripts/study_timm.py results/$(NAME)
+
+# Accuracies of other benchmarks; networks without squeeze-and-excitation, whose gates some proxies do not bear.
+BENCHMARKS = $(addprefix $(NASBENCH_EVAL_DATA)/,nasbench_macro.parquet accel_nasbench.parquet transnas101_micro.parquet)
+reproduce-benchmarks: $(READY) $(BENCHMARKS) ## do proxies rank NAS-Bench-Macro, Accel-NASBench, TransNAS-Bench-101? (two hours on two cores)
+	mkdir -p results/accel
+	$(BIN)/python scripts/list_judged.py accel_nasbench --without s1 --n 1000 > results/accel/archs.txt
+	$(BIN)/nasbench-score experiment=accel archs=results/accel/archs.txt $(OPTIONS)
+	$(BIN)/nasbench-score experiment=transnas $(OPTIONS)
+	$(BIN)/nasbench-score experiment=macro $(OPTIONS)
+	$(BIN)/nasbench-score experiment=macro 'proxy=[grasp,gradsign,zico]' n=1000 run=macro_costly $(OPTIONS)
+	for run in accel transnas macro macro_costly; do $(BIN)/nasbench-report results/$$run || exit; done
+
+SIDES = $(addprefix $(NASBENCH_EVAL_DATA)/,nasbench201.parquet hw_nasbench201.parquet nasbench201_robustness.parquet)
+reproduce-sides: $(READY) $(SIDES) ## NAS-Bench-201 by latency, energy and robustness (of the run RUN; minutes)
+	$(BIN)/nasbench-report $(RUN) --costs hw_nasbench201 --resamples 200 --out $(RUN)/tables/costs
+	$(BIN)/nasbench-report $(RUN) --truth nasbench201_robustness --out $(RUN)/tables/robustness
 
 reproduce-darts: $(READY) $(NASBENCH_EVAL_DATA)/darts_1000.parquet $(NASBENCH_EVAL_DATA)/images/cifar10.npz ## do proxies rank genotypes of the DARTS space? (an hour on two cores)
 	mkdir -p results/$(NAME)
@@ -245,6 +261,13 @@ $(NASBENCH_EVAL_DATA)/timm_imagenet.parquet: | $(READY)
 $(NASBENCH_EVAL_DATA)/darts_1000.parquet: | $(READY)
 	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA) --darts
 
+NAMED := nasbench_macro accel_nasbench hw_nasbench201 nasbench201_robustness
+$(addprefix $(NASBENCH_EVAL_DATA)/,$(addsuffix .parquet,$(NAMED))): $(NASBENCH_EVAL_DATA)/%.parquet: | $(READY)
+	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA) $*
+
+$(NASBENCH_EVAL_DATA)/transnas101_micro.parquet: | $(READY)
+	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA) transnas_micro
+
 $(NASBENCH_EVAL_DATA)/nasbench101.parquet: | $(READY)
 	$(BIN)/nasbench-data --data $(NASBENCH_EVAL_DATA) --nasbench101
 
@@ -285,6 +308,24 @@ gpu-check: $(READY) ## on a GPU: tests, golden records, costs, InTrain on all ce
 report: $(READY) ## the tables of a run again, on all cells and on the live ones (RUN=results/table1)
 	$(BIN)/nasbench-report $(RUN)
 	$(BIN)/nasbench-report $(RUN) --cells live
+
+# Runs whose accuracies are at hand; another benchmark is one more name.
+LEADERBOARD ?= table1 figure2 timm darts digits uninas/scores
+LEADERBOARD_RUNS = $(addprefix results/,$(LEADERBOARD))
+leaderboard: $(READY) ## proxies across the benchmarks of the committed runs, into docs/leaderboard (half a minute)
+	$(BIN)/nasbench-report $(LEADERBOARD_RUNS) --across --out docs/leaderboard
+
+# Combinations of at most three passes, of any number, of what all benchmarks have, and with columns of proxies;
+# last, three with GradSign on the few cells of NAS-Bench-101 that have its scores.
+ENSEMBLE = $(BIN)/nasbench-report --ensemble 3
+reproduce-ensembles: NAME = ensembles
+reproduce-ensembles: $(READY) ## is there a combination of three proxies that beats AZ-NAS? (eight minutes)
+	$(ENSEMBLE) $(LEADERBOARD_RUNS) --passes 3 --out results/$(NAME)/three_passes
+	$(ENSEMBLE) $(LEADERBOARD_RUNS) --out results/$(NAME)/any_passes
+	$(ENSEMBLE) $(LEADERBOARD_RUNS) --passes 3 --pool shared --out results/$(NAME)/shared
+	$(ENSEMBLE) $(LEADERBOARD_RUNS) --passes 3 --components --out results/$(NAME)/components
+	for pool in intrain_cell,intrain_cell.gamma intrain_cell,expressivity trainability,expressivity; do \
+	  $(ENSEMBLE) results/table1 results/figure2 --pool gradsign,$$pool --out results/$(NAME)/gradsign_$$(echo $$pool | tr ,. __) || exit; done
 
 docs: $(READY) ## the documentation site, into docs/_build/html; a broken link is an error
 	$(BIN)/sphinx-build -E -W --keep-going -n -q -b html -d docs/_build/doctrees docs docs/_build/html

@@ -148,6 +148,43 @@ def _parser() -> argparse.ArgumentParser:
         help="of a run of scores: what they know of accuracy beyond a cost of inference, and what they pick "
         "within a budget of it, such as hw_nasbench201:edgegpu_latency",
     )
+    add(
+        "--compare",
+        type=Path,
+        metavar="JSON",
+        help="of a run of scores on nasbench201 or transnas_micro: how far do they rank cells as those of a "
+        "file of NAS-Bench-Suite-Zero, such as zc_nasbench201.json, do?",
+    )
+    add(
+        "--across",
+        action="store_true",
+        help="one table of proxies by benchmarks: each run, on each of its data sets, is judged by its own "
+        "accuracies; with mean ranks, worst cases, and how far the benchmarks agree",
+    )
+    add(
+        "--measure",
+        choices=["tau", "rho"],
+        help="with --across: Kendall τ or Spearman ρ (tau)",
+    )
+    add(
+        "--ensemble",
+        type=int,
+        metavar="K",
+        help="combinations of up to K proxies, chosen and judged on different architectures, then on the "
+        "other benchmarks of the runs",
+    )
+    add(
+        "--pool",
+        metavar="LABEL[,LABEL]",
+        help="with --ensemble: the proxies, or their columns LABEL.COLUMN, to choose from; shared for those "
+        "that all benchmarks have (of each benchmark what was scored on half of its architectures or more)",
+    )
+    add(
+        "--components",
+        action="store_true",
+        help="with --ensemble: the columns of proxies can be chosen as well (no)",
+    )
+    add("--passes", type=int, metavar="N", help="with --ensemble: combinations of up to N passes (any)")
     add("--data", type=Path, help="folder of the ground-truth tables (NASBENCH_EVAL_DATA)")
     add("--out", type=Path, help="folder to write to (tables/ in the first run)")
     return parser

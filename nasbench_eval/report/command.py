@@ -15,9 +15,11 @@ from nasbench_eval.report.analysis import analyse, over_seeds, seeds_of
 from nasbench_eval.report.answer import with_answers
 from nasbench_eval.report.apart import Apart, cores
 from nasbench_eval.report.draw import draw_seeds, draw_text
+from nasbench_eval.report.folder import ACROSS, refuse
 from nasbench_eval.report.scores import Scores, read_runs
 from nasbench_eval.report.search.command import (
     refuse_options,
+    report_comparison,
     report_epochs,
     report_indicators,
     report_searches,
@@ -40,9 +42,20 @@ def report(arguments: argparse.Namespace) -> int:
     if trained := [run for run in arguments.run if (run / RECORD).is_file()]:
         print("\n\n".join("\n".join(told(run)) for run in trained))
         return 0
+    if arguments.ensemble is not None:
+        from nasbench_eval.report.ensemble.command import report_ensemble
+
+        return report_ensemble(arguments)
+    if arguments.across:
+        from nasbench_eval.report.across.command import report_across
+
+        return report_across(arguments)
+    refuse(arguments, ACROSS, "with --across or --ensemble")
     if searches := search_folders(arguments.run):
         return report_searches(arguments, searches)
     refuse_options(arguments)
+    if arguments.compare:
+        return report_comparison(arguments)
     if arguments.indicators:
         return report_indicators(arguments)
     if arguments.epochs:

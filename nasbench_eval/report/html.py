@@ -104,6 +104,7 @@ def write_html(
     figures: Sequence[tuple[str, Path]] = (),
     sections: Sequence[tuple[str, str, pd.DataFrame]] = (),
     command: str,
+    lead: str = "",
 ) -> Path:
     """Write `report.html`, which opens without a network; returns its path.
 
@@ -120,6 +121,7 @@ def write_html(
         figures: titles and files; PNG and SVG are shown, PDF is offered for download.
         sections: further tables as title, note and frame; an index with a name becomes the first column.
         command: the one that made the report.
+        lead: stands below the title; empty for what the tables have.
 
     Raises:
         UsageError: if Plotly is not installed, if scores and accuracies do not belong together, if a figure
@@ -131,7 +133,7 @@ def write_html(
     page = _environment().get_template("report.html.j2")
     text = page.render(
         title=f"Zero-cost proxies: {', '.join(run.name for run in scores.runs)}",
-        lead=_lead(tables),
+        lead=lead or _lead(tables),
         contents=_contents(drawn, bool(points.spaces), bool(figures), further),
         leaders=_leaders(tables[0]) if tables else [],
         leaders_title=f"Highest Kendall τ, {_split(tables[0].splits[0])}" if tables else "",

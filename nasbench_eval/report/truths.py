@@ -128,6 +128,8 @@ def truth_of(space: str, folder: Path | None, live: bool, ground: Ground | None)
     listed = not is_open(cells)
 
     def accuracy(dataset: str, split: str) -> npt.NDArray[np.float64]:
+        if dataset in tables.known_datasets(frame) and not tables.has(frame, dataset, split):
+            return np.full(len(frame), np.nan)
         return tables.accuracy(frame, dataset, split)
 
     @cache
@@ -173,7 +175,7 @@ def table_of(ground: Ground, scores: Scores, splits: Sequence[str]) -> tuple[str
         rows, ours = (ours, []) if ours else ([RowSpec(label) for label in scores.labels(space)], [])
     held = {part.dataset for part in scores.frames if part.space == space}
     name = "benchmark" if isinstance(ground, Benchmark) else re.sub(r"\W+", "_", Path(ground.name).stem)
-    measure = "accuracy on" if isinstance(ground, Benchmark) or is_file(ground.name) else "the values of"
+    measure = "accuracy on" if isinstance(ground, Benchmark) or ground.percent else "the measures of"
     return name, TableSpec(
         title=f"Rank correlation with {measure} {ground.title}",
         space=space,

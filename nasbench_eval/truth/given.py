@@ -49,6 +49,7 @@ class Given:
         judged: the splits that a report judges by unless others are named.
         notes: what a reader must know, a line each.
         lower: splits of which a lower value is the better one: costs.
+        percent: whether the numbers are accuracies in percent.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Given:
     judged: tuple[str, ...]
     notes: tuple[str, ...] = ()
     lower: tuple[str, ...] = ()
+    percent: bool = True
 
     @property
     def indices(self) -> list[int]:
@@ -127,7 +129,16 @@ def of_public(name: str, space: SearchSpace, folder: Path) -> Given:
     table = table.sort_values("index", ignore_index=True)
     judged = info.judged or tuple(info.splits)
     return Given(
-        name, info.title, info.about, space, table, info.datasets, info.splits, judged, lower=info.lower
+        name,
+        info.title,
+        info.about,
+        space,
+        table,
+        info.datasets,
+        info.splits,
+        judged,
+        lower=info.lower,
+        percent=info.percent,
     )
 
 

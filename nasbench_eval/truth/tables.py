@@ -70,14 +70,17 @@ def accuracy(table: pd.DataFrame, dataset: str, split: str) -> NDArray[np.float6
         is unknown.
 
     Raises:
-        UnknownName: if there is no such data set or split, or the table lacks it.
-        UsageError: if the search space has no accuracies on the data set.
+        UnknownName: if there is no such data set or split.
+        UsageError: if the table has no accuracies on the data set, or none of the split.
     """
     _check(table, dataset, split)
     mean, run = f"{dataset}_{split}", f"{dataset}_{split}_run0"
     column = run if mean not in table.columns and run in table.columns else mean
     if column not in table.columns:
-        raise UnknownName("column", column, [str(name) for name in table.columns])
+        there = [each for each in SPLITS if f"{dataset}_{each}" in table.columns]
+        raise UsageError(
+            f"the table has no accuracies {dataset}_{split}; it has {', '.join(there) or 'none'}"
+        )
     return table[column].to_numpy(dtype=np.float64, copy=True)
 
 
@@ -97,6 +100,11 @@ def runs(table: pd.DataFrame, dataset: str, split: str) -> NDArray[np.float64]:
     prefix = f"{dataset}_{split}_run"
     columns = sorted(str(name) for name in table.columns if str(name).startswith(prefix))
     return table[columns].to_numpy(dtype=np.float64, copy=True)
+
+
+def has(table: pd.DataFrame, dataset: str, split: str) -> bool:
+    """Whether a table has numbers of a split, as means or of single runs."""
+    return any(f"{dataset}_{split}{end}" in table.columns for end in ("", "_run0"))
 
 
 def known_datasets(table: pd.DataFrame) -> list[str]:

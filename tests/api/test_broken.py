@@ -28,7 +28,9 @@ X, Y = torch.randn(8, 3, 16, 16, generator=G), torch.arange(8) % 5
 
 def details(network: Any, names: list[str], **given: Any) -> Any:
     """The row of one network, small batches."""
-    options = {name: {"batch_size": B} for name in names if name not in ("synflow", "flops", "params")}
+    options = {
+        name: {"batch_size": B} for name in names if name not in ("synflow", "flops", "params", "l2_norm")
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ScoreWarning)
         return score(network, names, options=options, details=True, **given).iloc[0]

@@ -23,7 +23,7 @@ from nasbench_eval.proxies.snip import Snip
 
 B = 6
 ALL = [name for name in registry.own("proxies") if name not in ("ntk_evolution", "linear_regions", "ntk_mse")]
-SMALL = {name: {"batch_size": B} for name in ALL if name not in ("synflow", "flops", "params")}
+SMALL = {name: {"batch_size": B} for name in ALL if name not in ("synflow", "flops", "params", "l2_norm")}
 
 
 def scores(network: Any, names: list[str] | str, **given: Any) -> pd.Series[float]:

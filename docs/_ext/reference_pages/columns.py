@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable, Mapping
 
 from nasbench_eval.report import epochs
+from nasbench_eval.report.across import table as across
+from nasbench_eval.report.ensemble import columns as ensembles
 from nasbench_eval.report.search import indicators, judge, tau
 from nasbench_eval.report.search.unjudged import frames as unjudged
 from nasbench_eval.report.statistics import between, seeds, summary
@@ -167,6 +169,13 @@ def searches() -> str:
         "indicators/exclusive.csv": indicators.EXCLUSIVE_MEANINGS,
         "indicators/none.csv": indicators.NONE_MEANINGS,
         "epochs/epochs.csv": epochs.MEANINGS,
+        "across.csv, with --across": across.CELL_MEANINGS,
+        "across_proxies.csv": across.PROXY_MEANINGS,
+        "across_agreement.csv": across.AGREEMENT_MEANINGS,
+        "ensembles.csv, with --ensemble": ensembles.MEANINGS,
+        "differences.csv": ensembles.DIFFERENCE_MEANINGS,
+        "folds.csv": ensembles.FOLD_MEANINGS,
+        "transfer.csv": ensembles.TRANSFER_MEANINGS,
         "load_search": judge.SEED_MEANINGS,
     }
     return "\n".join(

@@ -11,14 +11,13 @@ from nasbench_eval.registry import UnknownName
 from nasbench_eval.report.apart import Apart, cores
 from nasbench_eval.report.costs.draw import draw_fronts, draw_markdown, draw_text
 from nasbench_eval.report.costs.table import Priced, cost_rows, frame, priced
-from nasbench_eval.report.figure.write import FOLDER, Drawing, write_drawings
+from nasbench_eval.report.figure.write import FOLDER, Drawing
+from nasbench_eval.report.folder import DECIMALS, Writing, draw_into, recorded, write_record
 from nasbench_eval.report.scores import Scores
 from nasbench_eval.report.spec import TableSpec
 from nasbench_eval.report.tables import Settings, Truth
 from nasbench_eval.report.truths import ground_of, truth_of
 from nasbench_eval.truth.given import Given
-
-_DECIMALS = 6
 
 
 def report_costs(arguments: argparse.Namespace, scores: Scores, spec: TableSpec) -> int:
@@ -44,14 +43,12 @@ def report_costs(arguments: argparse.Namespace, scores: Scores, spec: TableSpec)
     settings = Settings(arguments.failures, arguments.resamples, arguments.seed, arguments.cells)
     costs = truth_of(spec.space, arguments.data, False, ground)
     held = _priced(spec, scores, (truth, costs), ground, splits)
-    with Apart(cores()) as apart:
+    folder: Path = arguments.out or arguments.run[0] / "tables" / "costs"
+    with Apart(cores()) as apart, Writing(folder):
         parts = [(each, place, settings) for place, each in held.items()]
-        rows = apart.map(_rows, parts, len(parts))
-        table = frame([record for records in rows for record in records])
+        table = frame([record for records in apart.map(_rows, parts, len(parts)) for record in records])
         print(draw_text(table, titles), end="")
-        folder: Path = arguments.out or arguments.run[0] / "tables" / "costs"
-        folder.mkdir(parents=True, exist_ok=True)
-        table.round(_DECIMALS).to_csv(folder / "costs.csv", index=False)
+        table.round(DECIMALS).to_csv(folder / "costs.csv", index=False)
         write_whole(folder / "costs.md", draw_markdown(table, titles).encode())
         drawings = [
             Drawing(
@@ -59,9 +56,10 @@ def report_costs(arguments: argparse.Namespace, scores: Scores, spec: TableSpec)
             )
             for (dataset, split), each in held.items()
         ]
-        if arguments.figures:
-            write_drawings(drawings, folder, arguments.figures, apart=apart)
-    print(f"written to {folder}: costs.csv/.md{', figures/' if arguments.figures else ''}")
+        drawn = draw_into(folder, drawings if arguments.figures else [], arguments.figures, apart)
+        write_record(folder, {"costs": name, "runs": [recorded(run) for run in scores.runs]})
+    said = ["costs.csv/.md", *(["figures/"] if drawn else []), "report.json"]
+    print(f"written to {folder}: {', '.join(said)}")
     return 0
 
 

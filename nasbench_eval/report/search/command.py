@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,15 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from nasbench_eval import __version__
 from nasbench_eval.errors import UsageError
 from nasbench_eval.files import write_whole
-from nasbench_eval.report import FORMATS
 from nasbench_eval.report.apart import Apart, cores
 from nasbench_eval.report.draw import draw_latex as table_latex
 from nasbench_eval.report.draw import draw_markdown as table_markdown
 from nasbench_eval.report.draw import draw_text as table_text
-from nasbench_eval.report.scores import Run, Scores, read_runs
+from nasbench_eval.report.folder import DECIMALS, Writing, draw_into, recorded, refuse, write_record
+from nasbench_eval.report.scores import Scores, read_runs
 from nasbench_eval.report.search.draw import draw_latex, draw_markdown, draw_text
 from nasbench_eval.report.search.judge import members_of, per_seed, table_of
 from nasbench_eval.report.search.read import SearchRun, read_search
@@ -28,7 +26,7 @@ from nasbench_eval.report.search.truths import Truths
 from nasbench_eval.report.tables import Reporter, Settings
 from nasbench_eval.report.titles import DATASETS
 from nasbench_eval.report.truths import benchmark_of, splits_of, truth_of
-from nasbench_eval.report.write import FIGURES, RECORDED
+from nasbench_eval.report.write import RECORDED
 from nasbench_eval.report.write import record as record_of_tables
 from nasbench_eval.wording import counted
 
@@ -44,13 +42,13 @@ _OF_SCORES: dict[str, Any] = {
     "indicators": None,
     "epochs": None,
     "costs": None,
+    "compare": None,
 }
-_DECIMALS = 6
 
 
 def report_searches(arguments: argparse.Namespace, folders: Sequence[Path]) -> int:
     """Compute, print and write what searches found."""
-    _refuse(arguments, _OF_SCORES, "of scores")
+    refuse(arguments, _OF_SCORES, "of scores")
     runs = [read_search(folder) for folder in folders]
     if any(run.unjudged for run in runs):
         return _report_unjudged(arguments, runs)
@@ -71,19 +69,19 @@ def report_searches(arguments: argparse.Namespace, folders: Sequence[Path]) -> i
     table = table_of(rows)
     if rows:
         print(draw_text(table, notes))
-    with Apart(cores()) as apart, _Writing(folder):
+    with Apart(cores()) as apart, Writing(folder):
         said = []
         if rows:
             said.append(_write_table(table, notes, folder))
         if taus is not None:
-            taus.round(_DECIMALS).to_csv(folder / "tau.csv", index=False)
+            taus.round(DECIMALS).to_csv(folder / "tau.csv", index=False)
             said.append("tau.csv")
         drawings = (
             _drawings(every, rows, splits, taus, arguments.landscape, scores) if arguments.figures else []
         )
-        if _draw(drawings, folder, arguments.figures, apart):
+        if draw_into(folder, drawings, arguments.figures, apart):
             said.append("figures/")
-        _write_record(folder, {"runs": [_run(run) for run in runs], "notes": notes})
+        write_record(folder, {"runs": [_run(run) for run in runs], "notes": notes})
     print(f"written to {folder}: {', '.join([*said, 'report.json'])}")
     return 0
 
@@ -98,17 +96,17 @@ def _report_unjudged(arguments: argparse.Namespace, runs: Sequence[SearchRun]) -
             f"accuracies are joined with searches of {judged[0].space}, and none with those of "
             f"{other.space}, which is open; report {judged[0].folder} and {other.folder} apart"
         )
-    _refuse(arguments, {"tau": None, "truth": None}, "of searches with accuracies")
+    refuse(arguments, {"tau": None, "truth": None}, "of searches with accuracies")
     if arguments.landscape not in (None, NONE):
         raise UsageError("the landscape of an open space shows what was visited alone: --landscape none")
     report, folder = Report(runs), _folder(arguments)
     drawings = report.drawings(arguments.landscape is not None) if arguments.figures else []
     print(report.text())
-    with Apart(cores()) as apart, _Writing(folder):
+    with Apart(cores()) as apart, Writing(folder):
         said = report.write(folder)
-        if _draw(drawings, folder, arguments.figures, apart):
+        if draw_into(folder, drawings, arguments.figures, apart):
             said.append("figures/")
-        _write_record(folder, {"runs": [_run(run) for run in runs]})
+        write_record(folder, {"runs": [_run(run) for run in runs]})
     print(f"written to {folder}: {', '.join([*said, 'report.json'])}")
     return 0
 
@@ -117,7 +115,7 @@ def report_indicators(arguments: argparse.Namespace) -> int:
     """Compare indicators of a run of scores: with accuracy, with each other, and on cells with `none`."""
     from nasbench_eval.report.search.indicators import exclusive_table, indicator_spec, indicators, none_table
 
-    _refuse(
+    refuse(
         arguments,
         {key: _OF_SCORES[key] for key in ("table", "aggregate", "seeds", "format", "failures", "epochs")},
         "without it",
@@ -131,7 +129,7 @@ def report_indicators(arguments: argparse.Namespace) -> int:
     truth = truth_of(spec.space, arguments.data, arguments.cells == "live", benchmark)
     settings = Settings(arguments.failures, arguments.resamples, arguments.seed, arguments.cells)
     folder = arguments.out or arguments.run[0] / "tables" / "indicators"
-    with Apart(cores()) as apart, _Writing(folder):
+    with Apart(cores()) as apart, Writing(folder):
         table = Reporter(scores, {spec.space: truth}, settings, apart=apart).table(
             "indicators", spec, ["test"]
         )
@@ -146,10 +144,10 @@ def report_indicators(arguments: argparse.Namespace) -> int:
         write_whole(folder / "indicators.md", table_markdown(table).encode())
         write_whole(folder / "indicators.tex", table_latex(table).encode())
         for name, frame in frames.items():
-            frame.round(_DECIMALS).to_csv(folder / f"{name}.csv", index=False)
+            frame.round(DECIMALS).to_csv(folder / f"{name}.csv", index=False)
         drawings = _indicator_drawings(table, scores, truth, frames) if arguments.figures else []
-        figures = _draw(drawings, folder, arguments.figures, apart)
-        _write_record(folder, record_of_tables([table], scores))
+        figures = draw_into(folder, drawings, arguments.figures, apart)
+        write_record(folder, record_of_tables([table], scores))
     said = ["indicators.csv/.md/.tex", "exclusive.csv", "none.csv", *(["figures/"] if figures else [])]
     print(f"written to {folder}: {', '.join([*said, 'report.json'])}")
     return 0
@@ -160,24 +158,46 @@ def report_epochs(arguments: argparse.Namespace) -> int:
     from nasbench_eval.report.epochs import draw_markdown, draw_text, over_epochs, series
 
     asked = ("table", "aggregate", "seeds", "format", "failures")
-    _refuse(arguments, {key: _OF_SCORES[key] for key in asked}, "without --epochs")
+    refuse(arguments, {key: _OF_SCORES[key] for key in asked}, "without --epochs")
     scores, name = read_runs(arguments.run), arguments.epochs
     benchmark, live = benchmark_of(arguments.truth, scores, arguments.data), arguments.cells == "live"
     if live:
         scores = scores.live()
     places = series(name, scores)
     folder = arguments.out or arguments.run[0] / "tables" / "epochs"
-    with Apart(cores()) as apart, _Writing(folder):
+    with Apart(cores()) as apart, Writing(folder):
         truths = {space: truth_of(space, arguments.data, live, benchmark) for space, _ in places}
         table = pd.concat(over_epochs(held, scores, truths[space]) for (space, _), held in places.items())
         print(draw_text(table, name), end="")
-        table.round(_DECIMALS).to_csv(folder / "epochs.csv", index=False)
+        table.round(DECIMALS).to_csv(folder / "epochs.csv", index=False)
         write_whole(folder / "epochs.md", draw_markdown(table, name).encode())
         drawings = _epoch_drawings(table, name) if arguments.figures else []
-        figures = _draw(drawings, folder, arguments.figures, apart)
-        _write_record(folder, {"runs": [_scored(run) for run in scores.runs]})
+        figures = draw_into(folder, drawings, arguments.figures, apart)
+        write_record(folder, {"runs": [recorded(run) for run in scores.runs]})
     said = ["epochs.csv/.md", *(["figures/"] if figures else [])]
     print(f"written to {folder}: {', '.join([*said, 'report.json'])}")
+    return 0
+
+
+def report_comparison(arguments: argparse.Namespace) -> int:
+    """How far our scores rank cells as those of a file of NAS-Bench-Suite-Zero do."""
+    from nasbench_eval.report.compare import compare
+    from nasbench_eval.report.compare import draw_markdown as comparison_markdown
+    from nasbench_eval.report.compare import draw_text as comparison_text
+
+    asked = ("table", "aggregate", "seeds", "format", "indicators", "epochs")
+    refuse(arguments, {key: _OF_SCORES[key] for key in asked}, "without --compare")
+    scores = read_runs(arguments.run)
+    found = compare(
+        scores.live() if arguments.cells == "live" else scores, arguments.compare, arguments.failures
+    )
+    folder = arguments.out or arguments.run[0] / "tables" / "compare"
+    with Writing(folder):
+        print(comparison_text(found))
+        found.table.round(DECIMALS).to_csv(folder / "compare.csv", index=False)
+        write_whole(folder / "compare.md", comparison_markdown(found).encode())
+        write_record(folder, {"file": found.file, "runs": [recorded(run) for run in scores.runs]})
+    print(f"written to {folder}: compare.csv/.md, report.json")
     return 0
 
 
@@ -197,13 +217,7 @@ def refuse_options(arguments: argparse.Namespace) -> None:
     Raises:
         UsageError: naming the first of them.
     """
-    _refuse(arguments, {"tau": None, "landscape": None}, "of searches")
-
-
-def _refuse(arguments: argparse.Namespace, options: Mapping[str, Any], whose: str) -> None:
-    for name, unasked in options.items():
-        if getattr(arguments, name) != unasked:
-            raise UsageError(f"--{name} is an option of reports {whose}; leave it out here")
+    refuse(arguments, {"tau": None, "landscape": None}, "of searches")
 
 
 def _folder(arguments: argparse.Namespace) -> Path:
@@ -252,7 +266,7 @@ def _notes(rows: Sequence[Row]) -> list[str]:
 
 def _write_table(table: pd.DataFrame, notes: Sequence[str], folder: Path) -> str:
     rounded = table.round(
-        {name: _DECIMALS for name in table.select_dtypes("float").columns if name != "p_random"}
+        {name: DECIMALS for name in table.select_dtypes("float").columns if name != "p_random"}
     )
     rounded["p_random"] = [float(f"{p:.6g}") for p in table["p_random"].astype(float)]
     rounded.to_csv(folder / "search.csv", index=False)
@@ -319,52 +333,6 @@ def _stem(text: str) -> str:
     return re.sub(r"[^\w.=-]+", "_", text).strip("_")
 
 
-def _draw(drawings: Sequence[Any], folder: Path, formats: Sequence[str], apart: Apart) -> bool:
-    """Write figures; whether there are any."""
-    written = []
-    if drawings:
-        from nasbench_eval.report.figure.write import write_drawings
-
-        written = write_drawings(drawings, folder, formats, apart=apart).names
-    for ending in FORMATS:
-        for path in (folder / FIGURES).glob(f"*.{ending}"):
-            if path.relative_to(folder).as_posix() not in written:
-                path.unlink()  # an earlier report's
-    return bool(written)
-
-
 def _run(run: SearchRun) -> dict[str, Any]:
     kept = {key: run.record[key] for key in RECORDED if key in run.record}
     return {"run": run.name, **kept, "search": run.record["search"]}
-
-
-def _scored(run: Run) -> dict[str, Any]:
-    return {"run": run.name, **{key: run.config[key] for key in RECORDED if key in run.config}}
-
-
-def _write_record(folder: Path, made: Mapping[str, Any]) -> None:
-    text = json.dumps({"nasbench_eval": __version__, **made}, indent=1, ensure_ascii=False) + "\n"
-    write_whole(folder / "report.json", text.encode())
-
-
-class _Writing:
-    """Makes the folder, and tells in one line where nothing can be written."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __enter__(self) -> None:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            self._tell(error)
-
-    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
-        if isinstance(error, OSError):
-            self._tell(error)
-
-    def _tell(self, error: OSError) -> None:
-        where = error.filename or self.folder
-        raise UsageError(
-            f"cannot write {where}: {error.strerror or error}; choose a folder with --out"
-        ) from error

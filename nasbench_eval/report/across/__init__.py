@@ -1,0 +1,1 @@
+"""Proxies on several benchmarks at once: one table, and how far the benchmarks agree."""

@@ -1,0 +1,1 @@
+"""Combinations of proxies, chosen on some architectures and judged on others."""
