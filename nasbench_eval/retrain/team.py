@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.distributed as dist
@@ -18,6 +20,8 @@ from nasbench_eval.wording import first_line
 
 # The variables by which torchrun tells a process of its place.
 _RANK, _SIZE, _LOCAL_RANK, _LOCAL_SIZE = "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"
+# Seconds in which threads that are done have let go of what they worked on.
+_SETTLED = 0.2
 
 
 @dataclass(frozen=True)
@@ -81,8 +85,7 @@ def joined(kind: str) -> Iterator[Team]:
     Args:
         kind: of the device, `cpu` or `cuda`.
 
-    Raises:
-        UsageError: if another process of the team is lost, or does not come.
+    If another process of the team is lost, or does not come, this one says so and ends with exit code 2.
     """
     size = int(os.environ.get(_SIZE, "1"))
     if size == 1:
@@ -94,17 +97,28 @@ def joined(kind: str) -> Iterator[Team]:
     team = Team(rank, size, local, int(os.environ.get(_LOCAL_SIZE, size)))
     try:
         dist.init_process_group("nccl" if kind == "cuda" else "gloo")
-        try:
-            yield team
-        finally:
-            dist.destroy_process_group()
+        yield team
     except (dist.DistError, RuntimeError) as error:
         if not _lost(error):
             raise
-        raise UsageError(
-            f"process {rank} of {size} has lost another one ({first_line(error)}); finished epochs are kept: "
-            "the same command continues where it stopped"
-        ) from error
+        _end(rank, size, error)
+    # The group is taken apart with Python's lock held, which its threads may want for what they did last.
+    time.sleep(_SETTLED)
+    dist.destroy_process_group()
+
+
+def _end(rank: int, size: int, error: BaseException) -> NoReturn:
+    """Tell of a lost process, and end this one on the spot.
+
+    To take the group apart would wait for ever, now and then: for threads that wait for Python's lock, which
+    this one holds (PyTorch 2.13).
+    """
+    said = UsageError(
+        f"process {rank} of {size} has lost another one ({first_line(error)}); finished epochs are kept: the "
+        "same command continues where it stopped"
+    )
+    print(f"error: {said}", file=sys.stderr, flush=True)
+    os._exit(2)
 
 
 def _lost(error: BaseException) -> bool:
