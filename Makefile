@@ -17,7 +17,7 @@ RUN ?= results/table1
 FILE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-lga-search reproduce-ntk-evolution reproduce-timm reproduce-darts reproduce-benchmarks reproduce-sides reproduce-teg reproduce-teg-darts reproduce-guides reproduce-nats reproduce-intrain-nas reproduce-table2 reproduce-uninas data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report leaderboard reproduce-ensembles docs clean
+.PHONY: help demo demo-search reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-lga-search reproduce-ntk-evolution reproduce-timm reproduce-darts reproduce-benchmarks reproduce-sides reproduce-teg reproduce-teg-darts reproduce-guides reproduce-nats reproduce-intrain-nas reproduce-table2 reproduce-uninas data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report leaderboard reproduce-ensembles docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ reproduce-table1: $(READY) ## Table 1 of InTrain: score, correlate, print (SAMPL
 demo: $(READY) ## a full table with figures on the embedded digits benchmark: no data needed, a few minutes
 	$(BIN)/nasbench-score experiment=demo run=$(NAME) $(OPTIONS)
 	$(BIN)/nasbench-report results/$(NAME)
+
+demo-search: $(READY) ## search with InTrain, train what was found against random networks (10 minutes)
+	$(BIN)/python scripts/demo_search.py --run $(NAME) $(OPTIONS)
 
 reproduce-table3: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## Table 3 of InTrain: its parts, alone and combined
 	$(BIN)/nasbench-score experiment=table3 n=$(SAMPLE) run=$(NAME) $(OPTIONS)

@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from nasbench_eval.api.sweep import sweep
     from nasbench_eval.report.frames import load_scores, load_truth
     from nasbench_eval.report.search.frames import load_search
+    from nasbench_eval.retrain.load import load_network
 
 __version__ = "0.1.0"
 # Where each is defined.  They are imported when they are asked for: --help need not wait for them.
 _WHERE = {
     "ScoreWarning": "api.score",
     "diagnose": "api.diagnose",
+    "load_network": "retrain.load",
     "load_scores": "report.frames",
     "load_search": "report.search.frames",
     "load_truth": "report.frames",
@@ -29,6 +31,7 @@ __all__ = [
     "ScoreWarning",
     "__version__",
     "diagnose",
+    "load_network",
     "load_scores",
     "load_search",
     "load_truth",

@@ -1,4 +1,4 @@
-"""`nasbench-score`, `-train` and `-search`: Hydra applications with one-line errors, whose runs continue.
+"""The commands that are Hydra applications, with one-line errors, and runs that continue.
 
 Nothing is imported before it is needed.  Hydra reads and checks a command in a fraction of the time that
 PyTorch takes to be imported, so help, the version and most mistakes are told without it; and every worker
@@ -36,14 +36,14 @@ class App:
         config: name of its configuration.
         options: name of the function in `options` that checks its options.
         body: module with `check` and `execute`; it brings PyTorch.
-        worker: module of what a worker process does.
+        worker: module of what a worker process does; None where there are no worker processes.
     """
 
     name: str
     config: str
     options: str
     body: str
-    worker: str
+    worker: str | None
 
 
 SCORE = App(
@@ -61,7 +61,13 @@ TRAIN = App(
     worker="nasbench_eval.benchmark.trainer",
 )
 
-
+RETRAIN = App(
+    "nasbench-retrain",
+    config="retrain",
+    options="retrain_options_of",
+    body="nasbench_eval.retrain.command",
+    worker=None,
+)
 SEARCH = App(
     "nasbench-search",
     config="search",
@@ -79,6 +85,11 @@ def score() -> int:
 def train() -> int:
     """Entry point of `nasbench-train`.  Returns its exit code (see `errors.guard`)."""
     return guard(lambda: _main(TRAIN))
+
+
+def retrain() -> int:
+    """Entry point of `nasbench-retrain`.  Returns its exit code (see `errors.guard`)."""
+    return guard(lambda: _main(RETRAIN))
 
 
 def search() -> int:
@@ -135,7 +146,7 @@ def _check(app: App, configs: list[DictConfig], *, images: bool) -> None:
     from nasbench_eval.work import processes
 
     workers = [getattr(options, app.options)(config).workers for config in configs]
-    if images and any(number != 0 for number in workers):
+    if images and app.worker is not None and any(number != 0 for number in workers):
         processes.prepare(app.worker)  # imports PyTorch beside this process
     body = import_module(app.body)  # only now: it brings PyTorch, which no option of the run needs
     body.check(configs, images=images)

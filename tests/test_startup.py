@@ -14,6 +14,7 @@ from nasbench_eval import __version__
 HEAVY = ("torch", "pandas", "pyarrow", "scipy", "matplotlib", "requests")
 ENTRIES = {
     "nasbench-score": "nasbench_eval.cli:score",
+    "nasbench-retrain": "nasbench_eval.cli:retrain",
     "nasbench-report": "nasbench_eval.report.cli:main",
     "nasbench-data": "nasbench_eval.truth.cli:main",
     "nasbench-verify": "nasbench_eval.verify.cli:main",

@@ -81,7 +81,7 @@ def resolve(config: DictConfig) -> Course:
     if options.copies > 1 and not options.noise:
         raise UsageError(f"copies={options.copies} without noise= would only repeat the images")
     parts = prepared(pictures, division, options.noise, options.copies, options.split_seed)
-    dataset = _described(_name(options, pictures), pictures.classes, parts["train"][0])
+    dataset = described(name_of(options.images, options.name, pictures), pictures.classes, parts["train"][0])
     plan = Plan(space, dataset, _training(options, len(division.train)), _seeds(options))
     check_side(plan.space, plan.dataset.resolution, "resolution")
     device = device_named(options.device)
@@ -115,18 +115,20 @@ def _seeds(options: TrainOptions) -> tuple[int, ...]:
     return options.seeds
 
 
-def _name(options: TrainOptions, pictures: Pictures) -> str:
+def name_of(images: str, given: str | None, pictures: Pictures) -> str:
     """The data set's name, by default from where the images lie.
 
     An official one is left to images that look like the official ones, which is asked of all that bear it.
+
+    Raises:
+        UsageError: if they do not.
     """
-    stem = Path(options.images).resolve().stem
-    stem = "".join(c if c.isalnum() else "_" for c in stem).strip("_").lower() or "images"
-    name, side, classes = options.name or stem, pictures.x.shape[1], len(pictures.classes)
+    stem = stem_of(images)
+    name, side, classes = given or stem, pictures.x.shape[1], len(pictures.classes)
     official = FORMATS.get(name)
     if official in (None, Format(side, classes)):
         return name
-    if options.name is None:
+    if given is None:
         return f"{name}_{side}px_{classes}"
     raise UsageError(
         f"name={name} is of images of {official.side} pixels and {official.num_classes} classes; these have "
@@ -134,12 +136,27 @@ def _name(options: TrainOptions, pictures: Pictures) -> str:
     )
 
 
-def _described(name: str, classes: Sequence[str], images: NDArray[np.uint8]) -> DataSet:
-    """The data set with the statistics of the images that are trained on."""
+def require_name(name: str) -> None:
+    """Refuse what cannot be the name of a data set.  Raises UsageError."""
     if not name.replace("_", "").isalnum() or not name.isascii():
         raise UsageError(
             f"name={shown(name)[1:-1]} will not do; give the images one of letters, digits and _ with name="
         )
+
+
+def stem_of(images: str) -> str:
+    """A name for a data set, from where its images lie."""
+    stem = Path(images).resolve().stem
+    return "".join(c if c.isalnum() else "_" for c in stem).strip("_").lower() or "images"
+
+
+def described(name: str, classes: Sequence[str], images: NDArray[np.uint8]) -> DataSet:
+    """The data set with the statistics of the images that are trained on.
+
+    Raises:
+        UsageError: if the name will not do, or the images show nothing.
+    """
+    require_name(name)
     shades = np.arange(256)
     # By counting shades, a colour at a time: takes a third of the memory that all as fractions would.
     shares = [np.bincount(images[..., c].ravel(), minlength=256) / images[..., c].size for c in range(3)]

@@ -14,17 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nasbench_eval.benchmark.files import PARTS, listed, picture, side_of
 from nasbench_eval.data.images import FORMATS, MissingImages, images_path, read_arrays
 from nasbench_eval.errors import UsageError
-from nasbench_eval.wording import first_line, shown
+from nasbench_eval.wording import shown
 
-PARTS = ("train", "val", "test")
 # By how much the largest of pixels that are fractions may pass 1.
 _ROUNDING = 1e-3
 # Bytes that images may take: in a worker process they take four times as many, as float32.
 _MOST = 1 << 30
 _DOING = ("train", "validate", "test")
-_KINDS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 
 
 @dataclass(frozen=True)
@@ -191,98 +190,24 @@ def _coloured(grey_NHW: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _from_folder(folder: Path, resolution: int | None) -> Pictures:
-    """A subfolder of images a class; or `train`, `test` and perhaps `val`, each with a subfolder a class.
-
-    Names with a leading dot, such as .ipynb_checkpoints, are passed over.
-    """
-    inside = _subfolders(folder)
-    divided = "train" in inside and bool(_subfolders(folder / "train"))  # else a class of that name
-    if divided and (others := [name for name in inside if name not in PARTS]):
+    """The images of a folder (see `listed`), all of them in memory."""
+    found = listed(folder)
+    side = resolution or min(side_of(file) for _, _, file in found.files)
+    if len(found.files) * side * side * 3 > _MOST:
         raise UsageError(
-            f"{folder} holds train, and beside it {', '.join(others[:3])}: which part is that? Images that "
-            f"are divided lie in {', '.join(PARTS)}"
-        )
-    roots = [(n, folder / part) for n, part in enumerate(PARTS) if part in inside]
-    if not divided:
-        roots = [(0, folder)]
-        _refuse_divided(folder, inside)
-    classes = sorted({name for _, root in roots for name in _subfolders(root)})
-    files = [
-        (part, label, file)
-        for part, root in roots
-        for label, name in enumerate(classes)
-        for file in sorted((root / name).rglob("*"))
-        if file.suffix.lower() in _KINDS and not any(p[0] == "." for p in file.relative_to(root).parts)
-    ]
-    if not files:
-        raise UsageError(
-            f"{folder} holds no images: a subfolder a class is wanted, with files {', '.join(_KINDS[:3])} "
-            "and the like"
-        )
-    side = resolution or min(_size(file) for _, _, file in files)
-    if len(files) * side * side * 3 > _MOST:
-        raise UsageError(
-            f"{folder} holds {len(files):,} images, which are too much at {side} x {side} pixels; "
+            f"{folder} holds {len(found.files):,} images, which are too much at {side} x {side} pixels; "
             "resolution=32 brings them to a size that small networks are trained at"
         )
-    x = np.stack([_opened(file, side) for _, _, file in files])
-    part_N = np.array([part for part, _, _ in files]) if divided else None
-    return Pictures(x, np.array([label for _, label, _ in files], np.int64), tuple(classes), part_N)
-
-
-def _refuse_divided(folder: Path, inside: Sequence[str]) -> None:
-    """Refuse `Training` and `Testing` with subfolders, say: they would be taken for two classes."""
-    parts = all(name.lower().startswith((*PARTS, "dev")) for name in inside)
-    if parts and any(_subfolders(folder / name) for name in inside):
-        raise UsageError(
-            f"{folder} holds {', '.join(inside[:3])}: if these are parts and no classes, call them "
-            f"{', '.join(PARTS)}, of which there has to be train"
-        )
-
-
-def _subfolders(folder: Path) -> list[str]:
-    try:
-        return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    except OSError as error:
-        raise UsageError(f"cannot read {folder}: {error.strerror or error}") from error
-
-
-def _size(file: Path) -> int:
-    with _image(file) as image:
-        return int(min(image.size))
+    x = np.stack([_opened(file, side) for _, _, file in found.files])
+    part_N = np.array([part for part, _, _ in found.files]) if found.divided else None
+    return Pictures(x, np.array([label for _, label, _ in found.files], np.int64), found.classes, part_N)
 
 
 def _opened(file: Path, side: int) -> NDArray[np.uint8]:
     """The middle square of an image, scaled."""
     from PIL import ImageOps
 
-    with _image(file) as image:
-        try:
-            return np.asarray(ImageOps.fit(_eight_bit(image).convert("RGB"), (side, side)), np.uint8)
-        except Exception as error:  # a damaged file fails wherever its garbage leads
-            raise _unreadable(file, error) from error
-
-
-def _eight_bit(image: Any) -> Any:
-    """Grey images of 16 bits, which Pillow would cut off at 255, by their upper eight; others as they are."""
-    from PIL import Image
-
-    if not image.mode.startswith("I"):
-        return image
-    return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
-
-
-def _image(file: Path) -> Any:
-    from PIL import Image
-
-    try:
-        return Image.open(file)
-    except Exception as error:  # Pillow's own kinds, and those of its decoders
-        raise _unreadable(file, error) from error
-
-
-def _unreadable(file: Path, error: Exception) -> UsageError:
-    return UsageError(f"{file} is no image that can be read ({first_line(error)}); remove or replace it")
+    return np.asarray(ImageOps.fit(picture(file), (side, side)), np.uint8)
 
 
 def _resized(pictures: Pictures, side: int | None) -> Pictures:
@@ -330,7 +255,7 @@ def divide(pictures: Pictures, sizes: Sequence[int | None], seed: int, source: s
     rng = np.random.default_rng(seed)
     part_N = np.zeros(len(pictures.y), np.int64) if pictures.part is None else pictures.part
     pools = [rng.permutation(np.flatnonzero(part_N == part)) for part in range(3)]
-    pools = [_interleaved(pictures.y, pool) for pool in pools]
+    pools = [interleaved(pictures.y, pool) for pool in pools]
     rest, fifth = pools[0], max(1, len(pools[0]) // 5)
     cuts: list[NDArray[np.int64]] = [rest] * 3
     for part in (2, 1, 0):  # what has no pool of its own comes out of that for training
@@ -386,7 +311,7 @@ def prepared(
     return parts
 
 
-def _interleaved(y: NDArray[np.int64], pool: NDArray[np.int64]) -> NDArray[np.int64]:
+def interleaved(y: NDArray[np.int64], pool: NDArray[np.int64]) -> NDArray[np.int64]:
     """A pool in an order any stretch of which has the classes in about the shares of the whole."""
     place = np.empty(len(pool))
     for label in np.unique(y[pool]):

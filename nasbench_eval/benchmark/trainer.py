@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nasbench_eval.benchmark.pictures import PARTS
+from nasbench_eval.benchmark.files import PARTS
 from nasbench_eval.data.batches import normalised
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.data.images import images_path, read_arrays

@@ -35,7 +35,7 @@ from nasbench_eval import registry
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options.hydra_compat import accept_late_help
 from nasbench_eval.options.quoting import CELLS, SEEDS, quoted, several
-from nasbench_eval.options.typed import RunOptions, SearchOptions, TrainOptions, fields_of
+from nasbench_eval.options.typed import RetrainOptions, RunOptions, SearchOptions, TrainOptions, fields_of
 from nasbench_eval.paths import config_folder, configured
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.wording import first_line, shown
@@ -47,6 +47,7 @@ GROUPS = {
     "dataset": "data set",
     "proxy": "proxy",
     "algorithm": "algorithm",
+    "recipe": "recipe",
     "experiment": "experiment",
 }
 _SEVERAL = {"dataset", "proxy"}
@@ -55,6 +56,7 @@ _PLUGGED = {"space": "spaces", "proxy": "proxies", "algorithm": "algorithms"}
 _HAS = {
     "config": ("space", "dataset", "proxy", "experiment"),
     "train": ("space",),
+    "retrain": ("space", "recipe"),
     "search": ("space", "dataset", "algorithm", "experiment"),
 }
 # The commands that have experiments, by their configuration.
@@ -136,6 +138,7 @@ def _refuse_flagged_option(flag: str, arguments: Sequence[str]) -> None:
         *GROUPS,
         *fields_of(RunOptions),
         *fields_of(TrainOptions),
+        *fields_of(RetrainOptions),
         *fields_of(SearchOptions),
     }:
         return

@@ -17,8 +17,8 @@ from hydra.errors import HydraException
 from nasbench_eval.errors import UsageError
 from nasbench_eval.wording import shown
 
-# Options whose values are names of files and folders: taken as they stand.
-PATHS = ("data", "fork", "images", "results", "run", "truth")
+# Options whose values are names of files and folders, or the text of an architecture: taken as they stand.
+PATHS = ("arch", "data", "fork", "images", "results", "run", "truth")
 # Options whose values are lists of numbers, in which ranges may stand.
 CELLS, SEEDS = "indices", "seeds"
 # The option whose value is a file, or a list of texts in brackets.

@@ -25,21 +25,27 @@ from nasbench_eval.wording import first_line, shown
 T = TypeVar("T")
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 # The parts of a configuration that are no options of the run.
-_PARTS = {"space", "dataset", "proxy", "algorithm", "options"}
+_PARTS = {"space", "dataset", "proxy", "algorithm", "recipe", "options"}
 
 
 @dataclass(frozen=True)
-class Execution:
-    """What all commands that compute have in common: where, and how (see configs/)."""
+class Placed:
+    """What all commands that compute have in common: where (see configs/)."""
 
     device: Literal["auto", "cpu", "cuda"]
     workers: Annotated[int, Field(ge=0)] | None
-    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
-    save_every: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    allow_changed_code: bool
     data: Path | None
     results: Path
     run: str | int | None
+
+
+@dataclass(frozen=True)
+class Execution(Placed):
+    """What those have in common besides whose work is many small pieces: how."""
+
+    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
+    save_every: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    allow_changed_code: bool
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,25 @@ class TrainOptions(Sampled):
 
 
 @dataclass(frozen=True)
+class RetrainOptions(Placed):
+    """Options of the training of one network beside those of space and recipe (see configs/retrain.yaml)."""
+
+    arch: str | None
+    images: str
+    name: str | None
+    resolution: Annotated[int, Field(ge=4)] | None
+    train_images: Annotated[int, Field(ge=2)] | None
+    val_images: Annotated[int, Field(ge=0)] | None
+    test_images: Annotated[int, Field(ge=0)] | None
+    split_seed: Annotated[int, Field(ge=0)]
+    seed: Seed
+    precision: Literal["float32", "bf16"]
+    threads: Annotated[int, Field(ge=1)] | None
+    export: Literal["onnx"] | None
+    tensorboard: bool
+
+
+@dataclass(frozen=True)
 class SearchOptions(Execution):
     """Options of a search beside those of its space, data set and algorithm (see configs/search.yaml)."""
 
@@ -145,6 +170,15 @@ def train_options_of(config: DictConfig) -> TrainOptions:
         UsageError: on an option that is unknown or of the wrong kind.
     """
     return typed(TrainOptions, _own(config))
+
+
+def retrain_options_of(config: DictConfig) -> RetrainOptions:
+    """The options of the training of one network that a composed configuration names.
+
+    Raises:
+        UsageError: on an option that is unknown or of the wrong kind.
+    """
+    return typed(RetrainOptions, _own(config))
 
 
 def search_options_of(config: DictConfig) -> SearchOptions:

@@ -35,12 +35,17 @@ def _report(arguments: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="nasbench-report",
-        description="Correlate a run's scores with the benchmark's accuracies, or say what searches found; "
-        "write tables and figures.",
+        description="Correlate a run's scores with the benchmark's accuracies, or say what searches found or "
+        "what a training came to; write tables and figures.",
     )
     add = parser.add_argument
     add("--version", action="version", version=f"%(prog)s {__version__}")
-    add("run", nargs="+", type=Path, help="a run's folder; several are read as one; or searches")
+    add(
+        "run",
+        nargs="+",
+        type=Path,
+        help="a run's folder; several are read as one; or searches, or nasbench-retrain's folders",
+    )
     add(
         "--format",
         choices=["files", "html"],

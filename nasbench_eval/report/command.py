@@ -30,6 +30,7 @@ from nasbench_eval.report.tables import Reporter, Settings
 from nasbench_eval.report.truths import Ground, benchmark_of, splits_of, table_of, truth_of
 from nasbench_eval.report.values import require_members
 from nasbench_eval.report.write import NO_PLOTLY, Report, write_report
+from nasbench_eval.retrain.outcome import RECORD, told
 
 
 def report(arguments: argparse.Namespace) -> int:
@@ -38,6 +39,9 @@ def report(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--resamples must be 0 or more; got {arguments.resamples}")
     if arguments.seed < 0:
         raise UsageError(f"--seed must be 0 or more; got {arguments.seed}")
+    if trained := [run for run in arguments.run if (run / RECORD).is_file()]:
+        print("\n\n".join("\n".join(told(run)) for run in trained))
+        return 0
     if arguments.ensemble is not None:
         from nasbench_eval.report.ensemble.command import report_ensemble
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.options.typed import Execution, Sampled
+from nasbench_eval.options.typed import Execution, Placed, Sampled
 from nasbench_eval.runs.split import Split, split_of
 from nasbench_eval.spaces.base import SearchSpace
 from nasbench_eval.spaces.open import is_open, space_of
@@ -108,7 +108,7 @@ def workers_of(options: Execution, device: torch.device) -> int:
     return _workers(device) if options.workers is None else options.workers
 
 
-def folder_of(options: Execution, name: str) -> Path:
+def folder_of(options: Placed, name: str) -> Path:
     """The folder of a run; `name` is what it is called if the options do not say.
 
     Raises:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from nasbench_eval.benchmark import pictures as module
-from nasbench_eval.benchmark.pictures import PARTS, Pictures, divide, prepared, read
+from nasbench_eval.benchmark.files import PARTS
+from nasbench_eval.benchmark.pictures import Pictures, divide, prepared, read
 from nasbench_eval.errors import UsageError
 
 T = TypeVar("T")

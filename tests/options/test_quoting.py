@@ -44,7 +44,7 @@ def ask(asked: Asked, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ask:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("key", [ARCHS, *(key for key in PATHS if key not in ("images", "fork"))])
+@pytest.mark.parametrize("key", [ARCHS, *(key for key in PATHS if key not in ("arch", "images", "fork"))])
 def test_a_name_is_taken_as_it_stands(key: str, name: str) -> None:
     [config] = jobs(read([f"{key}={name}"]))
     assert config[key] == name
@@ -70,6 +70,22 @@ def test_a_search_to_go_on_from_is_taken_as_it_stands(name: str) -> None:
 def test_images_are_taken_as_they_stand(name: str) -> None:
     [config] = jobs(read([f"images={name}"]), "train")
     assert config["images"] == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|",
+        "SuperConvK3BNRELU(3,8,2,1)SuperResIDWE6K3(8,32,2,8,1)SuperConvK1BNRELU(128,2048,1,1)",
+        "Genotype(normal=[('sep_conv_3x3', 1), ('none', 0)], normal_concat=range(2, 6))",
+        "00112201",
+        "15",
+        "resnet18",
+    ],
+)
+def test_the_text_of_an_architecture_is_taken_as_it_stands(text: str) -> None:
+    [config] = jobs(read([f"arch={text}"], "retrain"), "retrain")
+    assert config["arch"] == text
 
 
 def test_what_is_quoted_stays() -> None:

@@ -25,6 +25,7 @@ def writers() -> dict[str, Callable[[], str]]:
         "commands": commands.page,
         "options_score": options.score,
         "options_train": options.train,
+        "options_retrain": options.retrain,
         "options_search": options.search,
         "proxies_overview": proxies.overview,
         "proxies": proxies.page,

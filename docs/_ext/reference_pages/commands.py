@@ -25,7 +25,7 @@ _CODE = re.compile(r"\b(\d{1,3}) (?:for )?((?:if|after|a) [^,;]+?)(?=, |; |\.|$)
 
 def scripts() -> list[EntryPoint]:
     """The commands of the package, in the order in which a user meets them."""
-    order = ["nasbench-score", "nasbench-report", "nasbench-search", "nasbench-train"]
+    order = ["nasbench-score", "nasbench-report", "nasbench-search", "nasbench-train", "nasbench-retrain"]
     order += ["nasbench-show", "nasbench-verify", "nasbench-merge"]
     found = {e.name: e for e in entry_points(group="console_scripts") if e.name.startswith("nasbench-")}
     return [found[name] for name in sorted(found, key=lambda n: (order.index(n) if n in order else 9, n))]

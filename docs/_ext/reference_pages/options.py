@@ -7,7 +7,7 @@ import typing
 from dataclasses import fields
 from typing import Any
 
-from nasbench_eval.options.typed import RunOptions, SearchOptions, TrainOptions
+from nasbench_eval.options.typed import RetrainOptions, RunOptions, SearchOptions, TrainOptions
 from nasbench_eval.paths import config_folder
 from reference_pages.text import code, kind, prose, table
 
@@ -52,6 +52,11 @@ def score() -> str:
 def train() -> str:
     """Of `nasbench-train`."""
     return _page("train", TrainOptions)
+
+
+def retrain() -> str:
+    """Of `nasbench-retrain`."""
+    return _page("retrain", RetrainOptions)
 
 
 def search() -> str:

@@ -1,0 +1,1 @@
+"""Training one large network by a paper's recipe: what a search found, on one core or on many GPUs."""
