@@ -15,15 +15,19 @@ import numpy as np
 from nasbench_eval.data.folder import data_folder
 from nasbench_eval.report.scores import Part, Scores, read_runs
 from nasbench_eval.report.statistics.correlation import correlate
-from nasbench_eval.truth.tables import accuracy, load_table
+from nasbench_eval.report.tables import Truth, matched_accuracy
+from nasbench_eval.report.truths import truth_of
 
 
-def compared(one: Scores, other: Scores, part: Part, truth: np.ndarray) -> str:
-    """A row: agreement of the scores, and each run's τ with test accuracy."""
+def compared(one: Scores, other: Scores, part: Part, truth: Truth) -> str:
+    """A row: agreement of the scores, and each run's τ with accuracy, on test images if that is known."""
     both = one.frames[part].merge(other.frames[part], on="index", suffixes=("", "_other"))
     first, second = both["score"].to_numpy(), both["score_other"].to_numpy()
     alike = correlate(first, second)
-    taus = [correlate(scores, truth[both["index"]], resamples=0).tau for scores in (first, second)]
+    accuracy = matched_accuracy(truth, part, both, "test")
+    if not np.isfinite(accuracy).any():
+        accuracy = matched_accuracy(truth, part, both, "val")
+    taus = [correlate(scores, accuracy, resamples=0).tau for scores in (first, second)]
     return (
         f"| `{part.label}` | {part.dataset} | {alike.n} | {alike.tau:.3f} [{alike.tau_low:.3f}, "
         f"{alike.tau_high:.3f}] | {alike.rho:.3f} | {taus[0]:.3f} | {taus[1]:.3f} |"
@@ -42,8 +46,7 @@ def main() -> None:
     )
     for part in one.frames:
         if part in other.frames:
-            table = load_table(part.space, data_folder())
-            print(compared(one, other, part, accuracy(table, part.dataset, "test")))
+            print(compared(one, other, part, truth_of(part.space, data_folder(), False, None)))
 
 
 if __name__ == "__main__":
