@@ -99,6 +99,10 @@ reproduce-benchmarks: $(READY) $(BENCHMARKS) ## do proxies rank NAS-Bench-Macro,
 	mkdir -p results/accel
 	$(BIN)/python scripts/list_judged.py accel_nasbench --without s1 --n 1000 > results/accel/archs.txt
 	$(BIN)/nasbench-score experiment=accel archs=results/accel/archs.txt $(OPTIONS)
+	head -n 32 results/accel/archs.txt > results/accel/archs_32.txt
+	$(BIN)/nasbench-score experiment=accel archs=results/accel/archs_32.txt 'proxy=[snip,grad_norm,naswot,intrain,zen,synflow]' \
+	  proxy.batch_size=32 proxy.resolution=160 run=accel_32 $(OPTIONS)
+	$(BIN)/python scripts/compare_runs.py results/accel results/accel_32
 	$(BIN)/nasbench-score experiment=transnas $(OPTIONS)
 	$(BIN)/nasbench-score experiment=macro $(OPTIONS)
 	$(BIN)/nasbench-score experiment=macro 'proxy=[grasp,gradsign,zico]' n=1000 run=macro_costly $(OPTIONS)
@@ -310,7 +314,7 @@ report: $(READY) ## the tables of a run again, on all cells and on the live ones
 	$(BIN)/nasbench-report $(RUN) --cells live
 
 # Runs whose accuracies are at hand; another benchmark is one more name.
-LEADERBOARD ?= table1 figure2 timm darts digits uninas/scores
+LEADERBOARD ?= table1 figure2 timm darts digits uninas/scores macro accel
 LEADERBOARD_RUNS = $(addprefix results/,$(LEADERBOARD))
 leaderboard: $(READY) ## proxies across the benchmarks of the committed runs, into docs/leaderboard (half a minute)
 	$(BIN)/nasbench-report $(LEADERBOARD_RUNS) --across --out docs/leaderboard

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
@@ -39,7 +40,9 @@ def report(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--resamples must be 0 or more; got {arguments.resamples}")
     if arguments.seed < 0:
         raise UsageError(f"--seed must be 0 or more; got {arguments.seed}")
-    if trained := [run for run in arguments.run if (run / RECORD).is_file()]:
+    if trained := [
+        run for run in arguments.run if os.path.isfile(run / RECORD)
+    ]:  # no error on what is no name
         print("\n\n".join("\n".join(told(run)) for run in trained))
         return 0
     if arguments.ensemble is not None:

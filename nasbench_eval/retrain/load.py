@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -33,7 +34,7 @@ def load_network(folder: str | Path, which: Literal["best", "last"] | None = Non
     path = Path(folder)
     record = read(path)
     file = path / {"best": BEST, "last": LAST}[which or ("best" if (path / BEST).exists() else "last")]
-    if not file.is_file():
+    if not os.path.isfile(file):  # unlike Path's, no error on what cannot be a name
         raise UsageError(
             f"{path} holds no {file.name}; the training has not come so far, or had no images for it"
         )

@@ -85,6 +85,6 @@ def _next(run: Run) -> str:
         return f"next: {shlex.join(['nasbench-report', str(run.folder)])}"
     return (
         f"no accuracies of {run.job.space.name} on {run.subject.title} are known to report against; "
-        f"nasbench-train space={run.job.space.name} makes a benchmark, to be scored with truth=, and "
-        "nasbench-report --truth takes a file of accuracies"
+        f"nasbench-train space={run.job.space.name} makes a benchmark, to be scored with truth=; "
+        "a file of accuracies will do as well"
     )

@@ -7,8 +7,9 @@ from pathlib import Path
 from nasbench_eval import registry
 from nasbench_eval.data.folder import data_folder
 from nasbench_eval.spaces.base import SearchSpace
+from nasbench_eval.truth import own
 from nasbench_eval.truth.given import Given, is_file, of_file, of_public
-from nasbench_eval.truth.own import Benchmark, load
+from nasbench_eval.truth.own import Benchmark
 
 
 def brings_space(name: str) -> bool:
@@ -29,5 +30,5 @@ def named(name: str, space: SearchSpace, data: Path | None = None) -> Benchmark 
         UsageError: if there is none, or it is not what it should be.
     """
     if brings_space(name):
-        return load(name)
+        return own.load(name)
     return of_file(name, space) if is_file(name) else of_public(name, space, data_folder(data))

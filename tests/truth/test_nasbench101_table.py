@@ -290,7 +290,7 @@ def test_accuracy_where_there_is_one_run(table101: pd.DataFrame) -> None:
     np.testing.assert_array_equal(accuracy(table, "cifar10", "val"), table["cifar10_val_run0"])
     assert runs(table, "cifar10", "val").shape == (600, 1)
     assert runs(table, "cifar10", "test").shape == (600, 0)
-    with pytest.raises(UnknownName, match="cifar10_val"):
+    with pytest.raises(UsageError, match="cifar10_val"):
         accuracy(table.drop(columns="cifar10_val_run0"), "cifar10", "val")
 
 
