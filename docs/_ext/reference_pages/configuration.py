@@ -14,6 +14,7 @@ GROUPS = {
     "proxy": "Proxies, and groups of them. Choose with `proxy=NAME` or `proxy=[NAME,NAME]`; the options "
     "of each proxy stand in [Proxies](proxies.md).",
     "algorithm": "Search algorithms. Choose one with `algorithm=NAME`; set its options with `algorithm.X=v`.",
+    "recipe": "Recipes of `nasbench-retrain`. Choose one with `recipe=NAME`; change it with `recipe.X=v`.",
     "experiment": "Sets of options that reproduce a table or figure. Choose one with `experiment=NAME`; "
     "what the command adds wins.",
     "table": "Definitions of the report's tables: `nasbench-report RUN --table NAME`, or the path of "
