@@ -314,7 +314,7 @@ report: $(READY) ## the tables of a run again, on all cells and on the live ones
 	$(BIN)/nasbench-report $(RUN) --cells live
 
 # Runs whose accuracies are at hand; another benchmark is one more name.
-LEADERBOARD ?= table1 figure2 timm darts digits uninas/scores macro accel
+LEADERBOARD ?= table1 figure2 timm darts digits uninas/scores macro accel transnas
 LEADERBOARD_RUNS = $(addprefix results/,$(LEADERBOARD))
 leaderboard: $(READY) ## proxies across the benchmarks of the committed runs, into docs/leaderboard (half a minute)
 	$(BIN)/nasbench-report $(LEADERBOARD_RUNS) --across --out docs/leaderboard
