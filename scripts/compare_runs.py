@@ -10,44 +10,45 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
-
-from nasbench_eval.data.folder import data_folder
-from nasbench_eval.report.scores import Part, Scores, read_runs
+from nasbench_eval.errors import Parser, guard
+from nasbench_eval.report.across.benchmarks import Benchmark, benchmarks_of
+from nasbench_eval.report.spec import RowSpec
 from nasbench_eval.report.statistics.correlation import correlate
-from nasbench_eval.report.tables import Truth, matched_accuracy
-from nasbench_eval.report.truths import truth_of
 
 
-def compared(one: Scores, other: Scores, part: Part, truth: Truth) -> str:
-    """A row: agreement of the scores, and each run's τ with accuracy, on test images if that is known."""
-    both = one.frames[part].merge(other.frames[part], on="index", suffixes=("", "_other"))
-    first, second = both["score"].to_numpy(), both["score_other"].to_numpy()
+def compared(one: Benchmark, other: Benchmark, label: str) -> str | None:
+    """A row: agreement of the scores, and each run's τ with accuracy; None if one run lacks the label."""
+    frames = [each.values(RowSpec(label)) for each in (one, other)]
+    if frames[0] is None or frames[1] is None:
+        return None
+    both = frames[0].merge(frames[1], on="index", suffixes=("", "_other"))
+    first, second = both["value"].to_numpy(), both["value_other"].to_numpy()
     alike = correlate(first, second)
-    accuracy = matched_accuracy(truth, part, both, "test")
-    if not np.isfinite(accuracy).any():
-        accuracy = matched_accuracy(truth, part, both, "val")
-    taus = [correlate(scores, accuracy, resamples=0).tau for scores in (first, second)]
+    taus = [correlate(scores, both["accuracy"].to_numpy(), resamples=0).tau for scores in (first, second)]
     return (
-        f"| `{part.label}` | {part.dataset} | {alike.n} | {alike.tau:.3f} [{alike.tau_low:.3f}, "
+        f"| `{label}` | {one.dataset} | {alike.n} | {alike.tau:.3f} [{alike.tau_low:.3f}, "
         f"{alike.tau_high:.3f}] | {alike.rho:.3f} | {taus[0]:.3f} | {taus[1]:.3f} |"
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main() -> int:
+    """Print the table; returns the exit code."""
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("one", type=Path)
     parser.add_argument("other", type=Path)
-    arguments = parser.parse_args()
-    one, other = read_runs([arguments.one]), read_runs([arguments.other])
+    arguments: argparse.Namespace = parser.parse_args()
+    ones, others = (benchmarks_of([run], None, "both") for run in (arguments.one, arguments.other))
     print(
         f"| proxy | data set | cells | τ between the runs | ρ | τ with accuracy, {arguments.one.name} | "
         f"{arguments.other.name} |\n|---|---|---:|---:|---:|---:|---:|"
     )
-    for part in one.frames:
-        if part in other.frames:
-            print(compared(one, other, part, truth_of(part.space, data_folder(), False, None)))
+    for one in ones:
+        for other in others:
+            if (one.space, one.dataset) == (other.space, other.dataset):
+                rows = [compared(one, other, label) for label in one.scores.labels(one.space)]
+                print("\n".join(row for row in rows if row is not None))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(guard(main))

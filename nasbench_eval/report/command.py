@@ -28,10 +28,12 @@ from nasbench_eval.report.search.command import (
 from nasbench_eval.report.search.read import search_folders
 from nasbench_eval.report.spec import RowSpec, TableSpec, load_aggregate, load_table_spec
 from nasbench_eval.report.tables import Reporter, Settings
+from nasbench_eval.report.titles import SPLITS
 from nasbench_eval.report.truths import Ground, benchmark_of, splits_of, table_of, truth_of
 from nasbench_eval.report.values import require_members
 from nasbench_eval.report.write import NO_PLOTLY, Report, write_report
 from nasbench_eval.retrain.outcome import RECORD, told
+from nasbench_eval.truth.given import Given
 
 
 def report(arguments: argparse.Namespace) -> int:
@@ -43,6 +45,8 @@ def report(arguments: argparse.Namespace) -> int:
     if trained := [
         run for run in arguments.run if os.path.isfile(run / RECORD)
     ]:  # no error on what is no name
+        if other := [run for run in arguments.run if run not in trained]:
+            raise UsageError(f"{trained[0]} is a trained network, and {other[0]} is none; report them apart")
         print("\n\n".join("\n".join(told(run)) for run in trained))
         return 0
     if arguments.ensemble is not None:
@@ -65,11 +69,15 @@ def report(arguments: argparse.Namespace) -> int:
         return report_epochs(arguments)
     scores = read_runs(arguments.run)
     if arguments.costs:
-        from nasbench_eval.report.costs.command import report_costs
+        from nasbench_eval.report.costs.command import NOT_OF_COSTS, report_costs
 
+        refuse(arguments, NOT_OF_COSTS, "without --costs")
+        scores = scores.live() if arguments.cells == "live" else scores
         return report_costs(arguments, scores, wished_tables(arguments.table, scores, ("test", "val"))[0][1])
     benchmark = benchmark_of(arguments.truth, scores, arguments.data)
     splits = splits_of(arguments.split, benchmark)
+    if isinstance(benchmark, Given):
+        SPLITS.update(benchmark.splits)
     if benchmark is not None and not arguments.table:
         specs = [table_of(benchmark, scores, splits)]
     else:

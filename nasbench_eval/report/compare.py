@@ -107,6 +107,9 @@ def compare(scores: Scores, path: Path, failures: Failures = "worst") -> Compari
     """
     space = _space(scores)
     file = read(path)
+    for part, frame in scores.frames.items():
+        if lacking := [name for name in ("arch", "score") if name not in frame.columns]:
+            raise UsageError(f"the scores of '{part.label}' on {part.dataset} have no column {lacking[0]}")
     parts = [part for part in scores.frames if part.dataset in file]
     if not parts:
         ours = {part.dataset for part in scores.frames}

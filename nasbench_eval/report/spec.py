@@ -105,6 +105,7 @@ class TableSpec:
         paper: how the drawn tables name the source of the published figures; empty for none.
         source, table: where `published.csv` has them; empty for none.
         decimals: how many the paper prints.
+        percent: whether the accuracies are percentages, and not another measure of the task.
         rows: the published rows.
         sweep: further rows, appended to `rows` when the definition is loaded.
         ours: the rows below the rule.
@@ -120,6 +121,7 @@ class TableSpec:
     source: str = ""
     table: str = ""
     decimals: int = 3
+    percent: bool = True
     splits: list[str] = field(default_factory=lambda: ["test", "val"])
     rows: list[RowSpec] = field(default_factory=list)
     sweep: SweepSpec | None = None

@@ -62,6 +62,7 @@ class Truth:
         place: of an open space, the place of a name in `archs`, or None: scores and accuracies are joined by
             it.  None where they are joined by the index.
         accuracy: of a (dataset, split), one accuracy an architecture; percent, NaN where unknown.
+        notes: what a reader of any table must know of them, a line each.
         ceiling: of a (dataset, split), how well training runs agree on the architectures that are judged
             (all, or the live ones), and how high a correlation can be; None where there are no two runs.
     """
@@ -70,6 +71,7 @@ class Truth:
     accuracy: Callable[[str, str], npt.NDArray[Any]]
     ceiling: Callable[[str, str], Ceiling | None] = _unknown_ceiling
     place: Callable[[str], int | None] | None = None
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,7 @@ class Reporter:
         groups = {row.name: OTHER for row in spec.ours} | dict.fromkeys(spec.yours, YOURS)
         below = spec.ours
         if spec.others:
-            others = self._others(spec)
+            others = further_rows(spec, self.scores)
             groups |= {row.name: YOURS if self._is_yours(spec.space, row.label) else OTHER for row in others}
             below = sorted(below + others, key=lambda row: groups[row.name] == YOURS)
         plan = [
@@ -214,7 +216,12 @@ class Reporter:
         return Table(name, spec, self.settings, chosen, rows, tuple(notes), ceilings)
 
     def _sample_notes(self, space: str) -> list[str]:
-        return [*self._copy_notes(space), *self._strata_notes(space), *self._code_notes(space)]
+        return [
+            *self.truths[space].notes,
+            *self._copy_notes(space),
+            *self._strata_notes(space),
+            *self._code_notes(space),
+        ]
 
     def _code_notes(self, space: str) -> list[str]:
         """Of each run whose rows come from more than one code, as was asked for, what these are."""
@@ -280,10 +287,6 @@ class Reporter:
         }
         return not names & {*configured("proxy")}
 
-    def _others(self, spec: TableSpec) -> list[RowSpec]:
-        named = {row.label for row in spec.rows + spec.ours} | {row.name for row in spec.rows + spec.ours}
-        return [RowSpec(name=label) for label in self.scores.labels(spec.space) if label not in named]
-
     def _correlation(
         self, space: str, row: RowSpec, dataset: str, split: str, values: pd.DataFrame
     ) -> Correlation:
@@ -314,6 +317,12 @@ class Reporter:
                 scores[sample.codes.tobytes()] = sample.codes
         batches = [(list(scores.values()), target) for target, scores in together.values()]
         self.resamples.learn(batches, self.apart.map)
+
+
+def further_rows(spec: TableSpec, scores: Scores) -> list[RowSpec]:
+    """The labels of scores that no row of a table names: what it appends where it takes `others`."""
+    named = {row.label for row in spec.rows + spec.ours} | {row.name for row in spec.rows + spec.ours}
+    return [RowSpec(name=label) for label in scores.labels(spec.space) if label not in named]
 
 
 def matched_accuracy(truth: Truth, part: Part, values: pd.DataFrame, split: str) -> npt.NDArray[np.float64]:
@@ -408,16 +417,7 @@ def _record(
         "proxy": row.name,
         "dataset": dataset,
         "split": split,
-        "n": found.n,
-        "n_failed": found.n_failed,
-        "n_lowest": found.n_lowest,
-        "kendall_tau": found.tau,
-        "kendall_low": found.tau_low,
-        "kendall_high": found.tau_high,
-        "spearman_rho": found.rho,
-        "spearman_low": found.rho_low,
-        "spearman_high": found.rho_high,
-        "interval": found.interval,
+        **found.columns(),
         "published_tau": tau,
         "published_rho": rho,
         "title": row.title or row.name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -31,6 +31,8 @@ from nasbench_eval.truth.own import Benchmark
 
 # Ground truth that says by itself what it is about.
 Ground = Benchmark | Given
+# What the title of a data set says whose images cannot be had.
+NOISE = " (noise for images)"
 
 
 def benchmark_of(wish: str | None, scores: Scores, data: Path | None = None) -> Ground | None:
@@ -46,6 +48,7 @@ def benchmark_of(wish: str | None, scores: Scores, data: Path | None = None) -> 
     Raises:
         UsageError: if runs of several are read as one, or it is not there or about other networks.
     """
+    _say_noise(scores)
     found = [run.config.get("truth") for run in scores.runs]
     recorded = {name if isinstance(name, str) else None for name in found}
     if wish is None and len(recorded) > 1:
@@ -55,6 +58,17 @@ def benchmark_of(wish: str | None, scores: Scores, data: Path | None = None) -> 
         )
     name = wish or recorded.pop() or _undrawn(scores)
     return None if name is None else ground_of(name, scores, data)
+
+
+def _say_noise(scores: Scores) -> None:
+    """Let the titles of data sets say where their proxies were shown noise for lack of images."""
+    for run in scores.runs:
+        told = run.config.get("datasets")
+        for name, info in told.items() if isinstance(told, Mapping) else ():
+            title = str(DATASETS.get(name, name)).removesuffix(NOISE)
+            noise = isinstance(info, Mapping) and info.get("input") == "gaussian"
+            if noise or name in DATASETS:
+                DATASETS[name] = title + (NOISE if noise else "")
 
 
 def ground_of(name: str, scores: Scores, data: Path | None = None) -> Ground:
@@ -156,13 +170,13 @@ def _truth_of_ground(ground: Ground, live: bool) -> Truth:
 
     @cache
     def ceiling(dataset: str, split: str) -> Ceiling | None:
-        runs = ground.runs(dataset, split)[judged]
-        return noise_ceiling(runs) if runs.shape[1] > 1 else None
+        return noise_ceiling(ground.runs(dataset, split)[judged])
 
+    notes = ground.notes if isinstance(ground, Given) else ()
     if not is_open(space):
-        return Truth(Names(space), ground.accuracy, ceiling)
+        return Truth(Names(space), ground.accuracy, ceiling, notes=notes)
     archs = ground.table["arch"].tolist()
-    return Truth(archs, ground.accuracy, ceiling, finder(space, archs))
+    return Truth(archs, ground.accuracy, ceiling, finder(space, archs), notes)
 
 
 def table_of(ground: Ground, scores: Scores, splits: Sequence[str]) -> tuple[str, TableSpec]:
@@ -175,13 +189,15 @@ def table_of(ground: Ground, scores: Scores, splits: Sequence[str]) -> tuple[str
         rows, ours = (ours, []) if ours else ([RowSpec(label) for label in scores.labels(space)], [])
     held = {part.dataset for part in scores.frames if part.space == space}
     name = "benchmark" if isinstance(ground, Benchmark) else re.sub(r"\W+", "_", Path(ground.name).stem)
-    measure = "accuracy on" if isinstance(ground, Benchmark) or ground.percent else "the measures of"
+    percent = isinstance(ground, Benchmark) or ground.percent
+    measure = "accuracy on" if percent else "the measures of"
     return name, TableSpec(
         title=f"Rank correlation with {measure} {ground.title}",
         space=space,
         truth=ground.about,
         datasets=[dataset for dataset in ground.datasets if dataset in held],
         splits=list(splits),
+        percent=percent,
         rows=rows,
         ours=ours,
         others=True,

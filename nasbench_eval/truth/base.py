@@ -22,14 +22,17 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 from pydantic import Field
 
+from nasbench_eval import registry
 from nasbench_eval.data.folder import whole_file
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options.typed import typed
+from nasbench_eval.spaces.open import is_open
+from nasbench_eval.truth import places
 from nasbench_eval.truth.columns import percent_fault
 from nasbench_eval.truth.errors import MissingTruth, TruthError
 from nasbench_eval.truth.parquet import read
 from nasbench_eval.truth.sources import Source
-from nasbench_eval.wording import first_line, some
+from nasbench_eval.wording import first_line, shown, some
 
 # Values are pinned to so many parts of one: rounding of texts stays below, and what tells rows apart above.
 _PARTS = 1e6
@@ -135,19 +138,38 @@ class PublicTable:
         """The stored table as reports join it.
 
         Returns:
-            `arch`, texts of the space, a row an architecture; for an enumerated space in its order.  And
-            columns `<data set>_<split>`, perhaps also `<data set>_<split>_run0` and so on.
+            `arch`, texts of the space, or for an enumerated one `index`; a row an architecture, in any order.
+            And columns `<data set>_<split>`, perhaps also `<data set>_<split>_run0` and so on.
         """
         return table
 
     def load(self, folder: Path) -> pd.DataFrame:
-        """The checked table of a data folder, as `joined` gives it.
+        """The checked table of a data folder, as `joined` gives it, put into the order of its space.
+
+        Returns:
+            Of an enumerated space a row an architecture, in its order; NaN where the table has none of it.
 
         Raises:
             MissingTruth: if the folder lacks it.
             TruthError: if it is damaged or another one.
+            UsageError: if its rows name no architectures of the space, or one of them twice.
         """
-        return self.joined(self.read(folder))
+        return self.ordered(self.joined(self.read(folder)))
+
+    def ordered(self, table: pd.DataFrame) -> pd.DataFrame:
+        """A joined table in the order of its space.  Raises UsageError."""
+        space = registry.find("spaces", self.info.space)()
+        if is_open(space):
+            if (twice := table["arch"][table["arch"].duplicated()]).size:
+                raise UsageError(f"{self.info.name} has {shown(twice.iloc[0])} in two rows")
+            return table
+        index = places.indices(table, space, self.info.name)
+        if index == list(range(len(space))):
+            return table
+        every = range(len(space))
+        found = table.drop(columns=["index", "arch"], errors="ignore").set_axis(index).reindex(every)
+        texts = [space.format(space.arch(each)) for each in every]
+        return found.assign(index=every, arch=texts)
 
     def read(self, folder: Path) -> pd.DataFrame:
         """The checked table as it is stored.  Raises MissingTruth, TruthError."""

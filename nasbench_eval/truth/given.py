@@ -8,6 +8,8 @@ are passed over.
 
 from __future__ import annotations
 
+import hashlib
+import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,10 +23,10 @@ from numpy.typing import NDArray
 from nasbench_eval.errors import UsageError
 from nasbench_eval.registry import UnknownName
 from nasbench_eval.spaces.base import SearchSpace
-from nasbench_eval.spaces.open import is_open
-from nasbench_eval.truth.ceiling import Ceiling, noise_ceiling
+from nasbench_eval.truth import places
 from nasbench_eval.truth.columns import percent_fault
 from nasbench_eval.truth.tables import load_table, public
+from nasbench_eval.truth.trained import Trained
 from nasbench_eval.wording import counted, first_line, shown
 
 ENDINGS = (".csv", ".parquet")
@@ -34,7 +36,7 @@ _ROUNDING = 0.051
 
 
 @dataclass(frozen=True)
-class Given:
+class Given(Trained):
     """Accuracies of some architectures of a space.
 
     Attributes:
@@ -64,17 +66,6 @@ class Given:
     lower: tuple[str, ...] = ()
     percent: bool = True
 
-    @property
-    def indices(self) -> list[int]:
-        """The architectures of the table, ascending."""
-        indices: list[int] = self.table["index"].tolist()
-        return indices
-
-    @property
-    def places(self) -> list[int]:
-        """Where the numbers of these architectures stand in what `accuracy` gives."""
-        return list(range(len(self.table))) if is_open(self.space) else self.indices
-
     def accuracy(self, dataset: str, split: str) -> NDArray[np.float64]:
         """The numbers of every architecture of the space, NaN where unknown; of an open space the table's.
 
@@ -86,24 +77,14 @@ class Given:
         if split not in self.splits:
             raise UnknownName(f"split of {self.name}", split, self.splits)
         column = f"{dataset}_{split}"
-        return self._of_all([column] if column in self.table.columns else [])[:, 0]
+        if column not in self.table.columns:
+            return np.full(len(self.spread([])), np.nan)
+        return self.spread([column])[:, 0]
 
     def runs(self, dataset: str, split: str) -> NDArray[np.float64]:
-        """The numbers of the single runs, a column a run; one without numbers where none is known."""
+        """The numbers of the single runs, a column a run; none where no run is known."""
         pattern = re.compile(rf"{re.escape(dataset)}_{re.escape(split)}_run\d+")
-        return self._of_all([str(name) for name in self.table.columns if pattern.fullmatch(str(name))])
-
-    def ceiling(self, dataset: str, split: str) -> Ceiling | None:
-        """How well runs agree, and how high a correlation with their mean can be; None of a single one."""
-        runs = self.runs(dataset, split)
-        return noise_ceiling(runs) if runs.shape[1] > 1 else None
-
-    def _of_all(self, columns: Sequence[str]) -> NDArray[np.float64]:
-        size = len(self.table if is_open(self.space) else self.space)
-        values = np.full((size, max(len(columns), 1)), np.nan)
-        if columns:
-            values[self.places] = self.table[list(columns)].to_numpy(np.float64)
-        return values
+        return self.spread([str(name) for name in self.table.columns if pattern.fullmatch(str(name))])
 
 
 def is_file(name: str) -> bool:
@@ -122,11 +103,9 @@ def of_public(name: str, space: SearchSpace, folder: Path) -> Given:
     if info.space != space.name:
         raise UsageError(f"truth={name} is about {info.space}, not {space.name}")
     table = load_table(name, folder)
-    if "arch" in table.columns:
-        table = table.assign(index=[space.index(space.parse(text)) for text in table["arch"]])
-    else:
-        table = table.assign(arch=[space.format(space.arch(index)) for index in table["index"]])
-    table = table.sort_values("index", ignore_index=True)
+    index = places.indices(table, space, f"truth={name}")
+    texts = [space.format(space.arch(each)) for each in index]
+    table = table.assign(index=index, arch=texts).sort_values("index", ignore_index=True)
     judged = info.judged or tuple(info.splits)
     return Given(
         name,
@@ -152,14 +131,14 @@ def of_file(name: str, space: SearchSpace) -> Given:
     Raises:
         UsageError: naming the row or column that is wrong, and the rule.
     """
-    table = _read(name)
+    table, sha256 = _read(name)
     columns = {str(each): found for each in table.columns if (found := _COLUMN.fullmatch(str(each)))}
     if not columns:
         raise UsageError(
             f"truth={name}: no column is called <data set>_test or <data set>_val, such as cifar10_test; "
             f"there are {', '.join(map(str, table.columns))}"
         )
-    index = _indices(table, space, name)
+    index = places.indices(table, space, f"truth={name}")
     numbers = {column: _percentages(table[column], column, name) for column in columns}
     datasets = tuple(dict.fromkeys(found["dataset"] for found in columns.values()))
     splits = [
@@ -175,7 +154,8 @@ def of_file(name: str, space: SearchSpace) -> Given:
     return Given(
         name,
         Path(name).stem,
-        f"accuracies of {counted(len(made), 'architecture')} out of {Path(name).name}, a table of one's own",
+        f"accuracies of {counted(len(made), 'architecture')} out of {Path(name).name}, a table of one's own "
+        f"(sha256 {sha256[:12]})",
         space,
         made,
         datasets,
@@ -185,66 +165,22 @@ def of_file(name: str, space: SearchSpace) -> Given:
     )
 
 
-def _read(name: str) -> pd.DataFrame:
-    path = Path(name)
+def _read(name: str) -> tuple[pd.DataFrame, str]:
+    """The file's table, and the sha256 of its bytes."""
     try:
-        if path.suffix.lower() == ".csv":
+        content = Path(name).read_bytes()
+        if name.lower().endswith(".csv"):
             # As texts: an architecture of digits alone is no number.
-            table = pd.read_csv(path, dtype={"arch": str}, skipinitialspace=True)
+            table = pd.read_csv(io.BytesIO(content), dtype={"arch": str}, skipinitialspace=True)
         else:
-            table = pd.read_parquet(path)
+            table = pd.read_parquet(io.BytesIO(content))
     except FileNotFoundError as error:
         raise UsageError(f"truth={name}: there is no such file") from error
     except Exception as error:  # the parser's own, of the file system, of the encoding
         raise UsageError(f"truth={name} cannot be read ({first_line(error)})") from error
     if not len(table):
         raise UsageError(f"truth={name} has no rows")
-    return table
-
-
-def _indices(table: pd.DataFrame, space: SearchSpace, name: str) -> list[int]:
-    """The index of each row's architecture, each once."""
-    if "arch" in table.columns:
-        index = _by_text(table["arch"], space, name)
-    elif "index" in table.columns:
-        index = _by_number(table["index"], space, name)
-    else:
-        raise UsageError(f"truth={name} names no architectures: it needs a column arch or index")
-    first: dict[int, int] = {}
-    for row, each in enumerate(index, 1):
-        if first.setdefault(each, row) != row:
-            raise UsageError(f"truth={name}: rows {first[each]} and {row} are the same architecture")
-    return index
-
-
-def _by_text(texts: pd.Series[str], space: SearchSpace, name: str) -> list[int]:
-    found: list[int] = []
-    unknown: list[tuple[int, str]] = []
-    for row, text in enumerate(texts, 1):
-        try:
-            found.append(space.index(space.parse(str(text))))
-        except ValueError as error:
-            unknown.append((row, first_line(error)))
-    if unknown:
-        row, reason = unknown[0]
-        more = f"; so do {len(unknown) - 1:,} more rows" if len(unknown) > 1 else ""
-        raise UsageError(f"truth={name}: row {row} names no architecture of {space.name} ({reason}){more}")
-    return found
-
-
-def _by_number(numbers: pd.Series[int], space: SearchSpace, name: str) -> list[int]:
-    if is_open(space):
-        raise UsageError(
-            f"truth={name} names architectures by index, and those of {space.name} have none; name them by "
-            "their texts in a column arch"
-        )
-    size = len(space)
-    wrong = [each for each in numbers if not (isinstance(each, int) and 0 <= each < size)]
-    if wrong:
-        raise UsageError(
-            f"truth={name}: the index {shown(wrong[0])} is none of {space.name}'s 0 to {size - 1}"
-        )
-    return numbers.tolist()
+    return table, hashlib.sha256(content).hexdigest()
 
 
 def _percentages(values: pd.Series[float], column: str, name: str) -> NDArray[np.float64]:

@@ -30,9 +30,9 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.options.typed import typed
 from nasbench_eval.registry import UnknownName, nearest
 from nasbench_eval.spaces.base import SearchSpace
-from nasbench_eval.spaces.open import Known, is_open, space_of
-from nasbench_eval.truth.ceiling import Ceiling, noise_ceiling
+from nasbench_eval.spaces.open import Known, space_of
 from nasbench_eval.truth.columns import percent_fault
+from nasbench_eval.truth.trained import Trained
 from nasbench_eval.wording import first_line, shown
 
 TABLE, RECORD = "table.parquet", "benchmark.json"
@@ -45,7 +45,7 @@ _ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
-class Benchmark:
+class Benchmark(Trained):
     """A benchmark of one's own, or an embedded one.
 
     Attributes:
@@ -87,17 +87,6 @@ class Benchmark:
             "benchmark, no published one"
         )
 
-    @property
-    def indices(self) -> list[int]:
-        """The architectures that were trained, ascending."""
-        indices: list[int] = self.table["index"].tolist()
-        return indices
-
-    @property
-    def places(self) -> list[int]:
-        """Where the accuracies of these architectures stand in what `accuracy` gives."""
-        return list(range(len(self.table))) if is_open(self.space) else self.indices
-
     def accuracy(self, dataset: str, split: str) -> NDArray[np.float64]:
         """Accuracies in percent, means over the seeds, of every architecture of the space; NaN if untrained.
 
@@ -107,28 +96,19 @@ class Benchmark:
             UnknownName: if the benchmark is of another data set, or there is no such split.
         """
         self._check(dataset, split)
-        return self._of_all(f"{dataset}_{split}")
+        return self.spread([f"{dataset}_{split}"])[:, 0]
 
     def runs(self, dataset: str, split: str) -> NDArray[np.float64]:
         """The accuracies of the single runs, a column a seed (see `accuracy`)."""
         self._check(dataset, split)
         seeds = range(len(self.record["seeds"]))
-        return np.column_stack([self._of_all(f"{dataset}_{split}_run{run}") for run in seeds])
-
-    def ceiling(self, dataset: str, split: str) -> Ceiling | None:
-        """How well runs agree, and how high a correlation with their mean can be; None of a single seed."""
-        return noise_ceiling(self.runs(dataset, split))
+        return self.spread([f"{dataset}_{split}_run{run}" for run in seeds])
 
     def _check(self, dataset: str, split: str) -> None:
         if dataset != self.dataset.name:
             raise UnknownName(f"data set of the benchmark {self.folder.name}", dataset, [self.dataset.name])
         if split not in SPLITS:
             raise UnknownName("split", split, SPLITS)
-
-    def _of_all(self, column: str) -> NDArray[np.float64]:
-        values = np.full(len(self.table if is_open(self.space) else self.space), np.nan)
-        values[self.places] = self.table[column]
-        return values
 
 
 def load(name: str) -> Benchmark:

@@ -65,22 +65,26 @@ class Subject:
         """What a sample of this kind is drawn from.
 
         Args:
-            sampling: `live` for the live architectures alone, `distinct` for one of each class of isomorphic
-                ones, the one that stands for it; else all of them.
+            sampling: `live` for the live architectures alone; `distinct` for one of each class of isomorphic
+                ones, the one that stands for it if it is among them; else all of them.
         """
         if sampling not in ("live", "distinct"):
             return self.architectures
         self.require_list()
         if sampling == "distinct":
-            return [index for index in self.architectures if self._stands(index)]
+            return self._distinct()
         if not callable(getattr(self.space, "live", None)):
             raise UsageError(f"sampling=live: {self.space.name} does not tell which architectures are live")
         return [index for index in self.architectures if self.space.live(self.space.arch(index))]
 
-    def _stands(self, index: int) -> bool:
-        arch = self.space.arch(index)
-        canonical = self.space.canonical(arch)
-        return bool(canonical == arch) or self.space.index(canonical) == index
+    def _distinct(self) -> list[int]:
+        """Of each class of isomorphic architectures the one that stands for it, or the first there is."""
+        first: dict[int, int] = {}
+        every = self.architectures
+        for index in every:
+            first.setdefault(self.space.index(self.space.canonical(self.space.arch(index))), index)
+        there = every if isinstance(every, range) else set(every)
+        return sorted(stands if stands in there else index for stands, index in first.items())
 
     def require_list(self) -> None:
         """Refuse to go through a space that is too large for it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -316,3 +317,27 @@ def test_benchmarks_of_the_same_name_are_told_apart(
     assert names == ["nasbench201/cifar10 (one)", "nasbench201/cifar10 (two)"]
     table = across(benchmarks_of(runs, None, "both"), Settings(resamples=0))
     assert list(table.cells["benchmark"]) == names
+
+
+def test_runs_whose_folders_have_one_name(
+    write_run: WriteRun, truth: Truth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = write_run({("zen", "cifar10"): {"score": np.arange(N)}}, name="run")
+    second = first.parent / "elsewhere" / "run"
+    shutil.copytree(first, second)
+    monkeypatch.setattr(module, "truth_of", lambda *_: truth)
+    found = benchmarks_of([first, second], None, "both")
+    assert len({each.name for each in found}) == 2
+    assert len(across(found, Settings(resamples=0)).cells) == 2
+
+
+def test_a_correlation_of_what_failures_leave_counts_as_such(
+    write_run: WriteRun, truth: Truth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With failures left out, a proxy that failed nearly everywhere has a τ of few architectures."""
+    few = np.where(np.arange(N) < 8, np.arange(N), NAN)
+    run = write_run({("zen", "cifar10"): {"score": np.arange(N)}, ("snip", "cifar10"): {"score": few}})
+    monkeypatch.setattr(module, "truth_of", lambda *_: truth)
+    for failures, counted in (("worst", True), ("omit", False)):
+        cells = across(benchmarks_of([run], None, "both"), Settings(failures, resamples=0)).cells  # type: ignore[arg-type]
+        assert cells.set_index("proxy")["counted"].to_dict() == {"zen": True, "snip": counted}

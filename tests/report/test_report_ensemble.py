@@ -46,13 +46,14 @@ from nasbench_eval.report.ensemble.columns import (
     TRANSFER_MEANINGS,
 )
 from nasbench_eval.report.ensemble.draw import draw_markdown, draw_text
-from nasbench_eval.report.ensemble.pool import Pool, pool_of, shared_pools
+from nasbench_eval.report.ensemble.pool import Pool, classes_of, pool_of, shared_pools
 from nasbench_eval.report.ensemble.source import Options
 from nasbench_eval.report.ensemble.study import Study, study
 from nasbench_eval.report.scores import read_runs
 from nasbench_eval.report.statistics.bootstrap import dense_ranks
 from nasbench_eval.report.statistics.rank import kendall_tau
 from nasbench_eval.report.tables import Truth
+from nasbench_eval.spaces import get
 
 ROOT = Path(__file__).resolve().parents[2]
 INF, NAN = np.inf, np.nan
@@ -64,7 +65,7 @@ def one_by_one(function: Any, parts: Any, seconds: float) -> list[Any]:
 
 
 def part_of(scores: np.ndarray, accuracy: np.ndarray, most: int = 2, repeats: int = 1, seed: int = 0) -> Part:
-    held_out = [fold for division in divisions(len(accuracy), repeats, seed) for fold in division]
+    held_out = [fold for division in divisions(np.arange(len(accuracy)), repeats, seed) for fold in division]
     return Part((scores,), (dense_ranks(accuracy),), len(scores), most, {}, held_out)
 
 
@@ -132,7 +133,7 @@ def test_mean_over_folds_by_hand() -> None:
 
 
 def test_divisions_are_partitions_that_repeat_themselves() -> None:
-    first, again, other = (list(divisions(23, 3, seed)) for seed in (0, 0, 1))
+    first, again, other = (list(divisions(np.arange(23), 3, seed)) for seed in (0, 0, 1))
     for division in first:
         assert len(division) == FOLDS
         assert sorted(np.concatenate(division)) == list(range(23))
@@ -140,6 +141,28 @@ def test_divisions_are_partitions_that_repeat_themselves() -> None:
         assert all((x == y).all() for x, y in zip(a, b, strict=True))
     assert not all((a[0] == b[0]).all() for a, b in zip(first, other, strict=True))
     assert sorted(first[0][0]) != sorted(first[1][0])
+
+
+def test_isomorphic_architectures_stay_together() -> None:
+    classes = np.arange(60) % 23
+    for division in divisions(classes, 4, 0):
+        assert sorted(np.concatenate(division)) == list(range(60))
+        for one, other in itertools.combinations(division, 2):
+            assert not {*classes[one]} & {*classes[other]}
+
+
+def test_classes_are_those_of_the_space(write_run: WriteRun, truth: Truth) -> None:
+    """Cells by their canonical text; what the space does not read is a class of its own."""
+    run = write_run({("zen", "cifar10"): {"score": np.arange(N)}})
+    cells, benchmark = get("nasbench201"), benchmark_of(run, truth)
+    found = classes_of(benchmark, pd.Index(range(N)))
+    assert found.tolist() == list(range(N))  # the made-up texts name no cells
+    part = next(iter(benchmark.scores.frames))
+    frame = benchmark.scores.frames[part]
+    benchmark.scores.frames[part] = frame.assign(arch=[cells.format(cells.arch(i)) for i in range(N)])
+    stands = [cells.index(cells.canonical(cells.arch(i))) for i in range(N)]
+    assert len({*stands}) < N
+    assert (classes_of(benchmark, pd.Index(range(N))) == pd.factorize(np.array(stands))[0]).all()
 
 
 # Choosing sees nothing of what judges ------------------------------------------------------------------
@@ -403,6 +426,10 @@ def test_the_command(
         (["--ensemble", 2, "--passes", 0], "--passes must be 1 or more; got 0"),
         (["--ensemble", 2, "--pool", "zan"], "unknown proxy of nasbench201/cifar10 'zan'; did you mean zen"),
         (["--ensemble", 2, "--across"], "--across is an option of reports without --ensemble"),
+        (
+            ["--ensemble", 2, "--costs", "hw_nasbench201"],
+            "--costs is an option of reports without --ensemble",
+        ),
         (["--ensemble", 2, "--failures", "omit"], "--failures is an option of reports without --ensemble"),
         (["--ensemble", 2, "--pool", "zen", "--components"], "--components adds columns to the usual pool"),
         (
@@ -426,3 +453,24 @@ def test_a_study_of_one_benchmark_has_no_transfer(pools: list[Pool]) -> None:
     assert set(found.transfer["chosen_on"]) == {""}
     assert "Transfer" not in draw_text(found)
     assert list(found.sources[0].chosen) == [SINGLE]
+
+
+@pytest.mark.parametrize(
+    ("name", "definition", "said"),
+    [
+        ("rank_sum", "aggregate: rank_sum", "'rank_sum' is the name of a method of choosing"),
+        ("joint_sum", "aggregate: rank_sum", "'joint_sum' is the name of a method of choosing"),
+        ("zen", "aggregate: rank_sum", "another row is called 'zen'"),
+        ("az_nas", "aggregate: rank_sum", "another row is called 'az_nas'"),
+        ("mine", "aggregate: product", "--ensemble compares with rank sums without weights"),
+    ],
+)
+def test_aggregates_that_would_be_mistaken_for_others(
+    name: str, definition: str, said: str, run: Path, truth: Truth, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: Any,
+) -> None:  # fmt: skip
+    (tmp_path / f"{name}.yaml").write_text(f"{definition}\nmembers: [zen]\n")
+    assert call(monkeypatch, truth, run, "--ensemble", 2, "--aggregate", tmp_path / f"{name}.yaml") == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1

@@ -20,6 +20,7 @@ import pytest
 
 from nasbench_eval import registry
 from nasbench_eval.data.folder import VARIABLE, data_folder
+from nasbench_eval.errors import UsageError
 from nasbench_eval.spaces import get
 from nasbench_eval.spaces.nasbench201 import EDGES
 from nasbench_eval.truth import build
@@ -251,9 +252,16 @@ class Chains(PublicTable):
 
 
 def test_another_package_brings_a_table(monkeypatch: pytest.MonkeyPatch, run: Run, tmp_path: Path) -> None:
-    entry = EntryPoint("chains_table", f"{__name__}:Chains", "nasbench_eval.truths")
+    offered = {
+        "truths": ("chains_table", f"{__name__}:Chains"),
+        "spaces": ("open_chains", "open_chains:OpenChains"),
+    }
     monkeypatch.setattr(
-        registry, "entry_points", lambda *, group: (entry,) if group.endswith("truths") else ()
+        registry,
+        "entry_points",
+        lambda *, group: tuple(
+            EntryPoint(*entry, group) for kind, entry in offered.items() if group.endswith(kind)
+        ),
     )
     registry._entries.cache_clear()
     try:
@@ -263,5 +271,28 @@ def test_another_package_brings_a_table(monkeypatch: pytest.MonkeyPatch, run: Ru
         assert public("chains_table").load(tmp_path)["cifar10_test"].tolist() == [70.0, 10.0]
         with pytest.raises(TruthError, match="1 rows instead of 2"):
             public("chains_table").save(table[:1], tmp_path)
+        public("chains_table").save(table.assign(arch="p"), tmp_path)
+        with pytest.raises(UsageError, match="chains_table has 'p' in two rows"):
+            public("chains_table").load(tmp_path)
     finally:
         registry._entries.cache_clear()
+
+
+def test_rows_in_any_order_and_some_of_them_find_their_places() -> None:
+    """A table of a listed space is put into its order; what it does not have is unknown."""
+    space, table = get("nasbench201"), public("nasbench201_robustness")
+    some = pd.DataFrame({"index": [7, 2, 15000], "cifar10_clean": [70.0, 20.0, 90.0]})
+    found = table.ordered(some)
+    assert len(found) == len(space)
+    assert found["cifar10_clean"][[2, 7, 15000]].tolist() == [20, 70, 90]
+    assert found["cifar10_clean"].notna().sum() == 3
+    assert found["arch"][7] == space.format(space.arch(7))
+    texts = some.assign(arch=[space.format(space.arch(i)) for i in some["index"]])
+    pd.testing.assert_frame_equal(table.ordered(texts.drop(columns="index"))[found.columns], found)
+    for wrong, said in (
+        (some.assign(index=[7, 7, 2]), "rows 1 and 2 are the same architecture"),
+        (some.assign(index=[7, 2, 15625]), "the index 15625 is none of"),
+        (texts.assign(index=[2, 7, 15000]), "row 1 names one architecture by arch and another by index"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            table.ordered(wrong)

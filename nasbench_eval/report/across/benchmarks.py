@@ -19,9 +19,10 @@ from nasbench_eval.report import PAPERS_TABLES
 from nasbench_eval.report.scores import Part, Run, Scores, read_runs
 from nasbench_eval.report.spec import RowSpec, load_aggregate, load_table_spec
 from nasbench_eval.report.tables import Truth, matched_accuracy
-from nasbench_eval.report.titles import DATASETS
-from nasbench_eval.report.truths import benchmark_of, truth_of
+from nasbench_eval.report.titles import DATASETS, SPLITS
+from nasbench_eval.report.truths import Ground, benchmark_of, truth_of
 from nasbench_eval.report.values import require_members, row_values
+from nasbench_eval.truth.given import Given
 
 # What a proxy is shown, which runs on slow machines make smaller.
 PROTOCOL = ("batch_size", "resolution", "input")
@@ -37,6 +38,7 @@ class Benchmark:
         space, dataset, split: what is judged, and by which accuracies.
         scores: of the run.
         truth: the accuracies.
+        words: what the accuracies are; those of the split if empty.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Benchmark:
     split: str
     scores: Scores
     truth: Truth
+    words: str = ""
 
     @property
     def run(self) -> Run:
@@ -85,11 +88,19 @@ def benchmarks_of(
             raise UsageError(f"{folder} is given twice; give each run once")
     known: dict[str, Truth] = {}
     found = [each for folder in folders for each in _of_run(folder, data, split, live, known)]
-    times = Counter(each.name for each in found)
-    return [
-        replace(each, name=f"{each.name} ({each.run.name})") if times[each.name] > 1 else each
-        for each in found
-    ]
+    return _told_apart(found)
+
+
+def _told_apart(found: Sequence[Benchmark]) -> list[Benchmark]:
+    """With names that nothing else has: where need be with that of the run, or with the way to its folder."""
+    names = [each.name for each in found]
+    for beside in (lambda run: run.name, lambda run: str(run.folder)):
+        times = Counter(names)
+        names = [
+            f"{each.name} ({beside(each.run)})" if times[name] > 1 else name
+            for each, name in zip(found, names, strict=True)
+        ]
+    return [replace(each, name=name) for each, name in zip(found, names, strict=True)]
 
 
 def _of_run(
@@ -110,10 +121,11 @@ def _of_run(
         else:
             truth = known[space] = known.get(space) or truth_of(space, data, live, None)
         title = DATASETS.get(dataset, dataset)
-        found = _split(truth, dataset, split)
+        found = _split(truth, dataset, _splits(split, own))
         if found is not None:
             judged = True
-            yield Benchmark(f"{space}/{dataset}", title, space, dataset, found, scores, truth)
+            words = (own.splits if isinstance(own, Given) else SPLITS)[found]
+            yield Benchmark(f"{space}/{dataset}", title, space, dataset, found, scores, truth, words)
     if not judged:
         kind = "" if split == "both" else f"{split} "
         where = ", ".join(f"{space} on {dataset}" for space, dataset in places)
@@ -126,9 +138,16 @@ def _usual_order(place: tuple[str, str]) -> tuple[str, int, str]:
     return space, order.index(dataset) if dataset in order else len(order), dataset
 
 
-def _split(truth: Truth, dataset: str, wish: str) -> str | None:
+def _splits(wish: str, own: Ground | None) -> Sequence[str]:
+    """What to judge by, the first that there is: as a table has it, else test accuracy before validation."""
+    if wish != "both":
+        return (wish,)
+    return own.judged if isinstance(own, Given) else ("test", "val")
+
+
+def _split(truth: Truth, dataset: str, splits: Sequence[str]) -> str | None:
     """The split to judge by; None if there is none."""
-    for split in ("test", "val") if wish == "both" else (wish,):
+    for split in splits:
         try:
             accuracy = truth.accuracy(dataset, split)
         except UsageError:
@@ -176,13 +195,19 @@ def _usual_rows() -> dict[str, RowSpec]:
 
 
 def require_aggregates(benchmarks: Sequence[Benchmark], aggregates: Sequence[str]) -> None:
-    """Make sure that each aggregate asked for has its members on some benchmark.
+    """Make sure that each aggregate asked for has its members on some benchmark, and a name of its own.
 
     Raises:
         UnknownName: naming the first member without scores anywhere.
+        UsageError: if another row has the name.
     """
     for wish in aggregates:
         name, aggregate = load_aggregate(wish)
+        usual = _usual_rows().get(name)
+        if any(name in each.scores.labels(each.space) for each in benchmarks) or (
+            usual is not None and usual.aggregate != aggregate
+        ):
+            raise UsageError(f"another row is called '{name}'; rename {wish}")
         lacking: list[UnknownName] = []
         for benchmark in benchmarks:
             try:
@@ -199,6 +224,7 @@ class Facts:
 
     Attributes:
         name, title, space, dataset, split: as of `Benchmark`.
+        judged: what the accuracies are in words.
         run: the name of the run.
         other: where its proxies were shown something else than their defaults; empty for nowhere.
         date: the day on which the run was last finished; empty if its record does not say.
@@ -209,6 +235,7 @@ class Facts:
     space: str
     dataset: str
     split: str
+    judged: str
     run: str
     other: str
     date: str
@@ -222,6 +249,7 @@ def facts_of(benchmark: Benchmark) -> Facts:
         space=benchmark.space,
         dataset=benchmark.dataset,
         split=benchmark.split,
+        judged=benchmark.words or SPLITS[benchmark.split],
         run=benchmark.run.name,
         other=protocol(benchmark),
         date=str(benchmark.run.config.get("finished", ""))[:10],

@@ -36,6 +36,10 @@ OTHERS: dict[str, Any] = {
     "truth": None,
     "indicators": None,
     "epochs": None,
+    "costs": None,
+    "compare": None,
+    "tau": None,
+    "landscape": None,
     "all_rows": False,
 }
 _OF_ENSEMBLES: dict[str, Any] = {"ensemble": None, "pool": None, "components": False, "passes": None}

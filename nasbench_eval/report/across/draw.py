@@ -13,7 +13,6 @@ from nasbench_eval.report.across.benchmarks import sizes
 from nasbench_eval.report.across.table import COUNTED, MEASURES, Across
 from nasbench_eval.report.draw import EMPTY, LABEL_WIDTH, latex_escape, wrapped
 from nasbench_eval.report.statistics.correlation import CONFIDENCE
-from nasbench_eval.report.titles import SPLITS
 
 TITLE = "Proxies across benchmarks"
 # Of a correlation that does not count.
@@ -203,7 +202,7 @@ def _facts(table: Across, place: int) -> list[str]:
         str(place + 1),
         benchmark.space,
         benchmark.title,
-        SPLITS.get(benchmark.split, benchmark.split),
+        benchmark.judged,
         sizes(table.counts(benchmark.name)),
         benchmark.other or "none",
         benchmark.run,

@@ -174,7 +174,8 @@ def across(
     cells = pd.DataFrame(records, columns=[name for name in CELL_MEANINGS if name not in ("counted", "rank")])
     if cells.empty:
         raise UsageError("nothing that was scored has accuracies to be judged by")
-    cells["counted"] = cells["n"] >= COUNTED * cells.groupby("benchmark")["n"].transform("max")
+    judged_on = cells["n"] - (cells["n_failed"] if settings.failures == "omit" else 0)
+    cells["counted"] = judged_on >= COUNTED * cells.groupby("benchmark")["n"].transform("max")
     names = [benchmark.name for benchmark in benchmarks]
     column = MEASURES[measure][2]
     cells, proxies = ranked(cells, names, column)
@@ -219,16 +220,7 @@ def _record(benchmark: Benchmark, name: str, found: Correlation) -> dict[str, An
         "benchmark": benchmark.name,
         "run": benchmark.run.name,
         "split": benchmark.split,
-        "n": found.n,
-        "n_failed": found.n_failed,
-        "n_lowest": found.n_lowest,
-        "kendall_tau": found.tau,
-        "kendall_low": found.tau_low,
-        "kendall_high": found.tau_high,
-        "spearman_rho": found.rho,
-        "spearman_low": found.rho_low,
-        "spearman_high": found.rho_high,
-        "interval": found.interval,
+        **found.columns(),
     }
 
 

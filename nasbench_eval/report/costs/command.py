@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.files import write_whole
@@ -18,6 +19,16 @@ from nasbench_eval.report.spec import TableSpec
 from nasbench_eval.report.tables import Settings, Truth
 from nasbench_eval.report.truths import ground_of, truth_of
 from nasbench_eval.truth.given import Given
+
+# What has no meaning with --costs, with the value that means it was not asked for.
+NOT_OF_COSTS: dict[str, Any] = {
+    "truth": None,
+    "aggregate": [],
+    "seeds": [],
+    "format": "files",
+    "failures": "worst",
+    "split": "both",
+}
 
 
 def report_costs(arguments: argparse.Namespace, scores: Scores, spec: TableSpec) -> int:

@@ -14,10 +14,11 @@ import pandas as pd
 
 from nasbench_eval.report.scores import Part, Scores
 from nasbench_eval.report.spec import RowSpec, TableSpec
-from nasbench_eval.report.statistics.bootstrap import dense_ranks, interval, resampled_taus
+from nasbench_eval.report.statistics.bootstrap import dense_ranks, interval
 from nasbench_eval.report.statistics.partial import partial
 from nasbench_eval.report.statistics.rank import kendall_tau
-from nasbench_eval.report.tables import Settings, Truth, matched_accuracy
+from nasbench_eval.report.statistics.resampled import Resamples
+from nasbench_eval.report.tables import Settings, Truth, further_rows, matched_accuracy
 from nasbench_eval.report.values import row_values
 
 Floats = npt.NDArray[np.float64]
@@ -59,7 +60,7 @@ class Priced:
 def priced(
     spec: TableSpec, scores: Scores, truths: tuple[Truth, Truth], dataset: str, splits: tuple[str, str]
 ) -> list[Priced]:
-    """Each row of a table's definition that is scored on a data set, with accuracies and costs.
+    """Each row of a table that is scored on a data set, and each other label, with accuracies and costs.
 
     Args:
         spec: of the table.
@@ -69,7 +70,7 @@ def priced(
         splits: which accuracies, and which costs.
     """
     found = []
-    for row in spec.rows + spec.ours:
+    for row in spec.rows + spec.ours + further_rows(spec, scores):
         values, _ = row_values(scores, spec.space, row, dataset)
         if values is None:
             continue
@@ -87,16 +88,15 @@ def priced(
 def cost_rows(held: Sequence[Priced], dataset: str, cost: str, settings: Settings) -> list[dict[str, object]]:
     """A row of `MEANINGS` for each proxy."""
     records: list[dict[str, object]] = []
+    known = Resamples(settings.resamples, settings.seed)  # the cost and the accuracy are those of many rows
     for each in held:
         n = len(each.score_N)
         x, y, z = (dense_ranks(values) for values in (each.score_N, each.accuracy_N, each.cost_N))
         taus = kendall_tau(x, y), kendall_tau(x, z), kendall_tau(z, y)
         low, high = np.nan, np.nan
         if settings.resamples:
-            # The same resamples in both.
-            with_accuracy = resampled_taus([x, z], y, resamples=settings.resamples, seed=settings.seed)
-            with_cost = resampled_taus([x], z, resamples=settings.resamples, seed=settings.seed)
-            low, high = interval(partial(with_accuracy[0], with_cost[0], with_accuracy[1]), n)
+            (xy, zy), (xz,) = known.taus([x, z], y), known.taus([x], z)
+            low, high = interval(partial(xy, xz, zy), n)
         records.append(
             {
                 "dataset": dataset,

@@ -5,9 +5,9 @@ of log(r_j / N) as AZ-NAS does (see `report.aggregate`).  Forward selection begi
 highest Kendall τ-b and adds one at a time.  What ranks best alone need not combine best, so that it goes on
 with the eight best combinations of a size, not with one alone.  The best of all sizes is chosen.
 
-Choosing among many on the architectures that one judges by finds something in noise as well.  So the
-architectures are divided into folds, several times.  A combination is chosen without those of a fold and
-judged on them alone, where ranks are taken among the held-out architectures only.
+Choosing among many on the architectures that one judges by finds something in noise as well.  So the networks
+are divided into folds, several times; isomorphic architectures are one network.  A combination is chosen
+without those of a fold and judged on them alone, where ranks are taken among the held-out architectures only.
 
 Shapes: P members, N architectures.
 """
@@ -131,10 +131,21 @@ def _best(
     return sorted(choices, key=lambda choice: -round(choice.tau, 12))[:BEAM]
 
 
-def divisions(n: int, repeats: int, seed: int, folds: int = FOLDS) -> Iterator[list[Codes]]:
-    """Architectures divided at random into folds of nearly equal size, so many times."""
+def divisions(classes: Codes, repeats: int, seed: int, folds: int = FOLDS) -> Iterator[list[Codes]]:
+    """Architectures divided at random into folds of nearly as many classes, so many times.
+
+    Isomorphic architectures are one network, and nearly one accuracy: those of a class stay together, so that
+    a held-out network is new to the choice.
+
+    Args:
+        classes: the class of each architecture, from 0; shape (N,).
+        repeats: how many divisions.
+        seed: of the draws.
+        folds: in each division.
+    """
     for repeat in range(repeats):
-        yield np.array_split(np.random.default_rng([seed, repeat]).permutation(n), folds)
+        order = np.random.default_rng([seed, repeat]).permutation(int(classes.max()) + 1)
+        yield [np.flatnonzero(np.isin(classes, part)) for part in np.array_split(order, folds)]
 
 
 class Fixed(NamedTuple):

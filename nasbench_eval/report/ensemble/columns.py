@@ -39,6 +39,7 @@ TRANSFER_MEANINGS = {
     "combination": "what was chosen",
     "benchmark": "the one that it is judged on",
     "n": "architectures",
+    "shared": "of these, those that the choice was made on too; 0 if fixed",
     "tau": "Kendall τ on all of them; empty where a member was not scored",
     "low": "lower end of its 95 % bootstrap interval",
     "high": "upper end",

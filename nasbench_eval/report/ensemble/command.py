@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,16 @@ from nasbench_eval.files import write_whole
 from nasbench_eval.report.across.benchmarks import benchmarks_of, require_aggregates
 from nasbench_eval.report.across.command import OTHERS, folder_of, run_records
 from nasbench_eval.report.apart import Apart, cores
-from nasbench_eval.report.ensemble.choose import FOLDS
+from nasbench_eval.report.ensemble.choose import FOLDS, LOG_RANK_SUM, RANK_SUM, SINGLE
 from nasbench_eval.report.ensemble.draw import draw_markdown, draw_text
-from nasbench_eval.report.ensemble.pool import SHARED, Pool, pool_of, shared_pools
-from nasbench_eval.report.ensemble.source import REFERENCES, Options
+from nasbench_eval.report.ensemble.pool import RANK_KINDS, SHARED, Pool, pool_of, shared_pools
+from nasbench_eval.report.ensemble.source import JOINT, REFERENCES, Options
 from nasbench_eval.report.ensemble.study import Study, study
 from nasbench_eval.report.folder import DECIMALS, Writing, refuse, write_record
 from nasbench_eval.report.spec import load_aggregate
+from nasbench_eval.wording import some
 
+METHODS = (SINGLE, RANK_SUM, LOG_RANK_SUM)
 _OTHERS: dict[str, Any] = {**OTHERS, "across": False, "measure": None, "format": "files", "failures": "worst"}
 
 
@@ -34,6 +37,7 @@ def report_ensemble(arguments: argparse.Namespace) -> int:
     live = arguments.cells == "live"
     benchmarks = benchmarks_of(arguments.run, arguments.data, arguments.split, live=live)
     require_aggregates(benchmarks, arguments.aggregate)
+    require_sums(arguments.aggregate)
     pools = _pools(arguments, benchmarks)
     own = [load_aggregate(name)[0] for name in arguments.aggregate]
     options = Options(
@@ -48,13 +52,36 @@ def report_ensemble(arguments: argparse.Namespace) -> int:
         print(draw_text(found))
         _write(found, folder)
         settings = {**asdict(options), "folds": FOLDS, "cells": arguments.cells}
+        unknown = {source.name: names for source in found.sources if (names := source.unknown(options))}
+        for name, labels in unknown.items():
+            print(f"{name}: passes are not known of {some(labels)}, which are not chosen with --passes")
         candidates = {pool.benchmark.name: list(pool.names[: pool.candidates]) for pool in pools}
         write_record(
-            folder, {"settings": settings, "candidates": candidates, "runs": run_records(benchmarks)}
+            folder,
+            {
+                "settings": settings,
+                "candidates": candidates,
+                "passes_unknown": unknown,
+                "runs": run_records(benchmarks),
+            },
         )
     names = ["ensembles.csv/.md", "differences.csv", "folds.csv", "transfer.csv", "report.json"]
     print(f"written to {folder}: {', '.join(names)}")
     return 0
+
+
+def require_sums(aggregates: Sequence[str]) -> None:
+    """Refuse aggregates that cannot stand beside combinations, or whose name is that of a method.
+
+    Raises:
+        UsageError: naming the first.
+    """
+    for wish in aggregates:
+        name, aggregate = load_aggregate(wish)
+        if aggregate.aggregate not in RANK_KINDS or aggregate.weights:
+            raise UsageError(f"--ensemble compares with rank sums without weights; {wish} is {aggregate}")
+        if name in METHODS or name.startswith(JOINT):
+            raise UsageError(f"'{name}' is the name of a method of choosing; rename {wish}")
 
 
 def _pools(arguments: argparse.Namespace, benchmarks: list[Any]) -> list[Pool]:

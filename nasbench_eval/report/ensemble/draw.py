@@ -106,8 +106,9 @@ def caption(study: Study) -> str:
     limit = "" if options.passes is None else f" and {counted(options.passes, 'pass', 'passes')}"
     return (
         f"Up to {counted(options.most, 'proxy', 'proxies')}{limit}, chosen by forward selection (the {BEAM} "
-        "best combinations of each size are gone on with) without the architectures of a fold and judged on "
-        f"these alone, ranked among themselves: mean Kendall τ over {FOLDS} folds, {options.repeats} times, "
+        "best combinations of each size are gone on with) without the networks of a fold and judged on "
+        "these alone (isomorphic architectures are one network), ranked among themselves: mean Kendall τ "
+        f"over {FOLDS} folds, {options.repeats} times, "
         "and its 95 % interval, which is corrected for folds sharing architectures (Nadeau & Bengio 2003). "
         "Differences are paired, fold by fold. single: the best proxy by itself. "
         f"{JOINT}…: chosen by the mean τ over all data sets of the run. The combination shown is the one "
@@ -121,7 +122,8 @@ def transfer_caption(study: Study) -> str:
     return (
         "Transfer: chosen on all architectures of one benchmark, judged on all of another one. "
         f"†: held-out τ, where both are the same. {EMPTY}: a member has too few scores there. "
-        "On data sets of one run the architectures are those of the choice; only the accuracies are others."
+        "Benchmarks of one space may have architectures that the choice was made on (`shared` in "
+        "transfer.csv); there only the accuracies are others."
     )
 
 

@@ -20,6 +20,7 @@ from nasbench_eval.report.scores import Part
 from nasbench_eval.report.spec import AggregateSpec, RowSpec
 from nasbench_eval.report.statistics.bootstrap import Codes, Floats, dense_ranks
 from nasbench_eval.runs.parquet import MARKS, schema
+from nasbench_eval.spaces.open import space_of
 
 SHARED = "shared"
 # The share of the largest number of architectures from which on a proxy is in a pool by itself.
@@ -40,6 +41,7 @@ class Pool:
         archs: their indices, ascending; shape (N,).
         scores: shape (P, N); higher is better, NaN or +∞ where a proxy failed.
         target: dense ranks of the accuracies; shape (N,).
+        classes: which architectures are isomorphic, a number a class from 0; shape (N,).
         fixed: combinations that are given, by name.
     """
 
@@ -49,6 +51,7 @@ class Pool:
     archs: Codes
     scores: Floats
     target: Codes
+    classes: Codes
     fixed: Mapping[str, AggregateSpec]
 
     def places(self, members: Sequence[str]) -> list[int] | None:
@@ -116,8 +119,31 @@ def pool_of(
         archs=shared.index.to_numpy(np.int64),
         scores=np.stack(list(columns.values())),
         target=dense_ranks(accuracy),
+        classes=classes_of(benchmark, shared.index),
         fixed=fixed,
     )
+
+
+def classes_of(benchmark: Benchmark, archs: pd.Index) -> Codes:
+    """Which of some architectures are isomorphic: a number a class, from 0.
+
+    Those whose text the space does not read are each a class of their own.
+    """
+    frames = [frame for part, frame in benchmark.scores.frames.items() if part.space == benchmark.space]
+    texts: dict[int, str] = {}
+    for frame in frames:
+        if "arch" in frame.columns:
+            texts |= dict(zip(frame["index"].tolist(), frame["arch"].tolist(), strict=True))
+    node = benchmark.run.config.get("space")
+    space = space_of(node if isinstance(node, dict) else {"name": benchmark.space})
+
+    def key(index: int) -> object:
+        try:
+            return space.format(space.canonical(space.parse(texts[index])))
+        except (KeyError, ValueError):
+            return index
+
+    return pd.factorize(np.array([str(key(index)) for index in archs.tolist()]))[0]
 
 
 def shared_pools(pools: Sequence[Pool]) -> list[str]:

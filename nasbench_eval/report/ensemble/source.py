@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,6 +79,11 @@ class Source:
         """What was chosen on all architectures."""
         return [self.names[member] for member in self.chosen[method].members]
 
+    def unknown(self, options: Options) -> list[str]:
+        """The candidates that a limit of passes leaves out, since nobody knows theirs."""
+        known = passes.known()
+        return [name for name in self.names if options.passes is not None and label_of(name) not in known]
+
     def part(self, options: Options, held_out: list[Any], fixed: dict[str, Fixed]) -> Part:
         """What a division into folds needs."""
         every = (
@@ -114,8 +118,10 @@ def sources_of(pools: Sequence[Pool]) -> list[Source]:
     def key(pool: Pool) -> tuple[str, str, bytes]:
         return str(pool.benchmark.run.folder), pool.benchmark.space, pool.archs.tobytes()
 
-    for _, each in itertools.groupby(pools, key):
-        together = tuple(each)
+    alike: dict[tuple[str, str, bytes], list[Pool]] = {}
+    for pool in pools:
+        alike.setdefault(key(pool), []).append(pool)
+    for together in map(tuple, alike.values()):
         if len(together) > 1:
             first = together[0].benchmark
             name = f"{first.space} on {len(together)} data sets ({first.run.name})"
@@ -133,7 +139,7 @@ def judged_on(sources: Sequence[Source], options: Options, map_: Callable[..., l
     for number, source in enumerate(sources):
         pool = source.pools[0]
         fixed = {} if source.prefix else fixed_of(pool)
-        for held_out in divisions(pool.n, options.repeats, options.seed):
+        for held_out in divisions(pool.classes, options.repeats, options.seed):
             parts.append(source.part(options, held_out, fixed))
             owners.append(number)
     candidates = sum(

@@ -54,11 +54,11 @@ def study(pools: Sequence[Pool], options: Options, map_: Callable[..., list[Any]
     held_out: dict[tuple[str, str], Floats] = {}
     for source in sources:
         for place, pool in enumerate(source.pools):
-            for method in source.folds[0].tau:
+            for method in dict.fromkeys([*source.chosen, *(m for fold in source.folds for m in fold.tau)]):
                 taus = [fold.tau.get(method, (np.nan,) * len(source.pools))[place] for fold in source.folds]
                 name = source.prefix + method if method in source.chosen else method
                 held_out[pool.benchmark.name, name] = np.array(taus)
-    table = _table(pools, sources, held_out)
+    table = _table(pools, sources, held_out, options)
     return Study(
         options,
         tuple(sources),
@@ -70,7 +70,10 @@ def study(pools: Sequence[Pool], options: Options, map_: Callable[..., list[Any]
 
 
 def _table(
-    pools: Sequence[Pool], sources: Sequence[Source], held_out: Mapping[tuple[str, str], Floats]
+    pools: Sequence[Pool],
+    sources: Sequence[Source],
+    held_out: Mapping[tuple[str, str], Floats],
+    options: Options,
 ) -> pd.DataFrame:
     records = []
     for pool in pools:
@@ -79,7 +82,13 @@ def _table(
             for method, choice in source.chosen.items():
                 members = source.members(method)
                 record = _row(pool, source.prefix + method, members, held_out)
-                records.append({**record, "candidates": len(source.names), "tau_chosen": choice.tau})
+                records.append(
+                    {
+                        **record,
+                        "candidates": len(source.names) - len(source.unknown(options)),
+                        "tau_chosen": choice.tau,
+                    }
+                )
         records += [_row(pool, name, each.members, held_out) for name, each in pool.fixed.items()]
     return pd.DataFrame(records, columns=list(MEANINGS))
 

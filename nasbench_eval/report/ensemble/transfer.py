@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
 import pandas as pd
 
 from nasbench_eval.report.ensemble.choose import terms_of
@@ -23,8 +24,8 @@ def transfer(
 ) -> pd.DataFrame:
     """What is chosen on one benchmark, on all architectures of each other one (`TRANSFER_MEANINGS`).
 
-    On the data sets of one space and run the architectures are those that the choice was made on; only the
-    accuracies are others.
+    On benchmarks of one space architectures may be those that the choice was made on; then only the
+    accuracies are others.  `shared` says how many.
     """
     known = Resamples(options.resamples, options.seed)
     held = [(pool, _scores(pool, sources)) for pool in pools]
@@ -37,7 +38,7 @@ def transfer(
     records = [
         record
         for (pool, scores), own in zip(held, codes, strict=True)
-        for record in _records(pool, list(scores), own, options, known)
+        for record in _records(pool, list(scores), own, options, known, _shared(pool, sources))
     ]
     return pd.DataFrame(records, columns=list(TRANSFER_MEANINGS))
 
@@ -59,15 +60,29 @@ def _scores(pool: Pool, sources: Sequence[Source]) -> dict[Key, Floats | None]:
     return scores
 
 
+def _shared(pool: Pool, sources: Sequence[Source]) -> dict[str, int]:
+    """Of each source how many of a pool's architectures it has as well."""
+    return {
+        source.name: int(np.isin(pool.archs, source.pools[0].archs).sum())
+        for source in sources
+        if source.pools[0].benchmark.space == pool.benchmark.space
+    }
+
+
 def _records(
-    pool: Pool, keys: Sequence[Key], codes: Mapping[Key, Codes], options: Options, known: Resamples
+    pool: Pool,
+    keys: Sequence[Key],
+    codes: Mapping[Key, Codes],
+    options: Options,
+    known: Resamples,
+    shared: Mapping[str, int],
 ) -> Iterator[dict[str, Any]]:
     taus = {key: known.tau(each, pool.target) for key, each in codes.items()}
     resampled = dict(zip(codes, known.taus(list(codes.values()), pool.target), strict=True))
     given = {name: key for key in codes if not key[0] and (name := key[1]) in options.references}
     for key in keys:
         common: dict[str, Any] = dict(zip(("chosen_on", "method", "combination"), key, strict=True))
-        common |= {"benchmark": pool.benchmark.name, "n": pool.n}
+        common |= {"benchmark": pool.benchmark.name, "n": pool.n, "shared": shared.get(key[0], 0)}
         if key not in codes:
             yield common
             continue

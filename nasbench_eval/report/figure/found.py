@@ -165,9 +165,10 @@ def draw_found(
 def _explain(figure: Figure, axes: Axes, found: Found, table: Table, dataset: str, leaders: int) -> None:
     """Titles, the best there is, and how the order came about."""
     truth = SPLITS.get(table.splits[0], table.splits[0])
+    unit = " %" if table.spec.percent else ""
     axes.axhline(found.highest, color="black", linewidth=0.6)
     axes.annotate(
-        f"best of the n: {found.highest:.2f} %", (0, found.highest), (2, 1.5), textcoords="offset points",
+        f"best of the n: {found.highest:.2f}{unit}", (0, found.highest), (2, 1.5), textcoords="offset points",
         xycoords=axes.get_yaxis_transform(), fontsize=SMALL,
     )  # fmt: skip
     axes.set_xscale("log")
@@ -177,7 +178,7 @@ def _explain(figure: Figure, axes: Axes, found: Found, table: Table, dataset: st
     axes.grid(axis="y")
     axes.set_title(f"{DATASETS.get(dataset, dataset)}, n = {found.n:,}")
     axes.set_xlabel("networks taken in the order of the score, k")
-    axes.set_ylabel(f"best {truth} among the k (%)")
+    axes.set_ylabel(f"best {truth} among the k{unit and ' (%)'}")
     handles, labels = axes.get_legend_handles_labels()
     order = [*range(len(labels))[-leaders:], *range(len(labels))[:-leaders]]
     last = "taken last" if table.settings.failures == "worst" else "left out"

@@ -64,6 +64,21 @@ class Correlation:
     constant: bool = False
     interval: str = ""
 
+    def columns(self) -> dict[str, Any]:
+        """Its figures by the names that CSV files of correlations have for them, in their order."""
+        return {
+            "n": self.n,
+            "n_failed": self.n_failed,
+            "n_lowest": self.n_lowest,
+            "kendall_tau": self.tau,
+            "kendall_low": self.tau_low,
+            "kendall_high": self.tau_high,
+            "spearman_rho": self.rho,
+            "spearman_low": self.rho_low,
+            "spearman_high": self.rho_high,
+            "interval": self.interval,
+        }
+
 
 @dataclass(frozen=True)
 class Sample:

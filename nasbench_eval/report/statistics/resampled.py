@@ -70,8 +70,8 @@ class Resamples:
         lacking = []
         for scores, target in batches:
             own = _digest(target)
-            fresh = [codes for codes in scores if (_digest(codes), own) not in self._rhos]
-            lacking += [(fresh, target, self.resamples, self.seed)] if fresh else []
+            fresh = {key: codes for codes in scores if ((key := _digest(codes)), own) not in self._rhos}
+            lacking += [(list(fresh.values()), target, self.resamples, self.seed)] if fresh else []
         cells = sum(len(scores) * len(target) for scores, target, _, _ in lacking)
         found = map_(_resampled, lacking, cells * self.resamples * SECONDS)
         for (scores, target, _, _), both in zip(lacking, found, strict=True):

@@ -62,8 +62,7 @@ class TransNASMicro(PublicTable):
             for task, measure in MEASURES.items()
             for split, ours in (("valid", "val"), ("test", "test"))
         }
-        renamed = table[["arch", *columns]].rename(columns=columns)
-        return renamed.assign(index=np.arange(len(renamed)))
+        return table[["arch", *columns]].rename(columns=columns)
 
 
 TRUTH = TransNASMicro
