@@ -46,6 +46,7 @@ from nasbench_eval.runs.parquet import column_fault, schema
 from nasbench_eval.runs.rows import Row
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.scoring.worker import score_architecture
+from nasbench_eval.search.moves import digits_of
 from nasbench_eval.spaces.base import CellSpace, DigitSpace, Network, SearchSpace
 from nasbench_eval.spaces.nasbench101 import NASBench101
 from nasbench_eval.spaces.nasbench201 import NASBench201
@@ -401,7 +402,7 @@ def check_space(name: str, cells: int = 4, networks: bool = True) -> None:
     for outside in (-1, len(space)):
         assert _raises(IndexError, space.arch, outside), f"{name}: arch({outside}) raises no IndexError"
     _check_nonsense(space)
-    if isinstance(space, DigitSpace):
+    if digits_of(space) or (isinstance(space, DigitSpace) and not isinstance(space, ByChoices)):
         _check_digits(space)
     for index in chosen:
         assert space.index(space.arch(index)) == index, f"{name}: index(arch({index})) is another index"

@@ -90,16 +90,16 @@ def rivals_of(space: DARTS, found: Sequence[str]) -> list[str]:
 
 
 def verdict(found: Sequence[float], random: Sequence[float]) -> str:
-    """Whether the search paid: the mean difference, with Welch's 95 % interval."""
+    """Whether the search paid: the mean difference of pairs, with Student's 95 % interval."""
     difference = float(np.mean(found) - np.mean(random))
-    interval = stats.ttest_ind(found, random, equal_var=False).confidence_interval(0.95)
+    interval = stats.ttest_rel(found, random).confidence_interval(0.95)
     low, high = float(interval.low), float(interval.high)
     said = (
         "the search paid" if low > 0 else "the search did harm" if high < 0 else "too few to tell them apart"
     )
     return (
         f"found {np.mean(found):.2f} %, random {np.mean(random):.2f} %: {difference:+.2f} points "
-        f"[{low:.2f}, {high:.2f}] over {len(found)} and {len(random)} networks; {said}"
+        f"[{low:.2f}, {high:.2f}] over {len(found)} pairs of about the same FLOPs, one training each; {said}"
     )
 
 

@@ -18,7 +18,8 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.wording import shown
 
 # Options whose values are names of files and folders, or the text of an architecture: taken as they stand.
-PATHS = ("arch", "data", "fork", "images", "results", "run", "truth")
+ARCH = "arch"
+PATHS = (ARCH, "data", "fork", "images", "results", "run", "truth")
 # Options whose values are lists of numbers, in which ranges may stand.
 CELLS, SEEDS = "indices", "seeds"
 # The option whose value is a file, or a list of texts in brackets.
@@ -101,7 +102,8 @@ def split(text: str) -> Iterator[str]:
 def _path(key: str, value: str) -> str:
     """A value that is taken as it stands, quoted where Hydra would take it for something else."""
     bare = value.strip()
-    if not bare or bare == "null" or bare[0] in "[{" or _QUOTED.fullmatch(bare) or _FUNCTIONS.fullmatch(bare):
+    listed = bare[:1] in ("[", "{") and key != ARCH  # of an architecture, a text of the space
+    if not bare or bare == "null" or listed or _QUOTED.fullmatch(bare) or _FUNCTIONS.fullmatch(bare):
         return value
     return bare if _read(f"{key}={bare}") == bare else _in_quotes(bare)
 

@@ -337,6 +337,7 @@ class Engine:
         """Put the head of the request's data set onto the body."""
         assert request.dataset is not None, "a pass that goes beyond the features names a data set"
         self.network.use_head(self.heads[request.dataset])
+        self.state.draw_head(self.heads[request.dataset])
 
     def _task_head(self) -> TaskHead | None:
         """The head in use, where the network does not classify."""

@@ -42,6 +42,8 @@ class State:
     ) -> None:
         self.network, self.heads, self.key, self.inputs = network, heads, key, inputs
         self._drawn: tuple[object, ...] = ()
+        # Heads whose weights are still those of another draw, with the pass that says how to draw them.
+        self._undrawn: dict[nn.Module, ForwardSpec] = {}
         self._checkpoints = checkpoints
         self._trained: dict[int, Checkpoints] = {}
 
@@ -77,10 +79,23 @@ class State:
             in_use = self.network.seen_classifier()
             body = {n: m for n, m in modules(self.network).items() if n not in in_use}
             draw(body, forward.init, *key, kept=kept)
-            for head in dict.fromkeys(self.heads.values()):
-                draw(self.network.named_head(head), forward.init, *key)
+            self._undrawn = dict.fromkeys(self.heads.values(), forward)
         if forward.absolute:
             for parameter in {p for owner in owners for p in owner.parameters()}:
+                parameter.abs_()
+
+    @torch.no_grad()
+    def draw_head(self, head: nn.Module) -> None:
+        """Draw the weights of a head, if that was not done since the network's were drawn.
+
+        Heads of some tasks are as large as the network, and passes that end with the features need none.
+        """
+        forward = self._undrawn.pop(head, None)
+        if forward is None:
+            return
+        draw(self.network.named_head(head), forward.init, *self.key, forward.repeat)
+        if forward.absolute:
+            for parameter in head.parameters():
                 parameter.abs_()
 
     @torch.no_grad()
@@ -102,6 +117,7 @@ class State:
         Returns the seconds of all its epochs, whoever had them trained.
         """
         self.network.use_head(self.heads[dataset])
+        self.draw_head(self.heads[dataset])
         key = (*self.key, dataset, forward.init, forward.repeat)
         assert forward.resolution is not None
         size = (forward.resolution, forward.channels, forward.cells)

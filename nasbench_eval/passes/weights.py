@@ -45,7 +45,7 @@ def draw(
                 tensor.fill_(0.0 if kind == "bias" else 1.0)
         elif isinstance(module, LAYERS):
             for kind, tensor in module.named_parameters(recurse=False):
-                # An output's inputs; in attention they are as many for each projection.
+                # An output's inputs, as PyTorch counts them; in attention as many for each projection.
                 bound = 1 / math.sqrt(_of_outputs(module, kind)[0].numel())
                 # Drawn on the CPU in float32 whatever the device and precision: all get the same values.
                 values = torch.empty(tensor.shape)

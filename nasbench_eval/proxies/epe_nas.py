@@ -38,8 +38,9 @@ class EpeNas(Batch):
         k: keeps the logarithm finite where two Jacobians are uncorrelated.
         single: what becomes of classes with one image in the batch, whose s_c is log(1 + k).  The authors'
             code has them up to 100 classes, where they are the same few 1e-5 for every network, and leaves
-            them out above: so does `omit`.  `count` compares them as well.  Where no class is left the score
-            is 0, whatever the network.
+            them out above: so does `omit`.  `count` compares them as well.
+
+    Above 100 classes it takes two classes to compare; where the batch has fewer the score is NaN.
     """
 
     info: ClassVar = ProxyInfo("epe_nas", 1, "Lopes et al. 2021")
@@ -65,8 +66,10 @@ class EpeNas(Batch):
         sums_K = ((members_KB.double() @ logs_BB) * members_KB).sum(1)
         if added:
             return {"score": float(sums_K.abs().sum())}
+        if len(sums_K) < 2:
+            return {"score": float("nan")}
         means_K = sums_K / members_KB.sum(1)
-        return {"score": float((means_K[:, None] - means_K).abs().sum() / max(len(means_K), 1))}
+        return {"score": float((means_K[:, None] - means_K).abs().sum() / len(means_K))}
 
 
 class _ClassObserver(Observer):

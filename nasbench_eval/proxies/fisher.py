@@ -67,7 +67,8 @@ class _FisherObserver(Observer):
         value = product.square().mean(0).sum() / 2
         if self.weighting == "weight":
             assert isinstance(module.weight, Tensor)
-            value = value * module.weight[0].numel()  # as many for each of its channels
+            outputs = getattr(module, "out_channels", module.weight.shape[0])
+            value = value * (module.weight.numel() // outputs)  # as many for each of its channels
         self.values.append(value)
 
     def record(self) -> Record:

@@ -102,6 +102,8 @@ def gradient_health(g: Tensor) -> Tensor:
 class InTrain(Batch):
     """γ · (1 + o) / log(L + 1), γ = Σ_l log PR(C_l) over L layers, o = Σ_i h_i over parameter tensors.
 
+    On tasks that do not classify the gradient is that of the task's own loss (see `PassSpec`).
+
     Attributes:
         layers: which outputs are observed: conv, conv_linear, bn, relu, or cell (cells and reduction blocks).
         parameters: which tensors count for o: weights (of convolution and linear layers) or all.

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from nasbench_eval.networks.activations import PIECEWISE
 from nasbench_eval.networks.traits import Traits
-from nasbench_eval.passes import Observer, PassSpec, Record, layers, parameters
+from nasbench_eval.passes import Observer, PassSpec, Record, layers
 from nasbench_eval.passes.spec import Init
 from nasbench_eval.proxies.base import Batch, ProxyInfo, need, remark
+from nasbench_eval.proxies.params import Params
 from nasbench_eval.spaces.base import Network
 
 Patterns = npt.NDArray[Any]  # of numbers or of pieces of memory
@@ -33,11 +34,13 @@ class Swap(Batch):
     """Number of distinct patterns of the outputs of all ReLUs on feature maps.
 
     A unit is one entry of one ReLU's output, its pattern the B bits that say at which samples it is positive.
-    At most 2^B patterns there are.  A network without a ReLU has none, and one without a signal one.
+    At most 2^B patterns there are.  A network without a ReLU has none, and one without a signal one.  Where
+    the last features are not finite, the score is NaN.
 
     Attributes:
         regularised: whether the number is multiplied with exp(−(P − μ)²/σ), P the network's parameters in
-            thousands, which keeps a search from ever larger networks.
+            thousands, which keeps a search from ever larger networks.  The score is the logarithm of the
+            product then: it ranks alike, and the product itself is 0 in floating point where P is far off.
         mu: μ, the number of parameters that is preferred, in thousands.
         sigma: σ, how far off others may be, in thousands squared.
     """
@@ -54,11 +57,11 @@ class Swap(Batch):
             raise ValueError(f"sigma is above 0; got {self.sigma}")
 
     def passes(self) -> tuple[PassSpec, ...]:
-        # The classifier's parameters count: with them the pass is one of a data set.
-        return (PassSpec(self.forward(), "logits" if self.regularised else "features"),)
+        patterns = PassSpec(self.forward())
+        return (patterns, *Params().passes()) if self.regularised else (patterns,)
 
     def observe(self, net: Network, spec: PassSpec) -> Observer:
-        return _PatternObserver(sum(p.numel() for p in parameters(net).values()))
+        return _PatternObserver() if spec.objective == "features" else Params().observe(net, spec)
 
     def readings(self, traits: Traits) -> list[str]:
         need(traits.activations, "it has no activations that can be seen")
@@ -69,17 +72,18 @@ class Swap(Batch):
         patterns = float(records[0]["patterns"])
         if not self.regularised:
             return {"patterns": patterns, "score": patterns}
-        off = records[0]["params"] / 1000 - self.mu
-        return {"patterns": patterns, "score": patterns * math.exp(-(off**2) / self.sigma)}
+        off = records[1]["params"] / 1000 - self.mu
+        log = math.log(patterns) if patterns > 0 else -math.inf if patterns == 0 else math.nan
+        return {"patterns": patterns, "score": log - off**2 / self.sigma}
 
 
 class _PatternObserver(Observer):
     """The distinct patterns so far, as numbers in sorted runs."""
 
-    def __init__(self, params: int) -> None:
-        self.params = params
+    def __init__(self) -> None:
         self.options = ()
         self.runs: list[Patterns] = []
+        self.finite = True
 
     def layers(self, net: Network) -> Mapping[str, nn.Module]:
         return layers(net, "relu")
@@ -94,6 +98,10 @@ class _PatternObserver(Observer):
         while len(self.runs) > 1 and len(self.runs[-1]) >= len(self.runs[-2]):
             self._merge()
 
+    def on_features(self, features_BChw: Tensor) -> None:
+        # What is not a number is not positive either: an overflow would pass for a pattern.
+        self.finite = bool(features_BChw.isfinite().all())
+
     def _merge(self) -> None:
         last, before = self.runs.pop(), self.runs.pop()
         self.runs.append(np.union1d(before, last))
@@ -101,7 +109,7 @@ class _PatternObserver(Observer):
     def record(self) -> Record:
         while len(self.runs) > 1:
             self._merge()
-        return {"patterns": sum(map(len, self.runs)), "params": self.params}
+        return {"patterns": sum(map(len, self.runs)) if self.finite else math.nan}
 
 
 def _packed(active_BU: npt.NDArray[np.bool_]) -> Patterns:

@@ -80,7 +80,7 @@ class Batches:
         shares = [mine[start : start + _ASKED] for start in range(0, len(mine), _ASKED)]
         if self.source.in_memory:
             return (self._whole(part, share) for share in shares)
-        return self._read(_Views(part, looked_at(self.source.dataset), None), shares)
+        return self._read(_Views(part, looked_at(self.recipe, self.source.dataset), None), shares)
 
     def _whole(self, part: Part, chosen: Tensor) -> Batch:
         assert isinstance(part.images, np.ndarray)

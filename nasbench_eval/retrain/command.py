@@ -63,6 +63,7 @@ def _settle(plan: Plan, team: Team) -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     torch.set_num_threads(plan.options.threads or max(1, cores // team.neighbours))
     torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False  # float32 means it
 
 
 def _train(plan: Plan, team: Team) -> None:

@@ -91,7 +91,8 @@ class Course:
             UsageError: if a file cannot be read or written.
         """
         self._resume()
-        parallel = self.team.parallel(Trained(self.network))
+        trained = Trained(self.network)
+        parallel = self.team.parallel(trained, idle=self.team.size > 1 and self._idle(trained))
         for epoch in range(len(self.history) + 1, self.recipe.epochs + 1):
             point = self._epoch(parallel, epoch)
             self.history.append(point)
@@ -104,7 +105,7 @@ class Course:
         start, waited, rate = time.perf_counter(), 0.0, 0.0
         drop_paths(self.network, self.recipe.dropped(epoch))
         self.network.train()
-        sums = torch.zeros(3, dtype=torch.float64, device=self.device)
+        sums, seen = torch.zeros(2, dtype=torch.float64, device=self.device), 0
         with _seeded(self.device, *self.key, "layers", epoch, self.team.rank):
             batches, step = self.batches.train(epoch), 0
             while True:
@@ -115,8 +116,9 @@ class Course:
                     break
                 rate = self.schedule.move(epoch, step)
                 sums += self._step(parallel, *batch, epoch, step)
+                seen += len(batch[1])
                 step += 1
-        total, hits, count = self.team.total(sums).tolist()
+        total, hits, count = self._totals(sums, seen)
         self._check(total / count, epoch, rate)
         accuracy = math.nan if self.loss.mix else 100 * hits / count
         val_loss, val_accuracy = self.judge("val")
@@ -124,7 +126,7 @@ class Course:
         return Point(epoch, rate, total / count, accuracy, val_loss, val_accuracy, seconds, waited)
 
     def _step(self, parallel: nn.Module, x: Tensor, y: Tensor, epoch: int, step: int) -> Tensor:
-        """One step; loss, hits and images of the batch, left on the device: to read them would wait."""
+        """One step; loss and hits of the batch's images, left on the device: to read them would wait."""
         mixed, targets = self.loss.mixed(x, y, epoch, step, self.team.rank)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             logits, beside = parallel(mixed)
@@ -138,9 +140,7 @@ class Course:
         if self.average is not None:
             self.average.update(self.network, step=(epoch - 1) * self.batches.steps + step + 1)
         hits = (logits.detach().argmax(1) == y).sum()
-        return torch.stack(
-            [found.detach().double() * len(y), hits.double(), hits.new_tensor(len(y)).double()]
-        )
+        return torch.stack([found.detach().double() * len(y), hits.double()])
 
     @torch.no_grad()
     def judge(self, name: str) -> tuple[float, float]:
@@ -150,15 +150,34 @@ class Course:
         network = self.judged
         self.team.align(network)
         network.eval()
-        sums = torch.zeros(3, dtype=torch.float64, device=self.device)
+        sums, seen = torch.zeros(2, dtype=torch.float64, device=self.device), 0
         for x, y in self.batches.judge(name):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
                 logits = network(x).float()
             hits = (logits.argmax(1) == y).sum()
             entropy = F.cross_entropy(logits, y, reduction="sum")
-            sums += torch.stack([entropy.double(), hits.double(), hits.new_tensor(len(y)).double()])
-        total, hits, count = self.team.total(sums).tolist()
+            sums += torch.stack([entropy.double(), hits.double()])
+            seen += len(y)
+        total, hits, count = self._totals(sums, seen)
         return total / count, 100 * hits / count
+
+    def _totals(self, sums: Tensor, seen: int) -> list[float]:
+        """Loss, hits and images of the whole team."""
+        found: list[float] = self.team.total(torch.cat([sums, sums.new_tensor([seen])])).tolist()
+        return found
+
+    def _idle(self, trained: nn.Module) -> bool:
+        """Whether a parameter has no bearing on the outputs, as those of a cell's dead operations."""
+        side = self.batches.source.dataset.resolution
+        buffers = {name: tensor.clone() for name, tensor in self.network.named_buffers()}
+        self.network.train()
+        with _seeded(self.device, *self.key, "idle"):
+            outputs = trained(torch.zeros(2, 3, side, side, device=self.device))
+        torch.cat([logits.flatten() for logits in outputs if logits is not None]).sum().backward()  # type: ignore[no-untyped-call]
+        idle = any(p.grad is None for p in self.network.parameters() if p.requires_grad)
+        self.network.zero_grad(set_to_none=True)
+        self.network.load_state_dict(buffers, strict=False)
+        return idle
 
     def _check(self, mean: float, epoch: int, rate: float) -> None:
         """The loss of the last step was taken before its update: look at what that left behind too."""
@@ -170,10 +189,14 @@ class Course:
             raise Diverged(f"{where}: a weight or a running statistic is not finite")
 
     def _keep(self, point: Point) -> None:
-        if self.best == point:  # before the state: a crash in between trains this epoch again, and writes it
-            write_weights(self.states.folder / BEST, weights(self.judged), point.epoch)
         self.states.save(point.epoch, self._state())
+        self._write_best()  # after the state, which has these weights too should there be a crash in between
         write_curves(self.states.folder, self.history)
+
+    def _write_best(self) -> None:
+        """The weights as they are, if they are those of the best epoch so far."""
+        if self.history and self.best == self.history[-1]:
+            write_weights(self.states.folder / BEST, weights(self.judged), self.best.epoch)
 
     def _state(self) -> State:
         return {
@@ -195,6 +218,8 @@ class Course:
         if self.average is not None:
             self.average.module.load_state_dict(state["average"])
         self.history = [Point(**point) for point in state["history"]]
+        if self.team.leads:
+            self._write_best()
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from nasbench_eval.passes.weights import draw
 from nasbench_eval.retrain.recipe import Recipe
 from nasbench_eval.spaces._network import risky_channels_last
 from nasbench_eval.spaces.base import Network
+from nasbench_eval.spaces.open import is_open
 from nasbench_eval.wording import first_line, shown
 
 # What the head that only training uses is called in networks that have one.
@@ -36,7 +37,8 @@ def arch_named(space: Any, text: str | None) -> Any:
     try:
         return space.parse(text)
     except ValueError as error:
-        if text.isdecimal() and not hasattr(space, "learn") and int(text) < len(space):
+        counted = text.isdecimal() and not is_open(space) and len(text) <= len(str(len(space)))
+        if counted and int(text) < len(space):
             return space.arch(int(text))
         raise UsageError(f"arch={shown(text)[1:-1]}: {first_line(error)}") from error
 

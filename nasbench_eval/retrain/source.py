@@ -1,6 +1,6 @@
 """The images that a network is trained, validated and tested with: in memory, or files that are read later.
 
-They are checked here, before the first epoch.
+They are checked here, before the first epoch; of files in a folder, one of each class is opened.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Source:
         dataset: name, classes, resolution and statistics.
         classes: the names of all classes, in the order of their numbers.
         parts: by name; `train`, and those of `val` and `test` that there are.
-        digest: SHA-256 of all images and labels; of files, of their names and labels.
+        digest: SHA-256 of all images and labels, and of which are for what; of files, of their names.
     """
 
     dataset: DataSet
@@ -81,8 +81,10 @@ def opened(options: RetrainOptions) -> Source:
     train = parts["train"].images
     assert isinstance(train, np.ndarray)
     total = hashlib.sha256()
-    for part in parts.values():
+    for purpose, part in parts.items():
         assert isinstance(part.images, np.ndarray)
+        # The same images, divided in another way, are other data.
+        total.update(f"{purpose} {len(part)}\n".encode())
         total.update(part.images.tobytes() + part.labels.tobytes())
     return Source(described(name, pictures.classes, train), pictures.classes, parts, total.hexdigest())
 

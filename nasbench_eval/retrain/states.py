@@ -47,7 +47,7 @@ class Point:
 
 @dataclass(frozen=True)
 class States:
-    """Where a training keeps what it needs to continue: the state after its last epoch, and no other.
+    """Where a training keeps what it needs to continue: the states after its last two epochs.
 
     Attributes:
         folder: of the run.
@@ -76,10 +76,11 @@ class States:
         return found[1]
 
     def save(self, epoch: int, state: State) -> None:
-        """Keep the state after an epoch, and let go of the one before it once this one is whole."""
+        """Keep the state after an epoch, and that of the epoch before it, should this one be damaged."""
         self._states.save(epoch, state)
+        kept = {f"epoch-{each:03d}.pt" for each in (epoch - 1, epoch)}
         for file in self._states.path.glob("epoch-*.pt"):
-            if file.name != f"epoch-{epoch:03d}.pt":
+            if file.name not in kept:
                 with suppress(OSError):
                     file.unlink()
 

@@ -53,9 +53,14 @@ class Team:
         each = count // self.size
         return slice(self.rank * each, (self.rank + 1) * each)
 
-    def parallel(self, network: nn.Module) -> nn.Module:
-        """The network with its gradients averaged over the team."""
-        return network if self.size == 1 else DistributedDataParallel(network)
+    def parallel(self, network: nn.Module, *, idle: bool) -> nn.Module:
+        """The network with its gradients averaged over the team.
+
+        Args:
+            network: the network.
+            idle: whether some of its parameters have no gradient, which the others would wait for.
+        """
+        return network if self.size == 1 else DistributedDataParallel(network, find_unused_parameters=idle)
 
     def total(self, numbers: Tensor) -> Tensor:
         """The sum of what each process brings, in place."""

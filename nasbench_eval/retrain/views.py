@@ -29,7 +29,7 @@ def view(recipe: Recipe, dataset: DataSet, flips: bool) -> View:
         scale = (recipe.smallest_crop, 1.0)
         steps.append(data.RandomResizedCropAndInterpolation(side, scale=scale, interpolation="bicubic"))
     else:
-        steps += [transforms.Resize(side), transforms.CenterCrop(side)]
+        steps += _middle(side, side)
         steps += [transforms.RandomCrop(side, padding=side // 8)] if recipe.crop == "pad" else []
     steps += [transforms.RandomHorizontalFlip()] if flips else []
     if recipe.auto_augment:
@@ -47,19 +47,26 @@ def view(recipe: Recipe, dataset: DataSet, flips: bool) -> View:
     return composed
 
 
-def looked_at(dataset: DataSet) -> View:
-    """From an image of Pillow's to the middle of it, (3, R, R), without any chance."""
+def looked_at(recipe: Recipe, dataset: DataSet) -> View:
+    """From an image of Pillow's to (3, R, R), without any chance.
+
+    It is the middle of the image where the recipe trains with parts of images, and else all of it.
+    """
     timm_part("data")  # so that torchvision can be imported
+    from torchvision import transforms
+
+    side = dataset.resolution
+    whole = round(side / CENTRE) if recipe.crop == "resized" else side
+    composed: View = transforms.Compose([*_middle(whole, side), *_numbers(dataset)])
+    return composed
+
+
+def _middle(whole: int, side: int) -> list[Any]:
+    """The middle square of so many pixels of an image whose shorter side is brought to `whole`."""
     from torchvision import transforms
     from torchvision.transforms import InterpolationMode
 
-    whole = round(dataset.resolution / CENTRE)
-    size = [
-        transforms.Resize(whole, InterpolationMode.BICUBIC),
-        transforms.CenterCrop(dataset.resolution),
-    ]
-    composed: View = transforms.Compose([*size, *_numbers(dataset)])
-    return composed
+    return [transforms.Resize(whole, InterpolationMode.BICUBIC), transforms.CenterCrop(side)]
 
 
 def _numbers(dataset: DataSet) -> list[Any]:

@@ -22,6 +22,7 @@ from nasbench_eval.runs.record import LATER, fingerprint
 from nasbench_eval.scoring.classes import representatives
 from nasbench_eval.scoring.job import Job
 from nasbench_eval.spaces.base import CellSpace
+from nasbench_eval.spaces.open import Known
 from nasbench_eval.wording import first_line, shown
 from nasbench_eval.work.execution import SampleWork, check_side, device_named, space_named, work_of
 from nasbench_eval.work.sample import drawn, stratified
@@ -177,6 +178,8 @@ def check_heads(job: Job) -> None:
     Raises:
         UsageError: naming the proxy that would be shown them.
     """
+    if isinstance(job.space, Known):  # which has no first architecture to try this on
+        return
     for task in job.tasks():
         info = job.datasets[task.dataset]
         if info.task == "classification":

@@ -8,6 +8,7 @@ O operations of an edge.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -21,7 +22,7 @@ from nasbench_eval.search.drawn import Drawn, DrawnMasks
 from nasbench_eval.search.history import Numbers, Values
 from nasbench_eval.search.numbered import Digits, Numbered, pick
 from nasbench_eval.spaces import nasbench201
-from nasbench_eval.spaces.base import DigitSpace, SearchSpace
+from nasbench_eval.spaces.base import SearchSpace
 from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.spaces.nasbench201_supernet import NASBench201Supernet
 from nasbench_eval.spaces.open import ByChoices, Known
@@ -408,4 +409,20 @@ def moves_of(space: SearchSpace, mutation: str = "uniform") -> Moves:
         # A supernet's masks of one operation on each edge are lists of choices, and not for pruning.
         pruned = callable(getattr(space, "has", None)) and not moves.choices
         return DrawnMasks(space) if pruned else moves
-    return Digits(space.choices) if isinstance(space, DigitSpace) else Listed(space)
+    return Digits(digits) if (digits := digits_of(space)) else Listed(space)
+
+
+def digits_of(space: Any) -> tuple[int, ...]:
+    """How many alternatives each digit of an index has; empty where indices are no digits of choices.
+
+    A space may have choices and another order.
+    """
+    choices: tuple[int, ...] = tuple(getattr(space, "choices", ()))
+    if not choices or math.prod(choices) != len(space):
+        return ()
+    encode = getattr(space, "encode", None)
+    some = np.unique(np.linspace(0, len(space) - 1, 16).astype(np.int64))
+    if encode is not None:
+        told = [list(encode(space.arch(int(index)))) for index in some]
+        return choices if told == Digits(choices).encode(some).tolist() else ()
+    return choices

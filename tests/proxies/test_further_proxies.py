@@ -160,13 +160,13 @@ def test_epe_nas_adds_a_hundred_classes_and_compares_more() -> None:
     for single in ("omit", "count"):
         assert EpeNas(single=single).score([record])["score"] == pytest.approx(abs(pair) + 2 * one)
     record["classes"] = 101
-    assert EpeNas().score([record])["score"] == 0  # one class has nothing to be compared with
+    assert math.isnan(EpeNas().score([record])["score"])  # one class has nothing to be compared with
     apart = 4 * abs(pair / 2 - one) / 3
     assert EpeNas(single="count").score([record])["score"] == pytest.approx(apart)
     record["labels"] = torch.tensor([1, 2, 3, 4])
     record["correlation"] = correlations * torch.tensor([1 - 1e-15, 1, 1, 1])
-    for single in ("omit", "count"):  # no class has two images
-        assert EpeNas(single=single).score([record])["score"] == 0
+    assert math.isnan(EpeNas().score([record])["score"])  # no class has two images
+    assert EpeNas(single="count").score([record])["score"] == 0
 
 
 def test_epe_nas_of_a_linear_network() -> None:
@@ -243,15 +243,28 @@ def test_swap_of_parameters_in_thousands() -> None:
     plain = score(Swap(batch_size=B), cell())
     found = columns(Swap(batch_size=B, regularised=True, mu=4.0, sigma=2.5), cell())
     assert found["patterns"] == plain
-    assert found["score"] == pytest.approx(plain * math.exp(-((count / 1000 - 4.0) ** 2) / 2.5), rel=1e-9)
-    assert 0 < found["score"] < plain
+    product = plain * math.exp(-((count / 1000 - 4.0) ** 2) / 2.5)
+    assert found["score"] == pytest.approx(math.log(product), rel=1e-9)
+    assert 0 < product < plain
     exact = Swap(batch_size=B, regularised=True, mu=count / 1000, sigma=1e-3)
-    assert score(exact, cell()) == pytest.approx(plain)
+    assert score(exact, cell()) == pytest.approx(math.log(plain))
+    # Where the product is 0 in floating point, networks are told apart all the same.
+    far = [score(Swap(batch_size=B, regularised=True, mu=mu), cell()) for mu in (500.0, 1000.0)]
+    assert math.exp(far[0]) == math.exp(far[1]) == 0
+    assert far[0] > far[1] > -math.inf
 
 
 def test_swap_of_no_signal_and_of_no_relu() -> None:
     assert score(Swap(batch_size=B), cell(NOTHING)) == 1
     assert score(Swap(batch_size=B), Chain) == 0
+
+
+def test_swap_of_features_that_overflow() -> None:
+    """A unit that is not a number is not positive: it would pass for one pattern more."""
+    observer = Swap(batch_size=B).observe(cell()(), PassSpec(Swap(batch_size=B).forward()))
+    observer.on_layer("relu", torch.nn.ReLU(), torch.ones(B, 2, 2, 2), torch.ones(B, 2, 2, 2))
+    observer.on_features(torch.tensor([1.0, math.inf]))
+    assert math.isnan(Swap(batch_size=B).score([observer.record()])["score"])
 
 
 def test_swap_refuses_a_width_of_zero() -> None:
