@@ -102,9 +102,10 @@ def write_images(folder: Path, name: str, count: int = 64) -> None:
 def small(proxy: Proxy) -> Proxy:
     """The proxy with small inputs: at most 8 samples, at most 16 pixels where it sets a resolution itself.
 
+    One that has no score for so few samples names its least number in a class variable, `least_samples`.
     One that trains its networks does so on at most 32 images.
     """
-    limits = {"batch_size": 8, "resolution": 16}
+    limits = {"batch_size": getattr(proxy, "least_samples", 8), "resolution": 16}
     if getattr(proxy, "epochs", 0):
         limits["training_images"] = 32
     options: dict[str, int] = {}
@@ -195,7 +196,8 @@ def check_proxy(name: str) -> None:
     It has to give a finite score for a live cell of either space, a row without an error for cells with
     little or no signal, and the same bits whatever is scored beside it, in any order. What it knows from the
     size of a network (`from_size`) has to be what the passes give. It may neither read nor move the global
-    random generators.
+    random generators. It is checked on 8 samples, or on as many as its class variable `least_samples` says
+    that it needs.
 
     Raises:
         AssertionError: if something is wrong; the message names it.

@@ -114,7 +114,7 @@ def _read(argument: str) -> object:
         override = OverridesParser.create().parse_override(argument)
         value = None if override.is_sweep_override() else override.value()
         return value.text if isinstance(value, QuotedString) else value
-    except HydraException:
+    except (HydraException, ValueError):  # the latter of a number with more digits than Python reads
         return None
 
 

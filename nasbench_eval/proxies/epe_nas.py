@@ -44,6 +44,7 @@ class EpeNas(Batch):
     """
 
     info: ClassVar = ProxyInfo("epe_nas", 1, "Lopes et al. 2021")
+    least_samples: ClassVar = 64  # among so few of 120 classes, several repeat
     k: float = 1e-5
     single: Literal["omit", "count"] = "omit"
 

@@ -52,6 +52,12 @@ def test_a_name_is_taken_as_it_stands(key: str, name: str) -> None:
     assert (config[key], other[key]) == (name, "other")
 
 
+@pytest.mark.parametrize("text", ['{"blocks":[1,2]}', "[[3, 32]]", "7" * 5000])
+def test_an_architecture_is_taken_as_it_stands(text: str) -> None:
+    [config] = jobs(read([f"arch={text}"], "retrain"), "retrain")
+    assert config["arch"] == text
+
+
 def test_texts_in_brackets_are_texts_whatever_they_look_like() -> None:
     [config] = jobs(read(["archs=[12,c8-p,1e5,|a~0|,'a,b']"]))
     assert list(config["archs"]) == ["12", "c8-p", "1e5", "|a~0|", "a,b"]

@@ -89,3 +89,30 @@ def test_a_file_that_is_no_image_is_told_in_one_line(workers: int, tmp_path: Pat
     made = Batches(source, PLAIN, ("key",), Team(), torch.device("cpu"), workers, True)
     with pytest.raises(UsageError, match=r"bad.png is no image that can be read"):
         list(made.train(1))
+
+
+@pytest.mark.parametrize(("crop", "same"), [("pad", True), ("none", True), ("resized", False)])
+def test_files_are_judged_as_images_in_memory_are(tmp_path: Path, crop: str, same: bool) -> None:
+    """Whole, unless the recipe trains with parts of images: then the middle of them."""
+    from PIL import Image
+
+    source = noise()
+    part = source.parts["train"]
+    files = []
+    for number, pixels in enumerate(part.images):
+        files.append(tmp_path / f"{number}.png")
+        Image.fromarray(pixels).save(files[-1])
+    lazily = Source(source.dataset, source.classes, {"train": Part(tuple(files), part.labels)}, "")
+    asked = recipe("smoke", batch_size=8, crop=crop)
+    found, wanted = (
+        torch.cat(
+            [
+                x
+                for x, _ in Batches(each, asked, ("key",), Team(), torch.device("cpu"), 0, False).judge(
+                    "train"
+                )
+            ]
+        )
+        for each in (lazily, source)
+    )
+    assert torch.allclose(found, wanted, atol=1e-5) == same

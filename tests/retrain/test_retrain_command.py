@@ -175,6 +175,45 @@ def test_two_processes_are_one_with_the_doubled_batch(ask: Ask, tmp_path: Path) 
     assert json.loads((two / "retrain.json").read_text())["processes"] == 2
 
 
+# Three of its convolutions lead nowhere, and have no gradient.
+DEAD = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"
+
+
+def test_several_processes_do_not_wait_for_operations_that_lead_nowhere(ask: Ask, tmp_path: Path) -> None:
+    words = [*SMALL, f"arch={DEAD}", "recipe.epochs=2", "run=dead"]
+    assert team(words) == [0, 0], Path("said-0").read_text() + Path("said-1").read_text()
+    assert len(curves(tmp_path / "results" / "dead")) == 2
+
+
+def test_the_same_images_divided_in_another_way_are_another_training(ask: Ask, tmp_path: Path) -> None:
+    words = [*SMALL, "recipe.epochs=2", "run=mine"]
+    assert ask("nasbench-retrain", *words, "val_images=0", "test_images=12").code == 0
+    answer = ask("nasbench-retrain", *words, "val_images=12", "test_images=0")
+    assert answer.code == 2
+    assert "results/mine holds another training" in answer.err
+
+
+def test_a_damaged_state_costs_one_epoch(ask: Ask, tmp_path: Path) -> None:
+    assert ask("nasbench-retrain", *SMALL, "run=whole").code == 0
+    assert alone(run, [*SMALL, "run=damaged"], None, 3) == -signal.SIGKILL
+    whole, damaged = (tmp_path / "results" / name for name in ("whole", "damaged"))
+    assert sorted(file.name for file in (damaged / ".state").glob("epoch-*.pt")) == [
+        "epoch-002.pt",
+        "epoch-003.pt",
+    ]
+    (damaged / ".state" / "epoch-003.pt").write_bytes(b"cut off")
+    with pytest.warns(UserWarning, match="is damaged"):
+        answer = ask("nasbench-retrain", *SMALL, "run=damaged")
+    assert answer.code == 0
+    assert [line[:9] for line in answer.err.splitlines() if line.startswith("epoch")] == [
+        "epoch 3/4",
+        "epoch 4/4",
+    ]
+    assert curves(whole) == curves(damaged)
+    one, other = (load_file(folder / "best.safetensors") for folder in (whole, damaged))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
 def test_a_lost_process_is_told_in_one_line_and_the_training_continues(ask: Ask, tmp_path: Path) -> None:
     codes = team([*TOKENS, "run=lost"], killed_after=1)
     assert codes == [-signal.SIGKILL, 2]
@@ -205,6 +244,7 @@ def test_a_training_that_diverges_keeps_its_curves(ask: Ask, tmp_path: Path) -> 
         (["recipe.batch_size=50"], "recipe.batch_size=50 is more than the 36 images to train with"),
         (["recipe.auto_augment=rnd-m9"], "recipe.auto_augment=rnd-m9 is no policy of timm's"),
         (["arch=nonsense"], "arch=nonsense"),
+        (["arch=" + "7" * 5000], "arch=777"),
         (["val_images=58"], "val_images=58: 48 images are left for that"),
         (["train_images=2"], "the 2 images to train with have none of class 'blue'"),
         (["precision=fp8"], "precision=fp8 will not do"),

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasbench_eval.search.moves import Digits, Listed, Restricted, moves_of
-from nasbench_eval.spaces.nasbench_macro import NASBenchMacro
+from nasbench_eval.spaces.nasbench_macro import Layers, NASBenchMacro
 from nasbench_eval.verify.cli import main as verify
 
 SPACE = NASBenchMacro()
@@ -31,6 +31,25 @@ def test_choices_are_the_digits_of_a_text() -> None:
     texts = ["".join(map(str, digits)) for digits in moves.encode(every)]
     assert texts == [SPACE.format(SPACE.arch(index)) for index in every.tolist()]
     np.testing.assert_array_equal(moves.decode(moves.encode(every)), every)
+
+
+class Backwards(NASBenchMacro):
+    """The networks of the other space in reversed order."""
+
+    def arch(self, index: int) -> Layers:
+        return super().arch(len(self) - 1 - index)
+
+    def index(self, arch: Layers) -> int:
+        return len(self) - 1 - super().index(arch)
+
+    def encode(self, arch: Layers) -> list[int]:
+        return [int(digit) for digit in self.format(arch)]
+
+
+def test_choices_in_another_order_are_no_digits_of_the_index() -> None:
+    space = Backwards()
+    assert space.choices == SPACE.choices
+    assert moves_of(space) == Listed(space)
 
 
 def test_choices_may_have_alternatives_of_their_own_number() -> None:
