@@ -1,8 +1,9 @@
-"""Does a search pay?  Three searches with InTrain, and their answers trained against random networks.
+"""Does a search pay?  Searches with InTrain, and their answers trained against random networks.
 
-The space is DARTS's, in thin networks; the images are scikit-learn's digits at 32 pixels.  Each answer has a
-random network of about its FLOPs for a rival, and all are trained alike.  It prints the accuracies and what
-to make of them.  Interrupted, it continues where it stopped.
+The networks are thin: genotypes of the DARTS space, or structures of the MobileNetV2 space under a budget of
+FLOPs.  Each answer has a random network of about its FLOPs for a rival; both are trained alike, from the same
+seed, on scikit-learn's digits or on images of CIFAR-10.  It prints the accuracies and what to make of them,
+and writes both into the folder of the run.  Interrupted, it continues where it stopped.
 """
 
 from __future__ import annotations
@@ -12,19 +13,44 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from nasbench_eval import load_search
 from nasbench_eval.errors import Parser, UsageError, guard
 from nasbench_eval.retrain import outcome
 from nasbench_eval.spaces.darts import DARTS
+from nasbench_eval.spaces.mobilenetv2 import MobileNetV2
 
-SIDE, CLASSES = 32, 10
-# Random genotypes that rivals are chosen from.
+CLASSES = 10
+# Random networks that rivals are chosen from.
 _DRAWS = 2000
+
+
+@dataclass(frozen=True)
+class Thin:
+    """A search space of thin networks, and how it is searched.
+
+    Attributes:
+        space: the space.
+        words: what makes it of the commands' options.
+        algorithm: what searches it.
+        side: pixels a side of the images that are scored and trained with.
+    """
+
+    space: DARTS | MobileNetV2
+    words: tuple[str, ...]
+    algorithm: str
+    side: int
+
+    def flops(self, text: str) -> int:
+        """Multiply-accumulates of one image."""
+        arch = self.space.parse(text)
+        return self.space.flops(arch, resolution=self.side, num_classes=CLASSES)  # type: ignore[arg-type]
 
 
 def main() -> int:
@@ -33,57 +59,76 @@ def main() -> int:
     add = parser.add_argument
     add("--results", type=Path, default=Path("results"), help="folder of runs (results)")
     add("--run", default="demo-search", help="folder of this one in it (demo-search)")
+    add("--space", choices=("darts", "mobilenetv2"), default="darts", help="where to search (darts)")
+    add("--train-on", choices=("digits", "cifar10"), default="digits", help="what to train with (digits)")
     add("--networks", type=int, default=3, help="searches, and so networks of either kind (3)")
     add("--steps", type=int, default=60, help="networks that each search scores (60)")
     add("--epochs", type=int, default=12, help="of each training (12)")
     add("--images", type=int, default=400, help="to train with (400)")
-    add("--channels", type=int, default=4, help="C of the thin networks (4)")
+    add("--batch-size", type=int, default=16, help="of each training (16)")
+    add("--channels", type=int, default=4, help="C of the thin DARTS networks (4)")
     add("--layers", type=int, default=5, help="their cells (5)")
+    add("--max-flops", type=int, default=200_000_000, help="MobileNetV2's budget at 224 pixels (200 million)")
     add("--at-once", type=int, default=2, help="trainings at the same time, a core each (2)")
     return guard(lambda: _demo(parser.parse_args()))
 
 
-def _demo(asked: argparse.Namespace) -> int:
-    space = DARTS(channels=asked.channels, layers=asked.layers)
-    size = ["space=darts", f"space.channels={asked.channels}", f"space.layers={asked.layers}"]
-    place = [f"results={asked.results}"]
-    search = [*size, *place, "dataset=cifar10", "guide=intrain", "algorithm=regularized_evolution"]
-    search += [f"steps={asked.steps}", f"seeds={asked.networks}", f"run={asked.run}/search"]
-    _command("search", *search, "proxy.batch_size=16", f"proxy.resolution={SIDE}")
-    found = [str(text) for text in load_search(asked.results / asked.run / "search").arch]
-    rivals = rivals_of(space, found)
-    train = [*size, *place, "images=digits", f"resolution={SIDE}", "val_images=0", "threads=1", "device=cpu"]
-    train += [f"train_images={asked.images}", f"recipe.epochs={asked.epochs}", "recipe.batch_size=16"]
-    named = {f"found-{n}": text for n, text in enumerate(found)}
-    named |= {f"random-{n}": text for n, text in enumerate(rivals)}
+def thin(asked: argparse.Namespace) -> Thin:
+    """The space of that name, in the size that was asked for."""
+    if asked.space == "darts":
+        size = f"space.channels={asked.channels}", f"space.layers={asked.layers}"
+        space = DARTS(channels=asked.channels, layers=asked.layers)
+        return Thin(space, ("space=darts", *size), "regularized_evolution", side=32)
+    # Its networks halve their images five times.
+    words = "space=mobilenetv2", f"space.max_flops={asked.max_flops}"
+    return Thin(MobileNetV2(max_flops=asked.max_flops), words, "aznas_small", side=64)
 
-    def trained(name: str) -> float:
+
+def _demo(asked: argparse.Namespace) -> int:
+    among = thin(asked)
+    folder: Path = asked.results / asked.run
+    place = [*among.words, f"results={asked.results}"]
+    search = ["dataset=cifar10", "guide=intrain", f"algorithm={among.algorithm}", f"steps={asked.steps}"]
+    search += [f"seeds={asked.networks}", "proxy.batch_size=16", f"proxy.resolution={among.side}"]
+    _command("search", *place, *search, f"run={asked.run}/search")
+    found = [str(text) for text in load_search(folder / "search").arch]
+    networks = pd.DataFrame(
+        [
+            {"name": f"{kind}-{pair}", "kind": kind, "pair": pair, "arch": text, "flops": among.flops(text)}
+            for kind, texts in (("found", found), ("random", rivals_of(among, found)))
+            for pair, text in enumerate(texts)
+        ]
+    )
+    train = [f"images={asked.train_on}", f"resolution={among.side}", f"train_images={asked.images}"]
+    train += ["val_images=0", f"recipe.epochs={asked.epochs}", f"recipe.batch_size={asked.batch_size}"]
+    train += ["threads=1", "device=cpu"]
+
+    def trained(name: str, arch: str, pair: int) -> float:
         run = f"{asked.run}/{name}"
-        _command("retrain", *train, f"arch={named[name]}", f"run={run}")
+        _command("retrain", *place, *train, f"arch={arch}", f"seed={pair}", f"run={run}")
         return float(outcome.read(asked.results / run)["result"]["last"]["test"])
 
     with ThreadPoolExecutor(asked.at_once) as threads:
-        accuracies = dict(zip(named, threads.map(trained, named), strict=True))
-    for name, text in named.items():
-        flops = space.flops(space.parse(text), resolution=SIDE, num_classes=CLASSES)
-        print(f"{name:10} {accuracies[name]:6.2f} %  {flops / 1e6:5.2f} M multiply-accumulates  {text}")
-    ours, theirs = ([accuracies[n] for n in named if n.startswith(kind)] for kind in ("found", "random"))
-    print(verdict(ours, theirs))
+        networks["test"] = list(threads.map(trained, networks.name, networks.arch, networks.pair))
+    for row in networks.itertuples():
+        print(f"{row.name:10} {row.test:6.2f} %  {row.flops / 1e6:5.2f} M multiply-accumulates  {row.arch}")
+    of = networks.set_index(["kind", "pair"]).test
+    said = verdict(of["found"].tolist(), of["random"].tolist())
+    print(said)
+    networks.to_csv(folder / "pairs.csv", index=False)
+    (folder / "verdict.txt").write_text(said + "\n")
     return 0
 
 
-def rivals_of(space: DARTS, found: Sequence[str]) -> list[str]:
+def rivals_of(among: Thin, found: Sequence[str]) -> list[str]:
     """For each architecture a random one, the nearest in FLOPs that is not taken yet."""
-
-    def flops(arch: object) -> int:
-        return space.flops(arch, resolution=SIDE, num_classes=CLASSES)  # type: ignore[arg-type]
-
     rng = np.random.default_rng(0)
-    drawn = dict.fromkeys(space.format(space.sample(rng)) for _ in range(_DRAWS))
-    counted = {text: flops(space.parse(text)) for text in drawn if text not in found}
+    space = among.space
+    drawn = dict.fromkeys(space.format(space.sample(rng)) for _ in range(_DRAWS))  # type: ignore[arg-type]
+    counted = {text: among.flops(text) for text in drawn if text not in found}
     rivals: list[str] = []
     for text in found:
-        wanted = flops(space.parse(text))
+        wanted = among.flops(text)
         nearest = min((t for t in counted if t not in rivals), key=lambda t: abs(counted[t] - wanted))
         rivals.append(nearest)
     return rivals
