@@ -85,6 +85,8 @@ def thin(asked: argparse.Namespace) -> Thin:
 
 
 def _demo(asked: argparse.Namespace) -> int:
+    if asked.networks < 2:
+        raise UsageError("--networks is at least 2: of one pair there is no interval")
     among = thin(asked)
     folder: Path = asked.results / asked.run
     place = [*among.words, f"results={asked.results}"]
