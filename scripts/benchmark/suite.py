@@ -110,13 +110,12 @@ class Suite:
     def networks(self) -> dict[str, Any]:
         """The cost of `nasbench_eval.score` on networks that people use."""
         found = {}
-        for title, name in networks.MODELS.items():
-            labels = {"intrain": ("intrain",), readings.FEW_PASS_TITLE: readings.FEW_PASS}
+        for title, asked in networks.ASKED.items():
             costs = {
-                what: self._fresh(networks.cost, name, of, self.extent.repeats) for what, of in labels.items()
+                what: self._fresh(networks.cost, title, of, self.extent.repeats) for what, of in asked.items()
             }
-            base = self._fresh(networks.peak, name, None)
-            ratios = {what: self._fresh(networks.peak, name, of) / base for what, of in labels.items()}
+            base = self._fresh(networks.peak, title, None)
+            ratios = {what: self._fresh(networks.peak, title, of) / base for what, of in asked.items()}
             found[title] = {"costs": costs, "bare_peak_bytes": base, "peak_ratios": ratios}
             say(f"{title}: " + ", ".join(f"{what} {cost['ratio']:.2f}" for what, cost in costs.items()))
         return found

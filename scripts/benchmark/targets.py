@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from benchmark.networks import COATNET, FEWEST
 from benchmark.readings import FEW_PASS, FEW_PASS_TITLE
 
 # Figures of each section that was measured, by its name.
@@ -64,6 +65,19 @@ TARGETS = (
         for what, path, limit in (
             ("InTrain", ("costs", "intrain", "ratio"), 1.3),
             ("the few-pass group", ("costs", FEW_PASS_TITLE, "ratio"), 8),
+        )
+    ),
+    *(
+        Target(
+            f"{what} on {network}",
+            "bare passes at B = 64, R = 64",
+            ("networks", network, "costs", of, "ratio"),
+            limit,
+        )
+        for what, network, of, limit in (
+            ("InTrain of the fewest products", "MobileNetV2", FEWEST, 1.4),
+            ("InTrain of the fewest products", COATNET, FEWEST, 1.4),
+            ("VKDNW", COATNET, "vkdnw", 8),
         )
     ),
     *(

@@ -36,7 +36,15 @@ from oracle import (
 from torch import Tensor, nn
 
 from nasbench_eval.paths import config_folder
-from nasbench_eval.proxies.intrain import InTrain, covariance, gradient_health, log_participation_ratio
+from nasbench_eval.proxies.intrain import (
+    InTrain,
+    capacity,
+    capacity_of_fewest,
+    covariance,
+    gradient_health,
+    log_participation_ratio,
+    moments,
+)
 from nasbench_eval.seeding import generator
 from nasbench_eval.spaces.base import Network
 
@@ -242,6 +250,37 @@ def test_covariance_does_not_depend_on_the_layout(layout: torch.memory_format) -
 def test_covariance_of_vectors() -> None:
     y = torch.randn(9, 4, generator=generator("y"))
     np.testing.assert_allclose(covariance(y).numpy(), np.cov(y.double().numpy().T, bias=True), atol=1e-6)
+
+
+@given(st.integers(1, 300), st.integers(1, 60), st.floats(0.1, 10), st.floats(-3, 3))
+def test_the_fewest_products_have_trace_and_norm_of_the_covariance(
+    channels: int, samples: int, scale: float, shift: float
+) -> None:
+    """With more channels than positions and with fewer, in one strip and in several."""
+    y = scale * (torch.randn(samples, channels, 2, 3, generator=generator(channels, samples)) + shift)
+    reference = np.atleast_2d(np.cov(positions(y), bias=True))
+    trace, square = moments(y)
+    assert trace.dtype == square.dtype == torch.float64
+    assert float(trace) == pytest.approx(reference.trace(), rel=1e-5)
+    assert float(square) == pytest.approx((reference**2).sum(), rel=1e-5)
+    torch.testing.assert_close(capacity_of_fewest(y, y), capacity(y, y), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("build", [cell(MIXED), cell(DEAD_BRANCH), cell(NOTHING), Constant, Smooth])
+def test_the_fewest_products_give_the_same_score(build: Build) -> None:
+    for options in ({}, {"layers": "cell", "dead_layers": "collapsed"}):
+        if options and build in (Constant, Smooth):
+            continue
+        found = columns(InTrain(batch_size=B, products="fewest", **options), build)
+        assert found == pytest.approx(columns(InTrain(batch_size=B, **options), build), rel=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(4, 40, 2, 2), (64, 16, 8, 8)])
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e4, math.nan])
+def test_a_constant_has_no_moments(shape: tuple[int, ...], value: float) -> None:
+    y = torch.full(shape, value)
+    found = torch.stack(moments(y))
+    assert found.isnan().all() if math.isnan(value) else not found.any()
 
 
 @given(st.lists(st.floats(0.01, 100), min_size=1, max_size=8))

@@ -80,14 +80,11 @@ def everything() -> dict[str, Any]:
         },
         "networks": {
             network: {
-                "costs": {
-                    what: {"seconds": 3.0, "bare_seconds": 2.0, "ratio": 1.5}
-                    for what in ("intrain", readings.FEW_PASS_TITLE)
-                },
+                "costs": {what: {"seconds": 3.0, "bare_seconds": 2.0, "ratio": 1.5} for what in asked},
                 "bare_peak_bytes": 800_000_000,
-                "peak_ratios": {"intrain": 1.1, readings.FEW_PASS_TITLE: 1.9},
+                "peak_ratios": {what: 1.1 if what == "intrain" else 1.9 for what in asked},
             }
-            for network in networks.MODELS
+            for network, asked in networks.ASKED.items()
         },
         "startup": {"repeats": 3, "help_seconds": 0.5, "first_score_seconds": 6.5},
         "memory": {
