@@ -139,6 +139,8 @@ class SearchOptions(Execution):
     fork_step: Annotated[int, Field(ge=1)] | None
     seed: Seed
     reuse: Literal["none", "results", "only"]
+    ray: str | None
+    ray_gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

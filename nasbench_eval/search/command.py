@@ -31,6 +31,7 @@ from nasbench_eval.spaces.base import Names
 from nasbench_eval.spaces.open import Known as KnownSpace
 from nasbench_eval.wording import shortened
 from nasbench_eval.work.pool import Pool
+from nasbench_eval.work.ray_pool import RayPool
 from nasbench_eval.work.session import Session, facts, named, opened
 
 
@@ -153,15 +154,23 @@ def _supplied(plan: Plan, session: Session, known: Known) -> Iterator[Supply]:
     else:
         scorer = Scorer(plan.job, plan.images, plan.device, plan.checkpoints)
         scorer.check_inputs()
-        pool = None
-        if plan.workers:
-            pool = Pool(scorer, plan.workers, plan.options.timeout, session.progress.warn)
+        pool = _pool(plan, scorer, session)
         texts = space.texts if isinstance(space, KnownSpace) else None
         live = Live(scorer, plan.job.tasks(), known, session.store, session.progress, pool, texts)
         try:
             yield live
         finally:
             live.close()
+
+
+def _pool(plan: Plan, scorer: Scorer, session: Session) -> Pool | RayPool | None:
+    """The workers: on a Ray cluster, or of this machine; None where this process does the work."""
+    options, warn = plan.options, session.progress.warn
+    if options.ray is not None:
+        there = Scorer(scorer.job, scorer.data, plan.remote, scorer.checkpoints)
+        gpus = (plan.remote.type == "cuda") if options.ray_gpus is None else options.ray_gpus
+        return RayPool(there, options.workers, options.timeout, warn, options.ray, float(gpus))
+    return Pool(scorer, plan.workers, options.timeout, warn) if plan.workers else None
 
 
 class _Saved:
@@ -192,6 +201,7 @@ def _record(plan: Plan) -> dict[str, Any]:
     proxies = {proxy.info.name: type(proxy) for proxy in plan.guide.proxies.values()}
     return {
         **facts(plan, "nasbench-search"),
+        **({} if options.ray is None else {"device": plan.remote.type, "device_name": "a Ray cluster's"}),
         "n": options.steps,
         "truth": options.truth,
         "sources": sources(type(plan.subject.space), proxies),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from omegaconf import DictConfig
 
 from nasbench_eval.data.datasets import DataSet
@@ -52,6 +53,11 @@ class Plan(Work):
         clocks = [getattr(self.options, f"{clock}_seconds") or np.inf for clock in CLOCKS]
         return Budget(self.options.steps, np.array(clocks), self.options.wall_seconds or np.inf)
 
+    @property
+    def remote(self) -> torch.device:
+        """Where the networks of workers on a Ray cluster are."""
+        return torch.device("cuda") if self.options.device == "cuda" else self.device
+
     def identity(self) -> dict[str, Any]:
         """What decides the scores, as a run of scores has it."""
         return Job(
@@ -81,11 +87,14 @@ def resolve(config: DictConfig) -> Plan:
     job = Job(subject.space, subject.datasets, guide.proxies, options.seed) if guide.proxies else None
     if job is not None:
         check_heads(job)
-    device = device_named(options.device)
+    scored = job is not None and options.reuse != "only"
+    _check_ray(options, scored)
+    # GPUs of a cluster need not be here.
+    device = device_named("auto" if options.ray and options.device == "cuda" else options.device)
     plan = Plan(
         options=options,
         device=device,
-        workers=workers_of(options, device) if job and options.reuse != "only" else 0,
+        workers=workers_of(options, device) if scored and options.ray is None else 0,
         whole=Path(),
         subject=subject,
         dataset=dataset,
@@ -162,6 +171,17 @@ def _check_clocks(options: SearchOptions, guide: Guide) -> None:
     if getattr(options, f"{still}_seconds") is not None:
         why = "scores cost no training" if guide.proxies else "accuracies cost no scoring"
         raise UsageError(f"{still}_seconds= never ends a search guided by {guide.name}: {why}")
+
+
+def _check_ray(options: SearchOptions, scored: bool) -> None:
+    """Refuse a cluster that nothing would be done on."""
+    if options.ray is None:
+        if options.ray_gpus is not None:
+            raise UsageError("ray_gpus= is about workers on a Ray cluster, which ray=ADDRESS names")
+    elif not scored:
+        raise UsageError(f"ray={options.ray}: this search scores nothing that a cluster could help with")
+    elif options.workers == 0:
+        raise UsageError("ray= has workers score, and workers=0 has none; leave one of them out")
 
 
 def _seeds(given: int | tuple[int, ...]) -> tuple[int, ...]:

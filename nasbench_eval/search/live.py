@@ -14,7 +14,7 @@ from nasbench_eval.runs.store import Store
 from nasbench_eval.search.history import CLOCKS, Numbers
 from nasbench_eval.search.scores import Known
 from nasbench_eval.wording import ranges
-from nasbench_eval.work.pool import Item, Pool, Scores
+from nasbench_eval.work.pool import Item, Scores, Workers
 from nasbench_eval.work.progress import Progress
 
 
@@ -69,7 +69,7 @@ class Live:
         known: Known,
         store: Store,
         progress: Progress,
-        pool: Pool | None,
+        pool: Workers | None,
         texts: Mapping[int, str] | None = None,
     ) -> None:
         self.scorer, self.tasks, self.known = scorer, tuple(tasks), known

@@ -14,12 +14,20 @@ from nasbench_eval.wording import counted
 
 def headline(plan: Plan) -> str:
     """What is going to be done."""
-    course, by = plan.course, f"; {counted(plan.workers, 'worker')} on {plan.device.type}" if plan.job else ""
+    course, by = plan.course, f"; {_workers(plan)}" if plan.job else ""
     size = f"{counted(len(course.seeds), 'seed')} of {counted(plan.options.steps, 'step')}"
     return (
         f"{course.space.name}: {course.label} guided by {course.guide} on {plan.subject.title}, "
         f"{size}{by}; into {plan.folder}"
     )
+
+
+def _workers(plan: Plan) -> str:
+    options = plan.options
+    if options.ray is None:
+        return f"{counted(plan.workers, 'worker')} on {plan.device.type}"
+    number = "workers" if options.workers is None else counted(options.workers, "worker")
+    return f"{number} on the Ray cluster {options.ray}, on {plan.remote.type}"
 
 
 def taken(runs: Mapping[str, int]) -> Iterator[str]:

@@ -76,6 +76,22 @@ class Scores(Protocol):
         ...
 
 
+class Workers(Protocol):
+    """Has architectures scored by workers, wherever these are."""
+
+    def round(self, todo: deque[Item]) -> Generator[list[Row], None, None]:
+        """Hand out work, which may grow between rounds, and wait a while for the first rows.
+
+        Raises:
+            UsageError: if no worker can be had, or one of them raises it.
+        """
+        ...
+
+    def close(self) -> None:
+        """End the workers; what they are at is not waited for."""
+        ...
+
+
 @dataclass(eq=False)
 class _Worker:
     """A process and what it is at, since a time of `time.monotonic`."""

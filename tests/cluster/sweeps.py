@@ -44,6 +44,30 @@ def begin(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+def searching(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """`nasbench-search` with these options in a process of its own, in a folder."""
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from nasbench_eval.cli import search; sys.exit(search())",
+            *arguments,
+        ],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def history(run: Path) -> pd.DataFrame:
+    """The history of a search, seed by seed."""
+    return pd.concat(map(pd.read_parquet, sorted((run / "history").rglob("*.parquet")))).reset_index(
+        drop=True
+    )
+
+
 def complete(folder: Path, *arguments: str) -> tuple[int, str]:
     """Exit code of `nasbench-score` and what it said on standard error."""
     process = begin(folder, *arguments)

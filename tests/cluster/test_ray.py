@@ -1,4 +1,4 @@
-"""A sweep on a Ray cluster of two nodes, real processes of this machine, one of which is killed half way."""
+"""A sweep and a search on a Ray cluster of two nodes, real processes of this machine; one node is killed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from sweeps import begin, here, long_only, rows, shards_of
+from sweeps import begin, here, history, long_only, rows, searching, shards_of
 
 pytestmark = [
     long_only,
@@ -75,6 +75,34 @@ def test_a_sweep_outlives_a_node(
     assert len(again) == 1, "the killed node's shard, and no other, should have been begun again"
     here(tmp_path, monkeypatch, "n=240", "results=runs", "run=whole")
     pd.testing.assert_frame_equal(rows(pieces), rows([tmp_path / "runs" / "whole"]), check_exact=True)
+
+
+def test_a_search_outlives_a_node(nodes: tuple[Any, Any], tmp_path: Path) -> None:
+    """The history is that of a search with workers of this machine alone."""
+    cluster, second = nodes
+    search = ["space=mobilenetv2", "dataset=imagenet1k", "algorithm=aznas_small", "guide=intrain", "seeds=2"]
+    search += [
+        "proxy.batch_size=4",
+        "proxy.resolution=64",
+        "steps=100",
+        "lag=2",
+        "reuse=none",
+        "save_every=1",
+    ]
+    there = searching(tmp_path, *search, "run=there", f"ray={cluster.address}")
+    until = time.monotonic() + 180
+    while not list((tmp_path / "results").rglob("scores/**/part-*")):
+        assert time.monotonic() < until, "nothing was scored"
+        time.sleep(0.05)
+    cluster.remove_node(second, allow_graceful=False)
+    said = there.communicate(timeout=300)[1]
+    assert there.returncode == 0, said
+    here = searching(tmp_path, *search, "run=here", "workers=0", "device=cpu")
+    said = here.communicate(timeout=300)[1]
+    assert here.returncode == 0, said
+    found, expected = (history(tmp_path / "results" / run) for run in ("there", "here"))
+    kept = [column for column in found if "seconds" not in column]
+    pd.testing.assert_frame_equal(found[kept], expected[kept], check_exact=True)
 
 
 def _two_begun(run: Path) -> list[Path]:

@@ -40,6 +40,26 @@ def same(one: Path | str, other: Path | str) -> None:
     pd.testing.assert_frame_equal(history(one), history(other), check_exact=True)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["ray=auto", "workers=0"], "ray= has workers score, and workers=0 has none"),
+        (["ray=auto", "reuse=only"], "ray=auto: this search scores nothing that a cluster could help with"),
+        (["ray_gpus=1"], "ray_gpus= is about workers on a Ray cluster, which ray=ADDRESS names"),
+    ],
+)
+def test_a_cluster_that_nothing_would_be_done_on(ask: Ask, arguments: list[str], said: str) -> None:
+    answer = ask(*SMALL, *arguments)
+    assert (answer.code, said in answer.err) == (2, True), answer.err
+
+
+def test_a_cluster_without_ray(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    answer = ask(*SMALL, "ray=auto")
+    assert answer.code == 2
+    assert "ray= needs Ray: pip install 'nasbench_eval[ray]' here and on every node" in answer.err
+
+
 def test_a_search_leaves_a_history_and_can_go_on(ask: Ask) -> None:
     first = ask(*SMALL, "run=whole", "workers=0")
     assert first.code == 0, first.err
