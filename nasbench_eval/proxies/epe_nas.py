@@ -32,15 +32,14 @@ ADDED = 100
 class EpeNas(Batch):
     """Σ_c |s_c|, or above 100 classes the mean over c of Σ_d |s_c/n_c − s_d/n_d|; J_n = ∂Σ_k f_k/∂x_n.
 
-    A network that passes no signal has no correlations: the score is NaN.
+    A network that passes no signal has no correlations: the score is NaN.  So it is above 100 classes where the
+    batch has fewer than two classes to compare.
 
     Attributes:
         k: keeps the logarithm finite where two Jacobians are uncorrelated.
         single: what becomes of classes with one image in the batch, whose s_c is log(1 + k).  The authors'
             code has them up to 100 classes, where they are the same few 1e-5 for every network, and leaves
             them out above: so does `omit`.  `count` compares them as well.
-
-    Above 100 classes it takes two classes to compare; where the batch has fewer the score is NaN.
     """
 
     info: ClassVar = ProxyInfo("epe_nas", 1, "Lopes et al. 2021")
