@@ -34,8 +34,9 @@ sections to measure, by default all that the device has:
   targets     the costs that targets are set for
   operators   the operators with the largest share of the time
   throughput  a run of two workers against one process with PyTorch's defaults (CPU)
-  networks    ResNet-18 and MobileNetV2 scored by nasbench_eval.score (CPU; needs timm)
+  networks    ResNet-18, MobileNetV2 and CoAtNet scored by nasbench_eval.score (CPU; needs timm)
   training    networks trained in an hour by the recipe of the embedded benchmark (CPU)
+  retraining  a step of nasbench-retrain against a bare loop, and in two processes (CPU; needs timm)
   startup     seconds until a command has done something (CPU)
   memory      whether a worker's memory stays flat, and its peak (CPU)"""
 

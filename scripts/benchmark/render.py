@@ -145,6 +145,18 @@ def training(f: Mapping[str, Any]) -> str:
     return what + table(("cells an hour", "seconds a training and worker"), [row], left=0)
 
 
+def retraining(f: Mapping[str, Any]) -> str:
+    """Seconds of a step, what of it is waiting, and what a second process gains."""
+    rows = [
+        ("seconds of a step", f"{f['seconds']:.3f}"),
+        ("of a bare loop's", f"{f['bare_seconds']:.3f}"),
+        ("ratio", _number(f["ratio"])),
+        ("share of waiting for images", f"{f['waited']:.1%}"),
+        ("two processes against one", f"{_number(f['speedup'])} times as fast"),
+    ]
+    return f"A NAS-Bench-201 network at batches of {f['batch']}, one thread.\n\n" + table(("", ""), rows)
+
+
 def startup(f: Mapping[str, Any]) -> str:
     """Seconds of the two commands."""
     rows = [
@@ -184,6 +196,7 @@ _PARTS = {
     "targets": ("What the targets are judged by", costs),
     "throughput": ("Throughput", throughput),
     "training": ("Training", training),
+    "retraining": ("Training of one network", retraining),
     "networks": ("Networks of no search space", networks),
     "startup": ("Start-up", startup),
     "memory": ("Memory", memory),

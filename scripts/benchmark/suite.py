@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark import memory, networks, operators, readings, startup, throughput, training
+from benchmark import memory, networks, operators, readings, retraining, startup, throughput, training
 from benchmark.costs import Figures, measure
 from benchmark.processes import Processes
 
 ON_ANY_DEVICE = ("proxies", "targets", "operators")
-SECTIONS = ("startup", "throughput", "training", *ON_ANY_DEVICE, "networks", "memory")
+SECTIONS = ("startup", "throughput", "training", "retraining", *ON_ANY_DEVICE, "networks", "memory")
 
 
 @dataclass(frozen=True)
@@ -26,16 +26,18 @@ class Extent:
         throughput: cells and rounds of each side.
         flat: after how many cells a worker's memory is looked at.
         trained: cells that are trained.
+        rounds: of the training of one network.
     """
 
     repeats: int = 3
     throughput: tuple[int, int] = (80, 2)
     flat: tuple[int, int] = (100, 2000)
     trained: int = 30
+    rounds: int = 3
 
 
 FULL = Extent()
-QUICK = Extent(repeats=1, throughput=(8, 1), flat=(5, 20), trained=2)
+QUICK = Extent(repeats=1, throughput=(8, 1), flat=(5, 20), trained=2, rounds=1)
 
 
 class Suite:
@@ -102,6 +104,10 @@ class Suite:
     def training(self) -> dict[str, Any]:
         """How many cells are trained in an hour."""
         return training.training(self.extent.trained, cores(), "cpu")
+
+    def retraining(self) -> dict[str, Any]:
+        """What a step of the training of one network costs."""
+        return retraining.retraining(self.extent.rounds, self._fresh)
 
     def startup(self) -> dict[str, Any]:
         """Seconds until a command has done something."""

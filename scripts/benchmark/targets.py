@@ -90,6 +90,9 @@ TARGETS = (
         for network in ("ResNet-18", "MobileNetV2")
     ),
     Target("two workers against one process of defaults", "times", ("throughput", "ratio"), 1.9, True),
+    Target("a step of nasbench-retrain", "steps of a bare loop", ("retraining", "ratio"), 1.1),
+    Target("its waiting for images", "share of an epoch", ("retraining", "waited"), 0.05),
+    Target("it in two processes against one", "times", ("retraining", "speedup"), 1.7, True),
     Target("`nasbench-score --help`", "s", ("startup", "help_seconds"), 1),
     Target("a command's first score", "s", ("startup", "first_score_seconds"), 6),
     Target("growth of a worker over a run", "MB", ("memory", "flat", "growth_bytes"), 50, scale=1e6),
