@@ -113,6 +113,7 @@ class RetrainOptions(Placed):
     test_images: Annotated[int, Field(ge=0)] | None
     split_seed: Annotated[int, Field(ge=0)]
     seed: Seed
+    teacher: str | None
     precision: Literal["float32", "bf16"]
     threads: Annotated[int, Field(ge=1)] | None
     export: Literal["onnx"] | None

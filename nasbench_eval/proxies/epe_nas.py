@@ -32,8 +32,8 @@ ADDED = 100
 class EpeNas(Batch):
     """Σ_c |s_c|, or above 100 classes the mean over c of Σ_d |s_c/n_c − s_d/n_d|; J_n = ∂Σ_k f_k/∂x_n.
 
-    A network that passes no signal has no correlations: the score is NaN.  So it is above 100 classes where the
-    batch has fewer than two classes to compare.
+    A network that passes no signal has no correlations: the score is NaN.  So it is above 100 classes where
+    the batch has fewer than two classes to compare.
 
     Attributes:
         k: keeps the logarithm finite where two Jacobians are uncorrelated.

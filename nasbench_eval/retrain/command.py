@@ -22,6 +22,7 @@ from nasbench_eval.retrain.loop import Course, Diverged
 from nasbench_eval.retrain.network import built, layout, weights
 from nasbench_eval.retrain.parts import extra, timm_part
 from nasbench_eval.retrain.states import BEST, LAST, Point, States, write_curves, write_weights
+from nasbench_eval.retrain.teacher import opened
 from nasbench_eval.retrain.team import Team, joined
 from nasbench_eval.runs.lock import lock
 from nasbench_eval.wording import counted
@@ -88,6 +89,8 @@ def _train(plan: Plan, team: Team) -> None:
         plan.options.precision,
     )
     course.told = _teller(plan, team, course)
+    if plan.options.teacher is not None:
+        course.teacher = opened(plan.options.teacher, dataset, plan.source.classes, device)
     if team.leads:
         leave.write(plan, known)
     try:
@@ -114,7 +117,7 @@ def _finished(plan: Plan) -> bool:
     if not (plan.folder / outcome.RECORD).exists():
         return False
     record, identity = outcome.read(plan.folder), plan.identity()
-    same = ("version", "space", "arch", "recipe", "flips", "dataset", "seed", "precision")
+    same = ("version", "space", "arch", "recipe", "flips", "dataset", "teacher", "seed", "precision")
     images = record["images"].get("sha256") == identity["images"]
     if wrong := [key for key in same if record.get(key) != identity[key]] + (
         ["images"] if not images else []

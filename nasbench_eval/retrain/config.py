@@ -21,6 +21,7 @@ from nasbench_eval.paths import config_folder
 from nasbench_eval.retrain.network import arch_named
 from nasbench_eval.retrain.recipe import Recipe
 from nasbench_eval.retrain.source import Source, opened
+from nasbench_eval.retrain.teacher import about
 from nasbench_eval.retrain.team import Team
 from nasbench_eval.wording import counted
 from nasbench_eval.work.execution import device_named, folder_of, space_named
@@ -46,6 +47,7 @@ class Plan:
         source: with what.
         device: where.
         folder: of the run.
+        teacher: what the record says of the network that is learnt from; None if there is none.
     """
 
     options: RetrainOptions
@@ -55,6 +57,7 @@ class Plan:
     source: Source
     device: torch.device
     folder: Path
+    teacher: dict[str, Any] | None
 
     @property
     def text(self) -> str:
@@ -83,6 +86,7 @@ class Plan:
                     "flips": self.flips,
                     "dataset": written(self.source.dataset),
                     "images": self.source.digest,
+                    "teacher": self.teacher,
                     "seed": self.options.seed,
                     "precision": self.options.precision,
                 }
@@ -109,11 +113,23 @@ def resolve(config: DictConfig) -> Plan:
     space, arch, recipe = checked(config)
     source = opened(options)
     device = device_named(options.device)
-    plan = Plan(options, space, arch, recipe, source, device, Path())
+    plan = Plan(options, space, arch, recipe, source, device, Path(), _teacher(options, recipe))
     text = json.dumps(plan.identity(), sort_keys=True)
     digits = hashlib.sha256(text.encode()).hexdigest()[:8]
     name = f"{space.name}-{source.dataset.name}-{recipe.name}-{digits}"
     return replace(plan, folder=folder_of(options, name))
+
+
+def _teacher(options: RetrainOptions, recipe: Recipe) -> dict[str, Any] | None:
+    """What is known of the network that is learnt from.  Raises UsageError."""
+    if options.teacher is None:
+        return None
+    if not recipe.distillation:
+        raise UsageError(
+            f"teacher={options.teacher}: nothing is taken from it with recipe.distillation=0; "
+            "recipe.distillation=1 counts it like the labels"
+        )
+    return about(options.teacher)
 
 
 def named(config: DictConfig) -> Plan:

@@ -49,6 +49,7 @@ def record(plan: Plan, team: Team, network: nn.Module) -> dict[str, Any]:
             **{name: len(part) for name, part in plan.source.parts.items()},
             "sha256": plan.source.digest,
         },
+        "teacher": plan.teacher,
         "split_seed": plan.options.split_seed,
         "seed": plan.options.seed,
         "precision": plan.options.precision,
@@ -105,6 +106,7 @@ def card(known: Mapping[str, Any], history: Sequence[Point]) -> str:
         f"{dataset['resolution']} x {dataset['resolution']} pixels",
         "recipe": f"{recipe['name']}, {recipe['epochs']} epochs, batches of {recipe['batch_size']}; "
         f"changed: {changes}",
+        "teacher": _taught(known["teacher"]),
         "seed": f"{known['seed']}, of the division {known['split_seed']}",
         "machine": f"{known['processes']} x {known['device_name']}, {known['precision']}",
         "versions": versions,
@@ -125,6 +127,12 @@ def card(known: Mapping[str, Any], history: Sequence[Point]) -> str:
     mean, std = dataset["mean"], dataset["std"]
     lines += [f"Images are red, green, blue from 0 to 255, less {mean}, divided by {std}.", ""]
     return "\n".join(lines)
+
+
+def _taught(teacher: Mapping[str, Any] | None) -> str:
+    if teacher is None:
+        return "none"
+    return f"{teacher['name']}; what it was trained with is extra data: {teacher['data']}"
 
 
 @torch.no_grad()

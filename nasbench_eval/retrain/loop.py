@@ -23,6 +23,7 @@ from nasbench_eval.retrain.optimise import Loss, Schedule, clipped, loss, optimi
 from nasbench_eval.retrain.parts import timm_part
 from nasbench_eval.retrain.recipe import Recipe
 from nasbench_eval.retrain.states import BEST, Point, States, write_curves, write_weights
+from nasbench_eval.retrain.teacher import distilled
 from nasbench_eval.retrain.team import Team
 from nasbench_eval.seeding import seed_of
 from nasbench_eval.training.checkpoints import State
@@ -45,6 +46,7 @@ class Course:
         key: what all draws depend on.
         precision: `float32`, or `bf16` for products in bfloat16.
         told: is called with each epoch that is finished.
+        teacher: gives logits (B, K) of the images that the network is shown; None for no teacher.
     """
 
     network: nn.Module
@@ -55,6 +57,7 @@ class Course:
     key: tuple[object, ...]
     precision: str = "float32"
     told: Callable[[Point], None] = lambda point: None
+    teacher: Callable[[Tensor], Tensor] | None = None
 
     def __post_init__(self) -> None:
         self.team: Team = self.batches.team
@@ -133,6 +136,9 @@ class Course:
             found = self.loss.of(logits, targets)
             if beside is not None:
                 found = found + self.recipe.auxiliary * self.loss.of(beside, targets)
+            if self.teacher is not None:
+                part = distilled(logits, self.teacher(mixed), self.recipe.temperature)
+                found = found + self.recipe.distillation * part
         self.optimizer.zero_grad(set_to_none=True)
         found.backward()  # type: ignore[no-untyped-call]
         clipped(self.network, self.recipe.clip_norm)

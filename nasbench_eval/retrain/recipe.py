@@ -44,6 +44,8 @@ class Recipe:
         drop_path: how often a path of the network is dropped, image by image.
         drop_path_rises: from 0 in a line, epoch by epoch; else it is the same in all epochs.
         auxiliary: weight of the auxiliary head's loss; 0 for none.
+        distillation: weight of the teacher's part of the loss, where `teacher=` names one.
+        temperature: that logits are divided by in that part.
         clip_norm: most that the norm of all gradients may be; null for any.
         average: decay of a moving average of the weights, which is judged in their place; null for none.
         batch_norm_momentum: weight of a new batch in running statistics, as PyTorch has it.
@@ -75,6 +77,8 @@ class Recipe:
     drop_path: Share
     drop_path_rises: bool
     auxiliary: Amount
+    distillation: Amount
+    temperature: Positive
     clip_norm: Positive | None
     average: Share | None
     batch_norm_momentum: Annotated[float, Field(gt=0, le=1)]

@@ -12,10 +12,12 @@ import torch.nn.functional as F
 from torch import nn
 from training_parts import Linear, batches, course, recipe
 
+from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.errors import UsageError
 from nasbench_eval.retrain.loop import Course, Diverged
 from nasbench_eval.retrain.network import Trained, arch_named, built
 from nasbench_eval.retrain.states import States, write_weights
+from nasbench_eval.retrain.teacher import Teacher, affine, distilled
 from nasbench_eval.spaces.darts import DARTS
 from nasbench_eval.spaces.nasbench201 import NASBench201
 
@@ -214,3 +216,50 @@ def test_layers_that_draw_continue_as_if_nothing_had_happened(tmp_path: Path) ->
     assert len(again.history) == 3
     for one, other in zip(whole.network.parameters(), again.network.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+def test_a_teacher_s_part_of_the_loss(tmp_path: Path) -> None:
+    """0.5 · T² Σ p (log p − log q) a batch image, p and q softmax of logits over T = 2."""
+    network, before, teacher = Linear(), Linear(), nn.Linear(192, 3)
+    made = replace(STEP, distillation=0.5, temperature=2.0)
+    trained = course(network, made, tmp_path)
+    trained.teacher = lambda x: teacher(x.flatten(1)).detach()
+    trained.run()
+    [(x, y)] = batches(made).train(1)
+    logits, taught = before(x) / 2, teacher(x.flatten(1)).detach() / 2
+    p, q = taught.softmax(1), logits.softmax(1)
+    part = 4 * (p * (p.log() - q.log())).sum(1).mean()
+    (F.cross_entropy(2 * logits, y) + 0.5 * part).backward()  # type: ignore[no-untyped-call]
+    for new, old in zip(network.parameters(), before.parameters(), strict=True):
+        assert old.grad is not None
+        torch.testing.assert_close(new, old - 0.1 * old.grad)
+
+
+def test_what_is_known_already_teaches_nothing() -> None:
+    logits = torch.randn(4, 3, requires_grad=True)
+    part = distilled(logits, logits.detach(), 3.0)
+    part.backward()  # type: ignore[no-untyped-call]
+    assert float(part.detach()) == pytest.approx(0, abs=1e-6)
+    assert logits.grad is not None
+    torch.testing.assert_close(logits.grad, torch.zeros(4, 3), atol=1e-6, rtol=0)
+
+
+def test_a_teacher_sees_images_as_it_was_trained_with_them() -> None:
+    """Of another normalisation, and of another size."""
+    ours = DataSet("ours", 3, 8, (120.0, 110.0, 100.0), (60.0, 50.0, 40.0))
+    theirs = DataSet("theirs", 3, 4, (10.0, 20.0, 30.0), (1.0, 2.0, 4.0))
+    pixels = torch.rand(2, 3, 1, 1).expand(2, 3, 8, 8) * 255
+    given, expected = ((pixels - _column(of.mean)) / _column(of.std) for of in (ours, theirs))
+    seen: list[torch.Tensor] = []
+
+    class Looks(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(x)
+            return x.mean((2, 3))
+
+    Teacher(Looks(), *affine(ours, theirs.mean, theirs.std), side=4)(given)
+    torch.testing.assert_close(seen[0], expected[..., :4, :4], rtol=1e-4, atol=1e-3)
+
+
+def _column(values: tuple[float, ...]) -> torch.Tensor:
+    return torch.tensor(values)[:, None, None]

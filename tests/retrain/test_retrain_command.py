@@ -340,3 +340,39 @@ def test_curves_for_tensorboard_are_those_of_the_file(ask: Ask, tmp_path: Path) 
     with (tmp_path / "results/board/curves.csv").open() as lines:
         losses = [float(row["loss"]) for row in csv.DictReader(lines)]
     assert [event.value for event in events.Scalars("loss")] == pytest.approx(losses)
+
+
+def test_a_student_learns_from_a_training_that_is_left(ask: Ask, tmp_path: Path) -> None:
+    assert ask("nasbench-retrain", *SMALL, "run=teacher").code == 0
+    taught = [*SMALL, "recipe.distillation=1", "teacher=results/teacher", "seed=1", "run=student"]
+    answer = ask("nasbench-retrain", *taught)
+    assert answer.code == 0, answer.err
+    record = json.loads((tmp_path / "results/student/retrain.json").read_text())
+    assert (record["teacher"]["name"], record["teacher"]["data"]) == ("teacher", "mine")
+    card = (tmp_path / "results/student/model_card.md").read_text()
+    assert "* teacher: teacher; what it was trained with is extra data: mine" in card
+    alone = ask("nasbench-retrain", *SMALL, "recipe.distillation=1", "seed=1", "run=alone")
+    assert alone.code == 0, alone.err
+    assert curves(tmp_path / "results/student") != curves(tmp_path / "results/alone")
+    again = ask("nasbench-retrain", *SMALL, "recipe.distillation=1", "seed=1", "run=student")
+    assert "holds another training (its teacher is not the same)" in again.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["teacher=results/none", "recipe.distillation=1"], "results/none"),
+        (["teacher=results/other"], "nothing is taken from it with recipe.distillation=0"),
+        (["teacher=results/other", "recipe.distillation=1"], "it knows other classes than mine has"),
+        (["teacher=timm:resnet17", "recipe.distillation=1"], "timm has no network of that name"),
+    ],
+)
+def test_a_teacher_that_will_not_do(ask: Ask, tmp_path: Path, words: list[str], said: str) -> None:
+    others = np.load(tmp_path / "mine.npz")
+    np.savez(tmp_path / "other.npz", x=others["x"], y=others["y"], classes=np.array(["cat", "dog", "cow"]))
+    if "results/other" in words[0]:
+        short = [word for word in SMALL if "epochs" not in word and "mine" not in word]
+        assert ask("nasbench-retrain", *short, "images=other.npz", "recipe.epochs=2", "run=other").code == 0
+    answer = ask("nasbench-retrain", *SMALL, *words, "run=student")
+    assert (answer.code, said in answer.err) == (2, True), answer.err
+    assert len(answer.err.strip().splitlines()) <= 2
