@@ -73,7 +73,7 @@ def main() -> int:
     add("--batch-size", type=int, default=16, help="of each training (16)")
     add("--channels", type=int, default=4, help="C of the thin DARTS networks (4)")
     add("--layers", type=int, default=5, help="their cells (5)")
-    add("--max-flops", type=int, default=300_000_000, help="MobileNetV2's budget at 224 pixels (300 million)")
+    add("--max-flops", type=int, default=200_000_000, help="MobileNetV2's budget at 224 pixels (200 million)")
     add("--at-once", type=int, default=2, help="trainings at the same time, a core each (2)")
     return guard(lambda: _demo(parser.parse_args()))
 
