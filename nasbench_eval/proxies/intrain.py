@@ -157,7 +157,8 @@ class InTrain(Batch):
             for that reason.
         products: how tr C and tr C² come about: from the whole covariance (`all`), or from the `fewest`
             products (see `moments`), which takes a fraction of the time in wide networks, and moves the score
-            by rounding, some 1e-6 of it.
+            by rounding, some 1e-6 of it; by more where outputs have a mean of a hundred standard deviations,
+            which `all` loses digits to.
     """
 
     info: ClassVar = ProxyInfo(

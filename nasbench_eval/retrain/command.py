@@ -16,13 +16,13 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.options.typed import plain, retrain_options_of
 from nasbench_eval.retrain import export, leave, outcome
 from nasbench_eval.retrain.batches import Batches
-from nasbench_eval.retrain.config import Plan, checked, named, require, resolve
+from nasbench_eval.retrain.config import Plan, checked, effective, named, require, resolve
 from nasbench_eval.retrain.load import load_network
 from nasbench_eval.retrain.loop import Course, Diverged
 from nasbench_eval.retrain.network import built, layout, weights
 from nasbench_eval.retrain.parts import extra, timm_part
 from nasbench_eval.retrain.states import BEST, LAST, Point, States, write_curves, write_weights
-from nasbench_eval.retrain.teacher import opened
+from nasbench_eval.retrain.teacher import opened, told_apart
 from nasbench_eval.retrain.team import Team, joined
 from nasbench_eval.runs.lock import lock
 from nasbench_eval.wording import counted
@@ -117,11 +117,25 @@ def _finished(plan: Plan) -> bool:
     if not (plan.folder / outcome.RECORD).exists():
         return False
     record, identity = outcome.read(plan.folder), plan.identity()
-    same = ("version", "space", "arch", "recipe", "flips", "dataset", "teacher", "seed", "precision")
-    images = record["images"].get("sha256") == identity["images"]
-    if wrong := [key for key in same if record.get(key) != identity[key]] + (
-        ["images"] if not images else []
-    ):
+    teacher = record.get("teacher")
+    before = record | {
+        "recipe": effective(record["recipe"], teacher),
+        "images": record["images"].get("sha256"),
+        "teacher": told_apart(teacher),
+    }
+    keys = (
+        "version",
+        "space",
+        "arch",
+        "recipe",
+        "flips",
+        "dataset",
+        "teacher",
+        "seed",
+        "precision",
+        "images",
+    )
+    if wrong := [key for key in keys if before.get(key) != identity.get(key)]:
         raise UsageError(
             f"{plan.folder} holds another training (its {wrong[0]} is not the same); choose another "
             "folder with run=NAME, or delete this one"

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from nasbench_eval.paths import config_folder
 from nasbench_eval.retrain.network import arch_named
 from nasbench_eval.retrain.recipe import Recipe
 from nasbench_eval.retrain.source import Source, opened
-from nasbench_eval.retrain.teacher import about
+from nasbench_eval.retrain.teacher import about, told_apart
 from nasbench_eval.retrain.team import Team
 from nasbench_eval.wording import counted
 from nasbench_eval.work.execution import device_named, folder_of, space_named
@@ -76,22 +77,20 @@ class Plan:
 
     def identity(self) -> dict[str, Any]:
         """What decides the trained weights, as plain data; how many processes there are is no part of it."""
-        return json.loads(  # type: ignore[no-any-return]
-            json.dumps(
-                {
-                    "version": VERSION,
-                    "space": {"name": self.space.name, **asdict(self.space)},
-                    "arch": self.text,
-                    "recipe": asdict(self.recipe),
-                    "flips": self.flips,
-                    "dataset": written(self.source.dataset),
-                    "images": self.source.digest,
-                    "teacher": self.teacher,
-                    "seed": self.options.seed,
-                    "precision": self.options.precision,
-                }
-            )
-        )
+        known = {
+            "version": VERSION,
+            "space": {"name": self.space.name, **asdict(self.space)},
+            "arch": self.text,
+            "recipe": effective(asdict(self.recipe), self.teacher),
+            "flips": self.flips,
+            "dataset": written(self.source.dataset),
+            "images": self.source.digest,
+            "seed": self.options.seed,
+            "precision": self.options.precision,
+        }
+        if self.teacher is not None:
+            known["teacher"] = told_apart(self.teacher)
+        return json.loads(json.dumps(known))  # type: ignore[no-any-return]
 
     def readers(self, team: Team) -> int:
         """Processes that read images for this one."""
@@ -101,6 +100,12 @@ class Plan:
             return self.options.workers
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return min(_READERS, cores // team.neighbours)
+
+
+def effective(recipe: Mapping[str, Any], teacher: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What of a recipe has an effect: without a teacher nothing is taken from one."""
+    idle = ("distillation", "temperature") if teacher is None else ()
+    return {name: value for name, value in recipe.items() if name not in idle}
 
 
 def resolve(config: DictConfig) -> Plan:

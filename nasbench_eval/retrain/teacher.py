@@ -8,7 +8,7 @@ Tensor legend: B images of a batch, R height and width, K classes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ class Teacher:
         """Logits (B, K) for images as the student sees them."""
         own = x_B3RR * self.scale + self.shift
         if own.shape[-1] != self.side:
-            own = F.interpolate(own, size=(self.side, self.side), mode="bilinear", align_corners=False)
+            own = F.interpolate(own, size=(self.side, self.side), mode="bilinear", antialias=True)
         taught: Tensor = self.network(own)
         return taught
 
@@ -99,10 +99,15 @@ def about(name: str) -> dict[str, Any]:
     folder = Path(name)
     record = outcome.read(folder)
     files = [folder / file for file in (BEST, LAST) if (folder / file).is_file()]
-    if not files:
+    if not record.get("finished") or not files:
         raise UsageError(f"teacher={name}: the training there has not come to its end")
     digest = hashlib.sha256(files[0].read_bytes()).hexdigest()
-    return {"name": folder.name, "sha256": digest, "data": record["dataset"]["name"]}
+    return {"name": folder.resolve().name, "sha256": digest, "data": record["dataset"]["name"]}
+
+
+def told_apart(teacher: Mapping[str, Any] | None) -> str | None:
+    """What tells a teacher from others: its weights, wherever they lie; of timm's its name."""
+    return None if teacher is None else teacher["sha256"] or teacher["name"]
 
 
 def _of_timm(name: str) -> tuple[nn.Module, Sequence[float], Sequence[float], int, None]:

@@ -167,7 +167,9 @@ def _pool(plan: Plan, scorer: Scorer, session: Session) -> Pool | RayPool | None
     """The workers: on a Ray cluster, or of this machine; None where this process does the work."""
     options, warn = plan.options, session.progress.warn
     if options.ray is not None:
-        there = Scorer(scorer.job, scorer.data, plan.remote, scorer.checkpoints)
+        # A worker there has another working directory.
+        data, checkpoints = (path and path.resolve() for path in (scorer.data, scorer.checkpoints))
+        there = Scorer(scorer.job, data, plan.remote, checkpoints)
         gpus = (plan.remote.type == "cuda") if options.ray_gpus is None else options.ray_gpus
         return RayPool(there, options.workers, options.timeout, warn, options.ray, float(gpus))
     return Pool(scorer, plan.workers, options.timeout, warn) if plan.workers else None
@@ -201,7 +203,11 @@ def _record(plan: Plan) -> dict[str, Any]:
     proxies = {proxy.info.name: type(proxy) for proxy in plan.guide.proxies.values()}
     return {
         **facts(plan, "nasbench-search"),
-        **({} if options.ray is None else {"device": plan.remote.type, "device_name": "a Ray cluster's"}),
+        **(
+            {}
+            if options.ray is None
+            else {"device": plan.remote.type, "device_name": "a Ray cluster's", "workers": options.workers}
+        ),
         "n": options.steps,
         "truth": options.truth,
         "sources": sources(type(plan.subject.space), proxies),

@@ -48,20 +48,26 @@ def model(name: str) -> nn.Module:
     return built
 
 
-def cost(name: str, asked: Asked, repeats: int) -> dict[str, Any]:
-    """Seconds of a call of `score`, the copy of the network included, over those of a bare pass.
+def costs(name: str, asked: Mapping[str, Asked], repeats: int) -> dict[str, dict[str, Any]]:
+    """Seconds of calls of `score`, the copy of the network included, over those of a bare pass.
 
-    The two take turns; each counts with its fastest.
+    All take turns; each counts with its fastest.
     """
     torch.set_num_threads(1)
     network = model(name)
     action = bare(network)
     action()
-    scored, passed = [], []
+    passed: list[float] = []
+    scored: dict[str, list[float]] = {what: [] for what in asked}
     for _ in range(repeats):
-        passed.append(timed(action, _CPU))
-        scored.append(timed(lambda: told(network, asked), _CPU))
-    return {"seconds": min(scored), "bare_seconds": min(passed), "ratio": min(scored) / min(passed)}
+        for what, proxies in asked.items():
+            passed.append(timed(action, _CPU))
+            scored[what].append(timed(lambda of=proxies: told(network, of), _CPU))
+    bare_seconds = min(passed)
+    return {
+        what: {"seconds": min(times), "bare_seconds": bare_seconds, "ratio": min(times) / bare_seconds}
+        for what, times in scored.items()
+    }
 
 
 def told(network: nn.Module, asked: Asked) -> None:

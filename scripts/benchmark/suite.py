@@ -117,9 +117,7 @@ class Suite:
         """The cost of `nasbench_eval.score` on networks that people use."""
         found = {}
         for title, asked in networks.ASKED.items():
-            costs = {
-                what: self._fresh(networks.cost, title, of, self.extent.repeats) for what, of in asked.items()
-            }
+            costs = self._fresh(networks.costs, title, asked, self.extent.repeats)
             base = self._fresh(networks.peak, title, None)
             ratios = {what: self._fresh(networks.peak, title, of) / base for what, of in asked.items()}
             found[title] = {"costs": costs, "bare_peak_bytes": base, "peak_ratios": ratios}

@@ -355,7 +355,13 @@ def test_a_student_learns_from_a_training_that_is_left(ask: Ask, tmp_path: Path)
     assert alone.code == 0, alone.err
     assert curves(tmp_path / "results/student") != curves(tmp_path / "results/alone")
     again = ask("nasbench-retrain", *SMALL, "recipe.distillation=1", "seed=1", "run=student")
-    assert "holds another training (its teacher is not the same)" in again.err
+    assert "holds another training (its recipe is not the same)" in again.err
+    (tmp_path / "results/teacher").rename(tmp_path / "results/moved")
+    moved = [word.replace("results/teacher", "results/moved") for word in taught]
+    assert "nothing left to train" in ask("nasbench-retrain", *moved).err
+    unfinished = json.loads((tmp_path / "results/moved/retrain.json").read_text()) | {"finished": None}
+    (tmp_path / "results/moved/retrain.json").write_text(json.dumps(unfinished))
+    assert "the training there has not come to its end" in ask("nasbench-retrain", *moved).err
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
@@ -31,8 +33,11 @@ class Acts:
         if self.times[index] <= often:
             if what == "usage":
                 raise UsageError("the disk is full")
-            raise {"lost": LostError, "hang": HangError}[what]("its node is gone\nand more")
-        return [{"index": index, "dataset": d, "label": label, "status": "ok"} for d, label in tasks]
+            if what in ("lost", "hang", "error"):
+                kinds = {"lost": LostError, "hang": HangError, "error": ArithmeticError}
+                raise kinds[what]("at length\n\x1b[36mits node is gone\x1b[39m\n")
+            return [_row(index, task, "oom" if task == TASKS[1] else "ok") for task in tasks]
+        return [_row(index, task, "ok") for task in tasks]
 
     def failure(
         self, index: int, tasks: Sequence[Task], status: str, error: str, seconds: float
@@ -40,11 +45,30 @@ class Acts:
         return [{"index": index, "label": task.label, "status": status, "error": error} for task in tasks]
 
 
-class LostError(Exception):
-    """What the Ray of this file raises for a worker that is gone."""
+def _row(index: int, task: Task, status: str) -> Row:
+    return {"index": index, "dataset": task.dataset, "label": task.label, "status": status}
 
 
-class HangError(Exception):
+class There:
+    """A scorer on a node: it has met no architecture that the search met since."""
+
+    def __init__(self, scorer: Acts) -> None:
+        self.scorer = scorer
+
+    def __call__(self, *item: Any) -> list[Row]:
+        return self.scorer(*item)
+
+    def failure(self, *words: Any) -> list[Row]:
+        if words[3].startswith("ArithmeticError"):  # what it has just been told of
+            return self.scorer.failure(*words)
+        raise IndexError("no such architecture")
+
+
+class LostError(BaseException):
+    """What the Ray of this file raises for a worker that is gone: nothing that the worker could catch."""
+
+
+class HangError(BaseException):
     """Never seen: a call that does this is not done."""
 
 
@@ -79,27 +103,24 @@ class Ray:
         return SimpleNamespace(begin=call(made.begin), score=call(made.score))
 
     def put(self, value: Any) -> Any:
-        return value
+        return There(value)
 
     def cluster_resources(self) -> dict[str, float]:
         return {"CPU": self.room, "GPU": 1.0}
 
     def wait(self, references: list[Any], *, num_returns: int = 1, timeout: float) -> tuple[list, list]:
         for reference in references:
-            if reference.answer is None:
+            if reference.answer is None and self.starts:
                 try:
                     reference.answer = ("value", reference.todo())
                 except HangError:
                     continue
                 except LostError as error:
                     reference.answer = ("error", error)
-            if self.starts:
-                return [reference], []
-        return [], references
+        done = [reference for reference in references if reference.answer is not None]
+        return done[:num_returns], done[num_returns:]
 
     def get(self, reference: Any) -> Any:
-        if isinstance(reference, Acts):
-            return reference
         kind, value = reference.answer
         if kind == "error":
             raise value
@@ -115,22 +136,24 @@ class Ray:
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Ray:
     ray = Ray()
-    monkeypatch.setattr(ray_pool, "_joined", lambda address: ray)
+    monkeypatch.setattr(ray_pool, "_joined", lambda address: (ray, True))
     return ray
 
 
-def scored(scorer: Acts, said: list[str], *, cells: int = 6, timeout: float | None = None) -> list[Row]:
+def scored(
+    scorer: Acts, said: list[str], *, cells: int = 6, timeout: float | None = None, rows: int | None = None
+) -> list[Row]:
     """The rows of a list of architectures, by a pool that is closed in the end."""
     pool = RayPool(scorer, None, timeout, said.append, "auto", 0.0)  # type: ignore[arg-type]
     todo = deque(Item(cell, TASKS) for cell in range(cells))
-    rows: list[Row] = []
+    found: list[Row] = []
     try:
-        while len({row["index"] for row in rows}) < cells:
+        while len(found) < (rows or 2 * cells):
             for some in pool.round(todo):
-                rows += some
+                found += some
     finally:
         pool.close()
-    return rows
+    return found
 
 
 def test_all_is_scored_once_by_as_many_workers_as_there_are_cores(cluster: Ray) -> None:
@@ -157,6 +180,39 @@ def test_what_costs_three_workers_has_failed(cluster: Ray) -> None:
         "it lost its worker 3 times: its node is gone"
     ] * 2
     assert {row["index"] for row in rows if row["status"] == "ok"} == {0, 1, 2, 4, 5}
+
+
+def test_what_memory_was_short_for_is_scored_again_alone(cluster: Ray) -> None:
+    scorer, said = Acts(c1=("oom", 1)), []
+    rows = scored(scorer, said, rows=12)
+    assert {row["status"] for row in rows} == {"ok"}
+    assert (len(rows), scorer.times[1]) == (12, 2)
+    assert said == ["cell 1 ran out of memory; it is scored again, alone, when the others are done"]
+    short = scored(Acts(c1=("oom", 9)), [], rows=12)
+    assert [row["label"] for row in short if row["status"] == "oom"] == ["q"]
+
+
+def test_an_error_of_ours_costs_no_worker(cluster: Ray) -> None:
+    said: list[str] = []
+    rows = scored(Acts(c2=("error", 9)), said)
+    errors = {row["error"] for row in rows if row["status"] == "error"}
+    assert errors == {"ArithmeticError: at length"}
+    assert said == []
+
+
+def test_a_cluster_is_joined_when_there_is_something_to_score(
+    monkeypatch: pytest.MonkeyPatch, cluster: Ray
+) -> None:
+    RayPool(Acts(), None, None, print, "auto", 0.0).close()  # type: ignore[arg-type]
+    assert not cluster.left
+    cluster.room = 500
+    scored(Acts(), [], cells=1)
+    assert cluster.killed == 1
+    monkeypatch.setattr(ray_pool, "_joined", lambda address: (Ray(), False))
+    pool = RayPool(Acts(), None, None, print, "auto", 0.0)  # type: ignore[arg-type]
+    list(pool.round(deque([Item(0, TASKS)])))
+    pool.close()
+    assert not pool._ray.left
 
 
 def test_what_takes_too_long_has_failed(cluster: Ray, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,8 +250,19 @@ def test_a_full_cluster_is_told_of(cluster: Ray, monkeypatch: pytest.MonkeyPatch
     assert said[0] == "the Ray cluster has no room yet for any of 3 workers; waiting (Ctrl-C ends it)"
 
 
+def test_the_command_is_ended_as_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray puts a handler of its own in the place of the command's."""
+    module: Any = SimpleNamespace(is_initialized=lambda: False)
+    module.init = lambda **options: signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    monkeypatch.setitem(sys.modules, "ray", module)
+    before = signal.getsignal(signal.SIGTERM)
+    assert ray_pool._joined("auto") == (module, True)
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
 @pytest.mark.parametrize(("gpus", "expected"), [(0.0, 2), (0.25, 2), (1.0, 1)])
 def test_workers_share_gpus(cluster: Ray, gpus: float, expected: int) -> None:
     pool = RayPool(Acts(), None, None, print, "auto", gpus)  # type: ignore[arg-type]
+    list(pool.round(deque([Item(0, TASKS)])))
     assert pool.limit == expected
     assert cluster.needs["num_gpus"] == gpus
