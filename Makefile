@@ -45,7 +45,7 @@ demo-search: $(READY) ## search with InTrain, train what was found against rando
 	$(BIN)/python scripts/demo_search.py --run $(NAME) $(OPTIONS)
 
 # The same on photographs, with more networks: five pairs of structures and five of genotypes.
-DEMO_LARGE = $(BIN)/python scripts/demo_search.py --train-on cifar10 --networks 5 --steps 200 --epochs 6 --images 3000 \
+DEMO_LARGE = $(BIN)/python scripts/demo_search.py --train-on cifar10 --networks 5 --steps 200 --epochs 12 --images 3000 \
   --batch-size 32 $(OPTIONS)
 reproduce-trained: NAME = trained
 reproduce-trained: $(READY) $(NASBENCH_EVAL_DATA)/images/cifar10.npz ## do searches pay? found and random networks, trained on CIFAR-10 (half an hour on two cores)

@@ -30,7 +30,7 @@ CLASSES = 10
 # Digits are learnt in the recipe `smoke`; in thousands of photographs narrow networks learn sooner by AdamW.
 RECIPES = {
     "digits": (),
-    "cifar10": ("recipe.optimizer=adamw", "recipe.learning_rate=0.001", "recipe.weight_decay=0.05"),
+    "cifar10": ("recipe.optimizer=adamw", "recipe.learning_rate=0.002", "recipe.weight_decay=0.05"),
 }
 # Random networks that rivals are chosen from.
 _DRAWS = 2000
@@ -73,6 +73,7 @@ def main() -> int:
     add("--batch-size", type=int, default=16, help="of each training (16)")
     add("--channels", type=int, default=4, help="C of the thin DARTS networks (4)")
     add("--layers", type=int, default=5, help="their cells (5)")
+    add("--max-layers", type=int, default=9, help="MobileNetV2's depth: deep and narrow ones learn late (9)")
     add("--max-flops", type=int, default=200_000_000, help="MobileNetV2's budget at 224 pixels (200 million)")
     add("--at-once", type=int, default=2, help="trainings at the same time, a core each (2)")
     return guard(lambda: _demo(parser.parse_args()))
@@ -85,8 +86,9 @@ def thin(asked: argparse.Namespace) -> Thin:
         space = DARTS(channels=asked.channels, layers=asked.layers)
         return Thin(space, ("space=darts", *size), "regularized_evolution", side=32)
     # Its networks halve their images five times.
-    words = "space=mobilenetv2", f"space.max_flops={asked.max_flops}"
-    return Thin(MobileNetV2(max_flops=asked.max_flops), words, "aznas_small", side=64)
+    limits = {"max_flops": asked.max_flops, "max_layers": asked.max_layers}
+    words = "space=mobilenetv2", *(f"space.{name}={value}" for name, value in limits.items())
+    return Thin(MobileNetV2(**limits), words, "aznas_small", side=64)
 
 
 def _demo(asked: argparse.Namespace) -> int:

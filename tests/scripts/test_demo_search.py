@@ -17,7 +17,7 @@ SPEC: Any = spec_from_file_location("demo_search", SCRIPT)
 demo: Any = module_from_spec(SPEC)
 sys.modules["demo_search"] = demo  # its dataclass looks itself up
 SPEC.loader.exec_module(demo)
-SIZES = {"channels": 4, "layers": 3, "max_flops": 200_000_000}
+SIZES = {"channels": 4, "layers": 3, "max_flops": 200_000_000, "max_layers": 9}
 
 
 @pytest.mark.parametrize("name", ["darts", "mobilenetv2"])
