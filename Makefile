@@ -328,7 +328,7 @@ leaderboard: $(READY) ## proxies across the benchmarks of the committed runs, in
 	$(BIN)/nasbench-report $(LEADERBOARD_RUNS) --across --out docs/leaderboard
 
 # Combinations of at most three passes, of any number, of what all benchmarks have, and with columns of proxies;
-# last, three with GradSign, on the few cells of NAS-Bench-101 that have its scores and on TransNAS-Bench-101.
+# last, three with GradSign, on the few cells of NAS-Bench-101 that have its scores and on further benchmarks.
 ENSEMBLE_RUNS = $(addprefix results/,table1 figure2 timm darts digits uninas/scores)
 ENSEMBLE = $(BIN)/nasbench-report --ensemble 3
 reproduce-ensembles: NAME = ensembles
@@ -338,7 +338,7 @@ reproduce-ensembles: $(READY) ## is there a combination of three proxies that be
 	$(ENSEMBLE) $(ENSEMBLE_RUNS) --passes 3 --pool shared --out results/$(NAME)/shared
 	$(ENSEMBLE) $(ENSEMBLE_RUNS) --passes 3 --components --out results/$(NAME)/components
 	for pool in intrain_cell,intrain_cell.gamma intrain_cell,expressivity trainability,expressivity; do \
-	  $(ENSEMBLE) results/table1 results/figure2 results/transnas --pool gradsign,$$pool --out results/$(NAME)/gradsign_$$(echo $$pool | tr ,. __) || exit; done
+	  $(ENSEMBLE) $(addprefix results/,table1 figure2 transnas accel macro) --pool gradsign,$$pool --out results/$(NAME)/gradsign_$$(echo $$pool | tr ,. __) || exit; done
 
 docs: $(READY) ## the documentation site, into docs/_build/html; a broken link is an error
 	$(BIN)/sphinx-build -E -W --keep-going -n -q -b html -d docs/_build/doctrees docs docs/_build/html
