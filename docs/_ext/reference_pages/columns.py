@@ -66,6 +66,8 @@ _RECORD = {
     "device_name": "the GPU, or the CPU's architecture and instruction set",
     "processor": "the model of the processor",
     "sources": "digests of the modules that decide scores, by name",
+    "mixed": "proxies whose rows come from more than one code, by `allow_changed_code=true`; `shared` if that "
+    "differs for all; only where there are any",
     "images": "digests of the images that were read, by data set",
     "earlier": "what the keys from `versions` to `images` said in earlier sessions, where it was different",
     "finished": "when the last session ended (UTC); absent while a run is under way",
@@ -118,7 +120,18 @@ def scores() -> str:
 def run() -> str:
     """The keys of run.json."""
     known = {*record.LATER, *record.OUTCOME, *record.SAMPLE, *record.MACHINERY, "command", "earlier"}
-    known |= {"space", "seed", "datasets", "proxies", "shard", "workers", "indices", "archs", "search"}
+    known |= {
+        "space",
+        "seed",
+        "datasets",
+        "proxies",
+        "shard",
+        "workers",
+        "indices",
+        "archs",
+        "search",
+        "mixed",
+    }
     _match("keys of run.json", known, _RECORD)
     for file in (ROOT / "results").glob("*/run.json"):
         if other := json.loads(file.read_text(encoding="utf-8")).keys() - _RECORD.keys():
