@@ -66,7 +66,7 @@ _RECORD = {
     "device_name": "the GPU, or the CPU's architecture and instruction set",
     "processor": "the model of the processor",
     "sources": "digests of the modules that decide scores, by name",
-    "mixed": "proxies whose rows come from more than one code, by `allow_changed_code=true`; `shared` if that "
+    "mixed": "proxies whose rows come from more than one code, by `allow_changed_code=true`; `shared` if it "
     "differs for all; only where there are any",
     "images": "digests of the images that were read, by data set",
     "earlier": "what the keys from `versions` to `images` said in earlier sessions, where it was different",
