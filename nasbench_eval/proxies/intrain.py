@@ -59,7 +59,7 @@ def covariance(y: Tensor) -> Tensor:
 
 
 def moments(y: Tensor) -> tuple[Tensor, Tensor]:
-    """tr C and tr C² in float64 of the same covariance C, from the fewest products.
+    """tr C and tr C² in float64, from the fewest products, of the covariance C of y (B, C, H, W) or (B, C).
 
     With Y (N, C) the centred outputs, tr C² is the squared norm of YᵀY / N, and that of YYᵀ / N as well.
     Either is symmetric: of the smaller one each product is taken once.

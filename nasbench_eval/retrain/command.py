@@ -123,19 +123,7 @@ def _finished(plan: Plan) -> bool:
         "images": record["images"].get("sha256"),
         "teacher": told_apart(teacher),
     }
-    keys = (
-        "version",
-        "space",
-        "arch",
-        "recipe",
-        "flips",
-        "dataset",
-        "teacher",
-        "seed",
-        "precision",
-        "images",
-    )
-    if wrong := [key for key in keys if before.get(key) != identity.get(key)]:
+    if wrong := [key for key in (*identity, "teacher") if before.get(key) != identity.get(key)]:
         raise UsageError(
             f"{plan.folder} holds another training (its {wrong[0]} is not the same); choose another "
             "folder with run=NAME, or delete this one"

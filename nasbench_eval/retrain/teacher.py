@@ -7,7 +7,6 @@ Tensor legend: B images of a batch, R height and width, K classes.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.retrain import outcome
 from nasbench_eval.retrain.load import load_network
 from nasbench_eval.retrain.states import BEST, LAST
+from nasbench_eval.runs.provenance import file_digest
 from nasbench_eval.spaces._torchvision import import_torchvision
 from nasbench_eval.wording import first_line
 
@@ -101,7 +101,7 @@ def about(name: str) -> dict[str, Any]:
     files = [folder / file for file in (BEST, LAST) if (folder / file).is_file()]
     if not record.get("finished") or not files:
         raise UsageError(f"teacher={name}: the training there has not come to its end")
-    digest = hashlib.sha256(files[0].read_bytes()).hexdigest()
+    digest = file_digest(files[0])
     return {"name": folder.resolve().name, "sha256": digest, "data": record["dataset"]["name"]}
 
 

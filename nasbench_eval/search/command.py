@@ -203,11 +203,7 @@ def _record(plan: Plan) -> dict[str, Any]:
     proxies = {proxy.info.name: type(proxy) for proxy in plan.guide.proxies.values()}
     return {
         **facts(plan, "nasbench-search"),
-        **(
-            {}
-            if options.ray is None
-            else {"device": plan.remote.type, "device_name": "a Ray cluster's", "workers": options.workers}
-        ),
+        **_elsewhere(plan),
         "n": options.steps,
         "truth": options.truth,
         "sources": sources(type(plan.subject.space), proxies),
@@ -219,6 +215,14 @@ def _record(plan: Plan) -> dict[str, Any]:
             "members": _members(plan),
         },
     }
+
+
+def _elsewhere(plan: Plan) -> dict[str, Any]:
+    """What a record says of the machine where it is not this one that scores."""
+    if plan.options.ray is None:
+        return {}
+    workers = plan.options.workers
+    return {"device": plan.remote.type, "device_name": "a Ray cluster's", "workers": workers}
 
 
 def _members(plan: Plan) -> str | None:

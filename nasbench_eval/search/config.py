@@ -182,8 +182,8 @@ def _check_ray(options: SearchOptions, scored: bool) -> None:
         raise UsageError(f"ray={options.ray}: this search scores nothing that a cluster could help with")
     elif options.workers == 0:
         raise UsageError("ray= has workers score, and workers=0 has none; leave one of them out")
-    elif (gpus := options.ray_gpus) and options.device == "cpu":
-        raise UsageError(f"ray_gpus={gpus:g}: with device=cpu no GPU would be used")
+    elif (gpus := options.ray_gpus) and options.device != "cuda":
+        raise UsageError(f"ray_gpus={gpus:g}: GPUs are used with device=cuda, here it is {options.device}")
     elif gpus is not None and gpus > 1 and gpus % 1:
         raise UsageError(f"ray_gpus={gpus:g}: above 1 Ray gives whole GPUs alone")
 

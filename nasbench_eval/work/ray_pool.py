@@ -116,10 +116,8 @@ class RayPool:
 
     def close(self) -> None:
         """End the workers, and leave the cluster if it was joined here."""
-        for worker in self._workers:
-            with suppress(Exception):  # whatever has become of it
-                self._ray.kill(worker.actor)
-        self._workers.clear()
+        for worker in list(self._workers):
+            self._end(worker)
         if self._ours:
             self._ray.shutdown()
 
@@ -135,12 +133,14 @@ class RayPool:
 
     def _give(self, todo: deque[Item]) -> None:
         """Hand out work to idle workers, of which there are as many as find work; alone what has to be."""
-        if self._alone is not None:
-            return
-        if self._apart and not todo and not self._busy():
-            self._alone = self._apart[0]
-            todo.append(self._apart.popleft())
-        while len(self._workers) < min(self.limit, self._busy() + len(todo)):
+        if self._alone is None and self._apart and not todo and not self._busy():
+            self._alone = self._apart.popleft()
+            todo.appendleft(self._alone)
+        most = self.limit if self._alone is None else 1
+        idle = [worker for worker in self._workers if worker.item is None]
+        while len(self._workers) > most and idle:  # what these hold on to may be what another lacks
+            self._end(idle.pop())
+        while len(self._workers) < min(most, self._busy() + len(todo)):
             actor = self._make.remote(self._there)
             self._workers.append(_Worker(actor, actor.begin.remote()))
         for worker in self._workers:
@@ -194,11 +194,14 @@ class RayPool:
         self.warn(f"cell {item.cell} ran out of memory; it is scored again, alone, when the others are done")
         return [row for row in rows if row["status"] != "oom"]
 
+    def _end(self, worker: _Worker) -> None:
+        self._workers.remove(worker)
+        with suppress(Exception):  # whatever has become of it
+            self._ray.kill(worker.actor)
+
     def _lose(self, worker: _Worker) -> None:
         self.replaced += 1
-        self._workers.remove(worker)
-        with suppress(Exception):
-            self._ray.kill(worker.actor)
+        self._end(worker)
         if worker.item is not None and worker.item == self._alone:
             self._alone = None
         if not any(other.owes is None or other.item for other in self._workers):

@@ -45,8 +45,8 @@ def same(one: Path | str, other: Path | str) -> None:
     [
         (["ray=auto", "workers=0"], "ray= has workers score, and workers=0 has none"),
         (["ray=auto", "reuse=only"], "ray=auto: this search scores nothing that a cluster could help with"),
-        (["ray=auto", "ray_gpus=1"], "ray_gpus=1: with device=cpu no GPU would be used"),
-        (["ray=auto", "ray_gpus=1.5", "device=auto"], "ray_gpus=1.5: above 1 Ray gives whole GPUs alone"),
+        (["ray=auto", "ray_gpus=1"], "ray_gpus=1: GPUs are used with device=cuda, here it is cpu"),
+        (["ray=auto", "ray_gpus=1.5", "device=cuda"], "ray_gpus=1.5: above 1 Ray gives whole GPUs alone"),
         (["ray_gpus=1"], "ray_gpus= is about workers on a Ray cluster, which ray=ADDRESS names"),
     ],
 )

@@ -148,12 +148,14 @@ def scored(
     todo = deque(Item(cell, TASKS) for cell in range(cells))
     found: list[Row] = []
     try:
-        while len(found) < (rows or 2 * cells):
+        for _ in range(1000):
+            if len(found) >= (rows or 2 * cells):
+                return found
             for some in pool.round(todo):
                 found += some
     finally:
         pool.close()
-    return found
+    raise AssertionError(f"nobody scores what is left: {todo}")
 
 
 def test_all_is_scored_once_by_as_many_workers_as_there_are_cores(cluster: Ray) -> None:
@@ -213,6 +215,26 @@ def test_a_cluster_is_joined_when_there_is_something_to_score(
     list(pool.round(deque([Item(0, TASKS)])))
     pool.close()
     assert not pool._ray.left
+
+
+@pytest.mark.parametrize("room", [1, 3])
+def test_what_is_begun_again_alone_has_a_worker(cluster: Ray, room: int) -> None:
+    """Also where the last worker is the one that was lost, and where others are idle."""
+    cluster.room = room
+    scorer, said = Acts(c0=("lost", 2)), []
+    rows = scored(scorer, said, cells=1, rows=2)
+    assert ({row["status"] for row in rows}, scorer.times[0]) == ({"ok"}, 3)
+    held: list[int] = []
+    pool = RayPool(Acts(c0=("oom", 1)), room, None, said.append, "auto", 0.0)  # type: ignore[arg-type]
+    todo = deque(Item(cell, TASKS) for cell in range(4))
+    found: list[Row] = []
+    for _ in range(100):
+        if len(found) < 8:
+            for some in pool.round(todo):
+                found += some
+            held.append(len(pool._workers))
+    assert len(found) == 8
+    assert held[-1] == 1, "what is scored alone shares its memory with idle workers"
 
 
 def test_what_takes_too_long_has_failed(cluster: Ray, monkeypatch: pytest.MonkeyPatch) -> None:
