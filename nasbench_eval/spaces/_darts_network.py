@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from nasbench_eval.spaces._darts_genotype import EDGES, INPUTS, NODES, Edge, Genotype
 from nasbench_eval.spaces._darts_masks import Mask
 from nasbench_eval.spaces._darts_skeleton import CellSite, Kind, Skeleton
+from nasbench_eval.spaces._drop_path import drop_path
 from nasbench_eval.spaces._mixed import Mixed
 from nasbench_eval.spaces._network import ChainNetwork, risky_channels_last
 
@@ -130,8 +131,7 @@ class DARTSCell(nn.Module):
     def _term(self, module: nn.Module, x_BCHW: Tensor) -> Tensor:
         y_BCHW: Tensor = module(x_BCHW)
         if self.drop_path and self.training and not isinstance(module, nn.Identity):
-            keep = 1 - self.drop_path
-            y_BCHW = y_BCHW / keep * torch.empty_like(y_BCHW[:, :1, :1, :1]).bernoulli_(keep)
+            y_BCHW = drop_path(y_BCHW, self.drop_path)
         return y_BCHW
 
 

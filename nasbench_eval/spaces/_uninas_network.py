@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nasbench_eval.seeding import generator
+from nasbench_eval.spaces._drop_path import drop_path
 from nasbench_eval.spaces._network import Drawn, Featured, Product, uninitialised
 from nasbench_eval.spaces._uninas_counts import sides
 from nasbench_eval.spaces._uninas_graph import FACTOR, HEAD, Architecture, Block, Body, Node, heads_of
@@ -346,10 +347,14 @@ class UniNASBlock(nn.Module):
         self.half2 = sequence(second, scope)
         # What is zero whatever it is given need not be given anything.
         self.idle = second == (Node("zero"),)
+        self.drop_path = 0.0
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        x_BCHW = self.short(x_BCHW) + self.half1(self.down(self.norm1(x_BCHW)))
-        return x_BCHW if self.idle else x_BCHW + self.half2(self.norm2(x_BCHW))
+        x_BCHW = self.short(x_BCHW) + self._path(self.half1(self.down(self.norm1(x_BCHW))))
+        return x_BCHW if self.idle else x_BCHW + self._path(self.half2(self.norm2(x_BCHW)))
+
+    def _path(self, y_BCHW: Tensor) -> Tensor:
+        return drop_path(y_BCHW, self.drop_path) if self.drop_path and self.training else y_BCHW
 
 
 def _halving(width_in: int, width: int) -> nn.Module:
@@ -398,6 +403,14 @@ class UniNASNetwork(Featured):
             x_BCHW = block(x_BCHW)
         logits: Tensor = self.head(self.norm(x_BCHW).mean(dim=(2, 3)))
         return logits
+
+    def drop_paths(self, share: float) -> None:
+        """From now on drop the output of a block's S₁ and of its S₂ in training mode, image by image.
+
+        The probability rises in a line, from 0 in the first block to `share` in the last (as in Swin).
+        """
+        for place, block in enumerate(self.blocks):
+            block.drop_path = share * place / max(1, len(self.blocks) - 1)  # type: ignore[assignment]
 
 
 def built(arch: Architecture, num_classes: int, resolution: int, name: str) -> UniNASNetwork:

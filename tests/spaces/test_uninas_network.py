@@ -271,3 +271,26 @@ def test_weights_are_decided_by_the_text_and_move_no_global_generator() -> None:
     assert torch.equal(state, torch.get_rng_state())
     for a, b in zip(one.parameters(), two.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_dropped_paths_leave_the_short_way_and_grow_with_depth() -> None:
+    """Of an image, y − x is 0 or S(x) / (1 − p): both halves by themselves, never out of training."""
+    block = block_of("R")
+    images = torch.randn(1, 64, 6, 6).expand(400, -1, -1, -1)
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        whole = block(images[:1]) - images[:1]
+        block.drop_path = 0.25
+        assert torch.equal(block(images[:1]) - images[:1], whole)
+        for module in (block, block.half1):  # the norms inside stay as they are
+            module.training = module is block
+        change = block(images) - images
+    dropped = (change == 0).flatten(1).all(1)
+    assert dropped.float().mean() == pytest.approx(0.25, abs=0.09)  # four standard deviations
+    torch.testing.assert_close(change[~dropped], (whole / 0.75).expand_as(change[~dropped]))
+
+
+def test_the_last_block_drops_as_often_as_asked() -> None:
+    network = THIN.build(THIN.parse("resnet"), num_classes=3)
+    network.drop_paths(0.3)
+    assert [block.drop_path for block in network.blocks] == pytest.approx([0, 0.1, 0.2, 0.3])
