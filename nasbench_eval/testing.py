@@ -375,7 +375,7 @@ def write_golden(name: str, file: Path) -> None:
 # Search spaces
 
 
-def check_space(name: str, cells: int = 4, networks: bool = True) -> None:
+def check_space(name: str, cells: int = 4, networks: bool = True, **options: Any) -> None:
     """Check a search space, and score a few of its networks with every proxy of this package.
 
     Looks at the first, the last and some architectures between: their texts and indices are read back, edits
@@ -389,12 +389,13 @@ def check_space(name: str, cells: int = 4, networks: bool = True) -> None:
         name: the space's.
         cells: how many architectures to look at.
         networks: whether networks are built and scored, too; False where they are too large for that.
+        options: the space's own, such as a width that makes its networks small.
 
     Raises:
         AssertionError: if something is wrong; the message names it.
         UnknownName: if there is no such space.
     """
-    space: SearchSpace = _check_class("spaces", name)()
+    space: SearchSpace = _check_class("spaces", name)(**options)
     assert space.name == name, f"{name}: it calls itself {space.name}"
     if is_open(space):
         _check_open(space, cells, networks)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 
 from nasbench_eval import registry, testing
 
-# Networks of these are large, so that two are looked at.
-LARGE = ("uninas", "accel_nasbench")
+# Networks of these are large, so that few are looked at, as small as the space has them.
+LARGE: dict[str, dict[str, Any]] = {
+    "uninas": {"resolution": 32, "widths": (32, 64, 32, 64), "depths": (1, 1, 1, 1), "stem": (8, 16)},
+    "accel_nasbench": {},
+    "mobilenetv2": {"max_layers": 8},
+    "darts": {"channels": 4, "layers": 3},
+    "darts_supernet": {},
+}
 
 
 # Of timm's networks many are far too large; tests/spaces/test_timm.py builds some.
@@ -20,7 +27,7 @@ def test_it_passes_the_checks_for_outside_packages(name: str) -> None:
 
 @pytest.mark.parametrize("name", LARGE)
 def test_a_space_of_large_networks_passes_them(name: str) -> None:
-    testing.check_space(name, cells=2)
+    testing.check_space(name, cells=1 if name == "darts_supernet" else 2, **LARGE[name])
 
 
 @pytest.mark.skipif(
