@@ -216,4 +216,4 @@ def test_the_checks_for_plug_ins_find_sizes_that_are_not_those_of_the_network(tm
     for space, fault in ((NASBench201(4, 1), None), (Wider(4, 1), None), (Lying(4, 1), "of the network")):
         for proxy in (Flops(), Params()):
             with nullcontext() if fault is None else pytest.raises(AssertionError, match=fault):
-                testing._check_closed_form(space, [5], {"mine": proxy}, tmp_path)
+                testing.check_closed_form(space, [5], {"mine": proxy}, tmp_path)
