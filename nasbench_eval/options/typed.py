@@ -115,6 +115,7 @@ class RetrainOptions(Placed):
     seed: Seed
     teacher: str | None
     precision: Literal["float32", "bf16"]
+    sync_batch_norm: bool
     threads: Annotated[int, Field(ge=1)] | None
     export: Literal["onnx"] | None
     tensorboard: bool

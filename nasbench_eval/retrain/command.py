@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from nasbench_eval.errors import UsageError
 from nasbench_eval.options.typed import plain, retrain_options_of
 from nasbench_eval.retrain import export, leave, outcome
+from nasbench_eval.retrain.batch_norm import synchronised
 from nasbench_eval.retrain.batches import Batches
 from nasbench_eval.retrain.config import Plan, checked, effective, named, require, resolve
 from nasbench_eval.retrain.load import load_network
@@ -76,6 +77,8 @@ def _train(plan: Plan, team: Team) -> None:
     require(plan, team, sum(p.numel() for p in network.parameters()))
     known = leave.record(plan, team, network) if team.leads else {}
     network.to(device, memory_format=layout(network))  # type: ignore[call-overload]
+    if plan.options.sync_batch_norm and team.size > 1:
+        network = synchronised(network, device)
     readers = plan.readers(team)
     batches = Batches(plan.source, plan.recipe, plan.key, team, device, readers, plan.flips)
     _say(team, _headline(plan, team))

@@ -54,6 +54,7 @@ def record(plan: Plan, team: Team, network: nn.Module) -> dict[str, Any]:
         "seed": plan.options.seed,
         "precision": plan.options.precision,
         "processes": team.size,
+        "sync_batch_norm": plan.options.sync_batch_norm,
         "params": sum(
             p.numel() for name, p in network.named_parameters() if not name.startswith("auxiliary.")
         ),

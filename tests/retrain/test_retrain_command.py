@@ -175,6 +175,20 @@ def test_two_processes_are_one_with_the_doubled_batch(ask: Ask, tmp_path: Path) 
     assert json.loads((two / "retrain.json").read_text())["processes"] == 2
 
 
+def test_batch_norms_of_two_processes_can_be_those_of_one(ask: Ask, tmp_path: Path) -> None:
+    words = [*SMALL, "recipe.epochs=2", "recipe.learning_rate=0.01"]
+    assert ask("nasbench-retrain", *words, "run=one").code == 0
+    for name, more in (("apart", []), ("two", ["sync_batch_norm=true"])):
+        said = team([*words, *more, f"run={name}"])
+        assert said == [0, 0], Path("said-0").read_text() + Path("said-1").read_text()
+    one, two, apart = (
+        load_file(tmp_path / "results" / n / "last.safetensors") for n in ("one", "two", "apart")
+    )
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, rtol=1e-3, atol=1e-5)
+    assert max(float((apart[name] - tensor).abs().max()) for name, tensor in one.items()) > 1e-2
+
+
 # Three of its convolutions lead nowhere, and have no gradient.
 DEAD = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"
 

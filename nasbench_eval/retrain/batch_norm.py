@@ -1,0 +1,93 @@
+"""Batch norms over the images of all processes that train a network together.
+
+PyTorch's own, `SyncBatchNorm`, works on GPUs alone; this one does the same on any device.
+
+Tensor legend: B images of this process, C channels, ... places of a feature map.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+def synchronised(network: nn.Module, device: torch.device) -> nn.Module:
+    """The network with such layers in place of its batch norms, and with the same parameters and buffers."""
+    if device.type == "cuda":
+        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        return converted
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, _BatchNorm):
+                setattr(module, name, SharedBatchNorm(child))
+    return network
+
+
+class SharedBatchNorm(_BatchNorm):
+    """A batch norm whose means and variances are those of the batches of all processes together.
+
+    Args:
+        own: the batch norm that it stands for.
+    """
+
+    def __init__(self, own: _BatchNorm) -> None:
+        super().__init__(own.num_features, own.eps, own.momentum, own.affine, own.track_running_stats)
+        for name, tensor in (*own.named_parameters(), *own.named_buffers()):
+            setattr(self, name, tensor)
+        self.train(own.training)
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Any number of dimensions will do."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features (B, C, ...) with mean 0 and variance 1 over all images, scaled and moved."""
+        if not self.training or not self.track_running_stats:
+            return super().forward(x)
+        dims = [dim for dim in range(x.ndim) if dim != 1]
+        shape = [-1 if dim == 1 else 1 for dim in range(x.ndim)]
+        x_BC = x.float()
+        count = x_BC.new_tensor([x.numel() // x.shape[1]])
+        sums = _summed(torch.cat([x_BC.sum(dims), count]))
+        total = sums[-1]
+        mean_C = sums[:-1] / total
+        var_C = _summed((x_BC - mean_C.view(shape)).square().sum(dims)) / total
+        self._remember(mean_C.detach(), (var_C * total / (total - 1)).detach())
+        scale_C = (var_C + self.eps).rsqrt() * (1 if self.weight is None else self.weight)
+        moved = (x_BC - mean_C.view(shape)) * scale_C.view(shape)
+        normed: Tensor = moved if self.bias is None else moved + self.bias.view(shape)
+        return normed.to(x.dtype)
+
+    def _remember(self, mean_C: Tensor, var_C: Tensor) -> None:
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        # Without a momentum the running statistics are those of all batches alike.
+        weight = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean_C, weight)
+        self.running_var.lerp_(var_C, weight)
+
+
+def _summed(x: Tensor) -> Tensor:
+    total: Tensor = _Sum.apply(x)  # type: ignore[no-untyped-call]
+    return total
+
+
+class _Sum(torch.autograd.Function):
+    """Σ over processes.  Each one's loss depends on it, so its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.contiguous().clone()
+        dist.all_reduce(total)
+        return total
