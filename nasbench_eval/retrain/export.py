@@ -20,7 +20,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.files import write_whole
 from nasbench_eval.retrain.parts import extra
 from nasbench_eval.retrain.states import Point
-from nasbench_eval.wording import first_line
+from nasbench_eval.wording import counted, first_line
 
 ONNX = "network.onnx"
 _NEEDS = "pip install 'nasbench_eval[export]'"
@@ -74,10 +74,9 @@ def to_onnx(network: nn.Module, side: int, folder: Path) -> float:
             content = made.model_proto.SerializeToString()
     except Exception as error:  # whatever PyTorch cannot translate
         raise UsageError(f"export=onnx: this network cannot be exported ({first_line(error)})") from error
-    session = extra("onnxruntime", _NEEDS).InferenceSession(content, providers=["CPUExecutionProvider"])
     worst = 0.0
     for batch in (x, x[:1]):
-        ours, theirs = network(batch).numpy(), session.run(None, {"images": batch.numpy()})[0]
+        ours, theirs = network(batch).numpy(), _run(content, batch.numpy())
         worst = max(worst, float(np.abs(ours - theirs).max() / np.abs(ours).max()))
     if not worst < _APART:
         raise UsageError(
@@ -85,6 +84,21 @@ def to_onnx(network: nn.Module, side: int, folder: Path) -> float:
         )
     write_whole(folder / ONNX, content)
     return worst
+
+
+def _run(content: bytes, images: np.ndarray) -> np.ndarray:
+    """An exported network's logits of images, by onnxruntime."""
+    onnxruntime = extra("onnxruntime", _NEEDS)
+    try:
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        logits: np.ndarray = session.run(None, {"images": images})[0]
+    except Exception as error:  # its own kinds have no common one
+        said = first_line(error)
+        raise UsageError(
+            f"export=onnx: onnxruntime cannot run this network on {counted(len(images), 'image')} ({said}); "
+            "the file is not kept"
+        ) from error
+    return logits
 
 
 class Board:

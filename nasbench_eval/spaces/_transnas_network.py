@@ -92,7 +92,8 @@ class _CellBlock(nn.Module):
     def _zeros(self, x_BCHW: Tensor) -> Tensor:
         stride = self.shape.stride
         height, width = (-(-side // stride) for side in x_BCHW.shape[2:])
-        return x_BCHW.new_zeros(len(x_BCHW), self.shape.outputs, height, width)
+        # Not len(x): exporters take that for a constant.
+        return x_BCHW.new_zeros(x_BCHW.shape[0], self.shape.outputs, height, width)
 
 
 class EncoderNetwork(Network):

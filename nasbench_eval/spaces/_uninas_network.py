@@ -300,7 +300,7 @@ class Attention(nn.Module):
             core(*(part.flatten(1, 2) for part in head)).unflatten(1, (outer, HEAD))
             for core, head in zip(self.cores, zip(*by_head, strict=True), strict=True)
         ]
-        return torch.stack(done, dim=2).reshape(len(x_BKHW), -1, height, width)
+        return torch.stack(done, dim=2).reshape(x_BKHW.shape[0], -1, height, width)
 
     @staticmethod
     def _parts(qkv: Tensor, groups: int) -> tuple[Tensor, ...]:
