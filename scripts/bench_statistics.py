@@ -1,4 +1,4 @@
-"""What the report's bootstrap costs, beside SciPy one resample at a time and beside Numba.
+"""What the report's bootstrap costs, beside SciPy one resample at a time and beside Numba; and its ensembles.
 
     python scripts/bench_statistics.py [--cells 15625] [--proxies 25] [--datasets 3]
 
@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from nasbench_eval.report.apart import Apart, cores
+from nasbench_eval.report.ensemble.choose import FOLDS, REPEATS, Part, divisions, judge
 from nasbench_eval.report.statistics import bootstrap as ours
 from nasbench_eval.report.statistics.between import paired
 from nasbench_eval.report.statistics.bootstrap import dense_ranks, resample_indices
@@ -159,6 +160,22 @@ def whole(cells: int, proxies: int, datasets: int, resamples: int) -> None:
     print(f"  the same, {cores()} processes: {time.perf_counter() - start:.0f} s by the clock")
 
 
+def ensembles(cells: int, proxies: int, datasets: int) -> None:
+    """Combinations of up to three proxies, chosen and judged in all folds of each data set."""
+    parts = []
+    for seed in range(datasets):
+        scores, accuracy = made_up(cells, proxies, seed)
+        held_out = divisions(np.arange(cells), REPEATS, seed)
+        ranks = (scores.to_numpy(dtype=float).T,), (dense_ranks(accuracy.to_numpy()),)
+        parts += [Part(*ranks, candidates=proxies, most=3, fixed={}, held_out=folds) for folds in held_out]
+    start = time.perf_counter()
+    with Apart(cores()) as apart:
+        apart.map(judge, parts, seconds=60)
+    took = time.perf_counter() - start
+    print(f"combinations of up to 3 of {proxies} proxies, {datasets} data sets, {cells:,} cells,")
+    print(f"  {REPEATS} x {FOLDS} folds, {cores()} processes: {took:.0f} s by the clock")
+
+
 def all_of(resamples: int, table: tuple[pd.DataFrame, pd.Series]) -> None:
     """All statistics of one data set."""
     statistics(*table, resamples=resamples)
@@ -169,10 +186,12 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=15625, help="cells of a data set (15625)")
     parser.add_argument("--proxies", type=int, default=25, help="proxies of the whole report (25)")
     parser.add_argument("--datasets", type=int, default=3, help="data sets of the whole report (3)")
+    parser.add_argument("--pool", type=int, default=30, help="proxies that ensembles are chosen from (30)")
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples (1000)")
     arguments = parser.parse_args()
     compare(arguments.cells, arguments.resamples)
     whole(arguments.cells, arguments.proxies, arguments.datasets, arguments.resamples)
+    ensembles(arguments.cells, arguments.pool, arguments.datasets)
 
 
 if __name__ == "__main__":
