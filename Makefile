@@ -113,7 +113,7 @@ reproduce-benchmarks: $(READY) $(BENCHMARKS) ## do proxies rank NAS-Bench-Macro,
 	$(BIN)/python scripts/compare_runs.py results/accel results/accel_32
 	$(BIN)/nasbench-score experiment=transnas $(OPTIONS)
 	$(BIN)/nasbench-score experiment=macro $(OPTIONS)
-	$(BIN)/nasbench-score experiment=macro 'proxy=[grasp,gradsign,zico]' n=1000 run=macro_costly $(OPTIONS)
+	$(BIN)/nasbench-score experiment=macro 'proxy=[grasp,zico]' n=1000 run=macro_costly $(OPTIONS)
 	for run in accel transnas macro macro_costly; do $(BIN)/nasbench-report results/$$run || exit; done
 
 SIDES = $(addprefix $(NASBENCH_EVAL_DATA)/,nasbench201.parquet hw_nasbench201.parquet nasbench201_robustness.parquet)
