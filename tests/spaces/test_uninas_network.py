@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from nasbench_eval.benchmark.trainer import count_flops
 from nasbench_eval.networks.adapted import Adapted
 from nasbench_eval.spaces._uninas_graph import BLOCKS
-from nasbench_eval.spaces._uninas_network import PositionBias, UniNASBlock
+from nasbench_eval.spaces._uninas_layers import PositionBias
+from nasbench_eval.spaces._uninas_network import UniNASBlock
 from nasbench_eval.spaces.uninas import UniNAS
 
 SPACE = UniNAS(resolution=64)
