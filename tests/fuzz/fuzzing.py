@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
@@ -50,6 +51,13 @@ def told(what: str, call: Callable[[], T], kind: type[ValueError] = UsageError) 
 def is_a_line(message: str) -> None:
     assert message.isprintable(), message
     assert 10 < len(message) <= MOST, message
+
+
+def own(factory: pytest.TempPathFactory) -> Path:
+    """A folder of this process for all cases: what other tests leave beside it would be read with each."""
+    folder = factory.getbasetemp() / "fuzzed"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fuzzing import LONG, REFUSED, cases, is_a_line, spoiled, told, tree
+from fuzzing import LONG, REFUSED, cases, is_a_line, own, spoiled, told, tree
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
@@ -62,7 +62,7 @@ def runs_of(arguments: Sequence[str]) -> list[Run]:
 def test_commands(
     arguments: list[str], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path_factory.getbasetemp()
+    folder = own(tmp_path_factory)
     monkeypatch.chdir(folder)
     monkeypatch.delenv("NASBENCH_EVAL_DATA", raising=False)
     before = tree(folder)
@@ -192,7 +192,7 @@ yaml_pieces = st.one_of(
 def test_definitions(
     text: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path_factory.getbasetemp()
+    folder = own(tmp_path_factory)
     monkeypatch.chdir(folder)
     path = folder / "mine.yaml"
     path.write_text(text, encoding="utf-8")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from fuzzing import REFUSED, cases, odd_values, spoiled, told
+from fuzzing import REFUSED, cases, odd_values, own, spoiled, told
 from hypothesis import given
 from hypothesis import strategies as st
 from made_up101 import entries, frame, metrics
@@ -38,7 +38,7 @@ def silent(line: str) -> None:
 def test_record_files(
     data: st.DataObject, lawful101: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    path = tmp_path_factory.getbasetemp() / "fuzzed.tfrecord"
+    path = own(tmp_path_factory) / "fuzzed.tfrecord"
     whole = b"".join(frame(json.dumps(entry).encode()) for entry in entries(lawful101.iloc[:2]))
     path.write_bytes(data.draw(spoiled(st.just(whole), scraps)))
     told("record files, records", lambda: sum(1 for _ in records(path)))
@@ -65,7 +65,7 @@ def test_records(
     several[0][4 if isinstance(value, str) and len(value) > 20 else place] = value
     texts = [json.dumps(entry, default=str).encode() for entry in several]
     texts[0] = raw.draw(st.just(texts[0]) | spoiled(st.just(texts[0]), scraps))
-    path = tmp_path_factory.getbasetemp() / "fuzzed.tfrecord"
+    path = own(tmp_path_factory) / "fuzzed.tfrecord"
     path.write_bytes(b"".join(map(frame, texts)))
     table = told("records", lambda: from_tfrecord(path, silent))
     if table is not REFUSED:
@@ -107,7 +107,7 @@ plain_pickles = st.sampled_from(
 def test_pickles(
     raw: bytes, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path_factory.getbasetemp()
+    folder = own(tmp_path_factory)
     monkeypatch.chdir(folder)
     told("pickles", lambda: pickles.load(io.BytesIO(raw), "a file", encoding="latin1"))
     assert not (folder / "sprung").exists()
@@ -151,7 +151,7 @@ def nats(draw: st.DrawFn) -> dict[str, bytes]:
 def test_nats_files(
     files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path_factory.getbasetemp() / "nats"
+    folder = own(tmp_path_factory) / "nats"
     folder.mkdir(exist_ok=True)
     monkeypatch.chdir(folder)
     for name, content in files.items():
@@ -186,6 +186,6 @@ def cifar(draw: st.DrawFn) -> bytes:
 @cases(30, 800)
 @given(content=cifar() | spoiled(cifar(), scraps))
 def test_archives_of_images(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
-    path: Path = tmp_path_factory.getbasetemp() / "cifar.tar.gz"
+    path: Path = own(tmp_path_factory) / "cifar.tar.gz"
     path.write_bytes(content)
     told("archives of images", lambda: from_cifar_archive(path, "cifar10", train=50, test=10))

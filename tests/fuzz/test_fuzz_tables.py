@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fuzzing import REFUSED, cases, odd_values, spoiled, told, tree
+from fuzzing import REFUSED, cases, odd_values, own, spoiled, told, tree
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,7 +87,7 @@ def as_bytes(table: pa.Table) -> bytes:
 def test_changed_tables_of_nasbench101(
     change: Any, lawful101: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    folder = tmp_path_factory.getbasetemp()
+    folder = own(tmp_path_factory)
     changed = change(pa.Table.from_pandas(lawful101))
     path = folder / nasbench101.FILE
     path.write_bytes(as_bytes(changed))
@@ -110,7 +110,7 @@ def test_changed_tables_of_nasbench101(
 def test_damaged_tables_of_nasbench101(
     data: st.DataObject, lawful101: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    folder = tmp_path_factory.getbasetemp()
+    folder = own(tmp_path_factory)
     whole = st.just(as_bytes(pa.Table.from_pandas(lawful101)))
     path = folder / nasbench101.FILE
     path.write_bytes(data.draw(spoiled(whole, st.binary(max_size=4))))
@@ -122,7 +122,7 @@ def test_damaged_tables_of_nasbench101(
 def test_changed_tables_of_nasbench201(
     change: Any, lawful201: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    folder = tmp_path_factory.getbasetemp()
+    folder = own(tmp_path_factory)
     pq.write_table(change(pa.Table.from_pandas(lawful201)), folder / nasbench201.FILE)
     table = told("tables of NAS-Bench-201", lambda: nasbench201.load(folder), TruthError)
     if table is not REFUSED:
