@@ -1,6 +1,6 @@
 """Batch norms over the images of all processes that train a network together.
 
-PyTorch's own, `SyncBatchNorm`, works on GPUs alone; this one does the same on any device.
+PyTorch's own, `SyncBatchNorm`, works on GPUs alone; this one does the same on a CPU.
 
 Tensor legend: B images of this process, C channels, ... places of a feature map.
 """
@@ -14,16 +14,29 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from nasbench_eval.errors import UsageError
+from nasbench_eval.retrain.parts import timm_part
+
 
 def synchronised(network: nn.Module, device: torch.device) -> nn.Module:
-    """The network with such layers in place of its batch norms, and with the same parameters and buffers."""
+    """The network with such layers in place of its batch norms, and with the same parameters and buffers.
+
+    Raises:
+        UsageError: if a batch norm is of a kind that is not known here.
+    """
+    layers = timm_part("layers")
+    known = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, layers.BatchNormAct2d)
+    for name, module in network.named_modules():
+        if isinstance(module, _BatchNorm) and type(module) not in known:
+            kind = type(module).__name__
+            raise UsageError(f"sync_batch_norm=true: layer {name} is a {kind}, which cannot be synchronised")
     if device.type == "cuda":
-        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        converted: nn.Module = layers.convert_sync_batchnorm(network)
         return converted
-    for module in list(network.modules()):
-        for name, child in module.named_children():
+    for parent in list(network.modules()):
+        for name, child in parent.named_children():
             if isinstance(child, _BatchNorm):
-                setattr(module, name, SharedBatchNorm(child))
+                setattr(parent, name, SharedBatchNorm(child))
     return network
 
 
@@ -31,13 +44,15 @@ class SharedBatchNorm(_BatchNorm):
     """A batch norm whose means and variances are those of the batches of all processes together.
 
     Args:
-        own: the batch norm that it stands for.
+        own: the batch norm that it stands for; what timm's do next, `drop` and `act`, is done here as well.
     """
 
     def __init__(self, own: _BatchNorm) -> None:
         super().__init__(own.num_features, own.eps, own.momentum, own.affine, own.track_running_stats)
-        for name, tensor in (*own.named_parameters(), *own.named_buffers()):
+        for name, tensor in (*own.named_parameters(recurse=False), *own.named_buffers(recurse=False)):
             setattr(self, name, tensor)
+        for name, child in own.named_children():
+            self.add_module(name, child)
         self.train(own.training)
 
     def _check_input_dim(self, input: Tensor) -> None:
@@ -45,8 +60,12 @@ class SharedBatchNorm(_BatchNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features (B, C, ...) with mean 0 and variance 1 over all images, scaled and moved."""
-        if not self.training or not self.track_running_stats:
-            return super().forward(x)
+        y = self._shared(x) if self.training and self.track_running_stats else super().forward(x)
+        for child in self.children():
+            y = child(y)
+        return y
+
+    def _shared(self, x: Tensor) -> Tensor:
         dims = [dim for dim in range(x.ndim) if dim != 1]
         shape = [-1 if dim == 1 else 1 for dim in range(x.ndim)]
         x_BC = x.float()

@@ -1,0 +1,68 @@
+"""Batch norms over several processes against PyTorch's and timm's own, in a team of one."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from nasbench_eval.errors import UsageError
+from nasbench_eval.retrain.batch_norm import SharedBatchNorm, synchronised
+from nasbench_eval.retrain.parts import timm_part
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def team() -> Iterator[None]:
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+def of_timm(channels: int) -> nn.Module:
+    return timm_part("layers").BatchNormAct2d(channels, act_layer=nn.SiLU)
+
+
+@pytest.mark.parametrize(
+    ("made", "shape"), [(nn.BatchNorm2d, (5, 3, 4, 4)), (nn.BatchNorm1d, (6, 3)), (of_timm, (5, 3, 4, 4))]
+)
+@pytest.mark.usefixtures("team")
+def test_of_one_process_they_are_the_usual_ones(made: type[nn.Module], shape: tuple[int, ...]) -> None:
+    """Outputs, gradients and running statistics, in training and out of it."""
+    torch.manual_seed(0)
+    own = nn.Sequential(made(3))
+    nn.init.normal_(own[0].weight)
+    nn.init.normal_(own[0].bias)
+    other = synchronised(copy.deepcopy(own), CPU)
+    assert isinstance(other[0], SharedBatchNorm)  # type: ignore[index]
+    for step in range(4):
+        for network in (own, other):
+            network.train(step < 3)
+        x = 5 + 2 * torch.randn(shape)
+        inputs = [x.clone().requires_grad_() for _ in range(2)]
+        outputs = [network(each) for network, each in zip((own, other), inputs, strict=True)]
+        torch.testing.assert_close(*outputs)
+        weights = torch.randn(outputs[0].shape)
+        for output in outputs:
+            (output * weights).sum().backward()
+        torch.testing.assert_close(inputs[0].grad, inputs[1].grad)
+    for parameter, same in zip(own.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, same.grad)
+    assert own.state_dict().keys() == other.state_dict().keys()
+    for name, tensor in own.state_dict().items():
+        torch.testing.assert_close(other.state_dict()[name], tensor)
+
+
+def test_one_of_an_unknown_kind_is_refused() -> None:
+    class Scaled(nn.BatchNorm2d):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            return 2 * super().forward(input)
+
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), Scaled(4))
+    with pytest.raises(UsageError, match=r"sync_batch_norm=true: layer 1 is a Scaled, which cannot be"):
+        synchronised(network, CPU)
