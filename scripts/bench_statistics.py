@@ -1,6 +1,6 @@
 """What the report's bootstrap costs, beside SciPy one resample at a time and beside Numba; and its ensembles.
 
-    python scripts/bench_statistics.py [--cells 15625] [--proxies 25] [--datasets 3]
+    python scripts/bench_statistics.py [--cells 15625] [--proxies 25] [--datasets 3] [--pool 30]
 
 Scores and accuracies are made up, with as many ties as NAS-Bench-201 has. Seconds are of the process, which
 other jobs on the machine lengthen less than those of the clock. Numba is no dependency: without it, its part

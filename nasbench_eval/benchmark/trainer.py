@@ -24,6 +24,7 @@ from nasbench_eval.data.batches import normalised
 from nasbench_eval.data.datasets import DataSet
 from nasbench_eval.data.images import images_path, read_arrays
 from nasbench_eval.errors import UsageError
+from nasbench_eval.networks.layout import layout
 from nasbench_eval.networks.names import named
 from nasbench_eval.passes.observer import modules
 from nasbench_eval.passes.spec import Init
@@ -169,12 +170,14 @@ class Trainer:
         network = plan.space.build(arch, num_classes=plan.dataset.num_classes)
         key = ("benchmark", seed, plan.dataset.name, plan.space.format(arch))
         draw(_modules(network), _INIT, *key)
-        network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        lying = layout(network)
+        network.to(self.device, memory_format=lying)  # type: ignore[call-overload]
+        parts = {part: (x.contiguous(memory_format=lying), y) for part, (x, y) in self._parts.items()}
         states = None
         if self.checkpoints is not None:
             place = f"{seed_of(*key, VERSION, plan.space, plan.dataset, plan.training):016x}"
             states = Seldom(Folder(self.checkpoints / place), self.every)
-        images, labels = self._parts["train"]
+        images, labels = parts["train"]
         found["params"] = float(sum(p.numel() for p in network.parameters()))
         found["flops"] = float(count_flops(network, images[:1]))
         try:
@@ -184,7 +187,7 @@ class Trainer:
                 labels,
                 plan.training,
                 key=key,
-                validation=self._parts["val"],
+                validation=parts["val"],
                 checkpoints=states,
                 progress="training",
             )
@@ -194,7 +197,7 @@ class Trainer:
                 states.clear()  # it would diverge again
             raise
         start = time.perf_counter()
-        test = evaluate(network, *self._parts["test"])
+        test = evaluate(network, *parts["test"])
         found |= {"score": test.accuracy, "test_loss": test.loss, **_curves(history)}
         if states is not None:
             states.clear()

@@ -26,17 +26,19 @@ def synchronised(network: nn.Module, device: torch.device) -> nn.Module:
     """
     layers = timm_part("layers")
     known = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, layers.BatchNormAct2d)
-    for name, module in network.named_modules():
-        if isinstance(module, _BatchNorm) and type(module) not in known:
+    found = {name: module for name, module in network.named_modules() if isinstance(module, _BatchNorm)}
+    for name, module in found.items():
+        if type(module) not in known:
             kind = type(module).__name__
-            raise UsageError(f"sync_batch_norm=true: layer {name} is a {kind}, which cannot be synchronised")
+            raise UsageError(f"sync_batch_norm=true: layer {name} is a {kind}, which is not known here")
     if device.type == "cuda":
         converted: nn.Module = layers.convert_sync_batchnorm(network)
         return converted
+    shared = {module: SharedBatchNorm(module) for module in found.values()}
     for parent in list(network.modules()):
-        for name, child in parent.named_children():
-            if isinstance(child, _BatchNorm):
-                setattr(parent, name, SharedBatchNorm(child))
+        for name, child in parent._modules.items():  # children that have two names included
+            if child in shared:
+                setattr(parent, name, shared[child])
     return network
 
 
@@ -49,8 +51,10 @@ class SharedBatchNorm(_BatchNorm):
 
     def __init__(self, own: _BatchNorm) -> None:
         super().__init__(own.num_features, own.eps, own.momentum, own.affine, own.track_running_stats)
-        for name, tensor in (*own.named_parameters(recurse=False), *own.named_buffers(recurse=False)):
-            setattr(self, name, tensor)
+        for name, parameter in own._parameters.items():  # there may be no bias
+            self.register_parameter(name, parameter)
+        for name, buffer in own._buffers.items():
+            self.register_buffer(name, buffer)
         for name, child in own.named_children():
             self.add_module(name, child)
         self.train(own.training)
@@ -60,7 +64,7 @@ class SharedBatchNorm(_BatchNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features (B, C, ...) with mean 0 and variance 1 over all images, scaled and moved."""
-        y = self._shared(x) if self.training and self.track_running_stats else super().forward(x)
+        y = self._shared(x) if self.training else super().forward(x)
         for child in self.children():
             y = child(y)
         return y
@@ -81,9 +85,8 @@ class SharedBatchNorm(_BatchNorm):
         return normed.to(x.dtype)
 
     def _remember(self, mean_C: Tensor, var_C: Tensor) -> None:
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        assert self.num_batches_tracked is not None
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
         self.num_batches_tracked.add_(1)
         # Without a momentum the running statistics are those of all batches alike.
         weight = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum

@@ -13,6 +13,7 @@ import torch
 from omegaconf import DictConfig
 
 from nasbench_eval.errors import UsageError
+from nasbench_eval.networks.layout import layout
 from nasbench_eval.options.typed import plain, retrain_options_of
 from nasbench_eval.retrain import export, leave, outcome
 from nasbench_eval.retrain.batch_norm import synchronised
@@ -20,7 +21,7 @@ from nasbench_eval.retrain.batches import Batches
 from nasbench_eval.retrain.config import Plan, checked, effective, named, require, resolve
 from nasbench_eval.retrain.load import load_network
 from nasbench_eval.retrain.loop import Course, Diverged
-from nasbench_eval.retrain.network import built, layout, weights
+from nasbench_eval.retrain.network import built, weights
 from nasbench_eval.retrain.parts import extra, timm_part
 from nasbench_eval.retrain.states import BEST, LAST, Point, States, write_curves, write_weights
 from nasbench_eval.retrain.teacher import opened, told_apart
@@ -125,8 +126,10 @@ def _finished(plan: Plan) -> bool:
         "recipe": effective(record["recipe"], teacher),
         "images": record["images"].get("sha256"),
         "teacher": told_apart(teacher),
+        "sync_batch_norm": record.get("sync_batch_norm") or None,
     }
-    if wrong := [key for key in (*identity, "teacher") if before.get(key) != identity.get(key)]:
+    keys = dict.fromkeys([*identity, "teacher", "sync_batch_norm"])
+    if wrong := [key for key in keys if before.get(key) != identity.get(key)]:
         raise UsageError(
             f"{plan.folder} holds another training (its {wrong[0]} is not the same); choose another "
             "folder with run=NAME, or delete this one"

@@ -90,6 +90,8 @@ class Plan:
         }
         if self.teacher is not None:
             known["teacher"] = told_apart(self.teacher)
+        if self.options.sync_batch_norm:
+            known["sync_batch_norm"] = True
         return json.loads(json.dumps(known))  # type: ignore[no-any-return]
 
     def readers(self, team: Team) -> int:

@@ -109,7 +109,8 @@ def card(known: Mapping[str, Any], history: Sequence[Point]) -> str:
         f"changed: {changes}",
         "teacher": _taught(known["teacher"]),
         "seed": f"{known['seed']}, of the division {known['split_seed']}",
-        "machine": f"{known['processes']} x {known['device_name']}, {known['precision']}",
+        "machine": f"{known['processes']} x {known['device_name']}, {known['precision']}"
+        f"{', batch norms synchronised' * known['sync_batch_norm']}",
         "versions": versions,
         "commit": known["commit"] or "no checkout",
         "command": f"`{known['command']}`",

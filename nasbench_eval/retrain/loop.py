@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nasbench_eval.errors import ComesToNothing
+from nasbench_eval.networks.layout import layout
 from nasbench_eval.retrain.batches import Batches
 from nasbench_eval.retrain.network import Trained, drop_paths, weights
 from nasbench_eval.retrain.optimise import Loss, Schedule, clipped, loss, optimizer
@@ -62,6 +63,7 @@ class Course:
     def __post_init__(self) -> None:
         self.team: Team = self.batches.team
         self.device = self.batches.device
+        self.layout = layout(self.network)
         self.history: list[Point] = []
         self.optimizer = optimizer(self.network, self.recipe)
         self.schedule = Schedule(self.optimizer, self.recipe, self.batches.steps)
@@ -131,6 +133,7 @@ class Course:
     def _step(self, parallel: nn.Module, x: Tensor, y: Tensor, epoch: int, step: int) -> Tensor:
         """One step; loss and hits of the batch's images, left on the device: to read them would wait."""
         mixed, targets = self.loss.mixed(x, y, epoch, step, self.team.rank)
+        mixed = mixed.contiguous(memory_format=self.layout)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             logits, beside = parallel(mixed)
             found = self.loss.of(logits, targets)
@@ -159,7 +162,7 @@ class Course:
         sums, seen = torch.zeros(2, dtype=torch.float64, device=self.device), 0
         for x, y in self.batches.judge(name):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-                logits = network(x).float()
+                logits = network(x.contiguous(memory_format=self.layout)).float()
             hits = (logits.argmax(1) == y).sum()
             entropy = F.cross_entropy(logits, y, reduction="sum")
             sums += torch.stack([entropy.double(), hits.double()])

@@ -17,7 +17,6 @@ from nasbench_eval.networks.names import named
 from nasbench_eval.passes.observer import modules
 from nasbench_eval.passes.weights import draw
 from nasbench_eval.retrain.recipe import Recipe
-from nasbench_eval.spaces._network import risky_channels_last
 from nasbench_eval.spaces.base import Network
 from nasbench_eval.spaces.open import is_open
 from nasbench_eval.wording import first_line, shown
@@ -119,13 +118,6 @@ def _try(network: nn.Module, space: Any, dataset: DataSet) -> None:
         raise UsageError(
             f"this network of {space.name} puts out {shape[1:]}, not {dataset.num_classes} classes"
         )
-
-
-def layout(network: nn.Module) -> torch.memory_format:
-    """How its tensors lie best in memory."""
-    if isinstance(network, Network):
-        return network.tensor_layout
-    return torch.contiguous_format if risky_channels_last(network) else torch.channels_last
 
 
 class Trained(nn.Module):

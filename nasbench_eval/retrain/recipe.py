@@ -41,7 +41,8 @@ class Recipe:
         color_jitter: how much brightness, contrast, saturation and hue change; empty for none.
         auto_augment: timm's text of a policy, such as `rand-m9-mstd0.5` or `original`; null for none.
         erasing: how often a rectangle is erased.
-        drop_path: how often a path of the network is dropped, image by image.
+        drop_path: how often a path of the network is dropped, image by image; in UniNAS's networks one of
+            the last block, and those before it less often.
         drop_path_rises: from 0 in a line, epoch by epoch; else it is the same in all epochs.
         auxiliary: weight of the auxiliary head's loss; 0 for none.
         distillation: weight of the teacher's part of the loss, where `teacher=` names one.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,7 +31,9 @@ from nasbench_eval.testing._common import (
 )
 
 
-def check_space(name: str, cells: int = 4, networks: bool = True, **options: Any) -> None:
+def check_space(
+    name: str, cells: int = 4, networks: bool = True, options: Mapping[str, Any] | None = None
+) -> None:
     """Check a search space, and score a few of its networks with every proxy of this package.
 
     Looks at the first, the last and some architectures between: their texts and indices are read back, edits
@@ -45,13 +47,13 @@ def check_space(name: str, cells: int = 4, networks: bool = True, **options: Any
         name: the space's.
         cells: how many architectures to look at.
         networks: whether networks are built and scored, too; False where they are too large for that.
-        options: the space's own, such as a width that makes its networks small.
+        options: the space's own by name, such as a width that makes its networks small.
 
     Raises:
         AssertionError: if something is wrong; the message names it.
         UnknownName: if there is no such space.
     """
-    space: SearchSpace = check_class("spaces", name)(**options)
+    space: SearchSpace = check_class("spaces", name)(**(options or {}))
     assert space.name == name, f"{name}: it calls itself {space.name}"
     if is_open(space):
         _check_open(space, cells, networks)

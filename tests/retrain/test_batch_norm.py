@@ -64,5 +64,29 @@ def test_one_of_an_unknown_kind_is_refused() -> None:
             return 2 * super().forward(input)
 
     network = nn.Sequential(nn.Conv2d(3, 4, 1), Scaled(4))
-    with pytest.raises(UsageError, match=r"sync_batch_norm=true: layer 1 is a Scaled, which cannot be"):
+    with pytest.raises(UsageError, match=r"sync_batch_norm=true: layer 1 is a Scaled, which is not known"):
         synchronised(network, CPU)
+
+
+@pytest.mark.usefixtures("team")
+def test_what_one_has_not_it_does_not_get() -> None:
+    """No bias where there is none, no statistics; and one with two names stays one."""
+
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = self.second = nn.BatchNorm2d(3, bias=False, track_running_stats=False)
+
+    own = Twice()
+    other = synchronised(copy.deepcopy(own), CPU)
+    assert other.first is other.second
+    assert isinstance(other.second, SharedBatchNorm)
+    assert other.state_dict().keys() == own.state_dict().keys()
+    x = torch.randn(4, 3, 2, 2)
+    torch.testing.assert_close(other.first(x), own.first(x))
+
+
+def test_on_a_gpu_they_are_those_of_timm() -> None:
+    network = synchronised(nn.Sequential(of_timm(3), nn.BatchNorm2d(3)), torch.device("cuda"))
+    kinds = [type(module).__name__ for module in network]  # type: ignore[attr-defined]
+    assert kinds == ["SyncBatchNormAct", "SyncBatchNorm"]

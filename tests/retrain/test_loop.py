@@ -106,6 +106,7 @@ def test_the_auxiliary_loss_has_its_weight(tmp_path: Path) -> None:
     x = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     y = torch.tensor([0, 1, 2, 0])
     training = course(network, made, tmp_path)
+    x = x.contiguous(memory_format=training.layout)  # for the same rounding
     main, beside = network.both(x)  # type: ignore[operator]
     expected = F.cross_entropy(main, y) + 0.4 * F.cross_entropy(beside, y)
     weight = network.auxiliary[-1].weight  # type: ignore[index, union-attr]
@@ -142,6 +143,27 @@ def test_paths_are_dropped_as_the_epoch_says(tmp_path: Path) -> None:
     made = replace(STEP, epochs=4, drop_path=0.2, drop_path_rises=True)
     course(Watched(), made, tmp_path).run()
     assert seen == pytest.approx([0, 0.05, 0.1, 0.15])
+
+
+@pytest.mark.parametrize("side", [1, 2])
+def test_images_lie_as_the_network_bears_them(side: int, tmp_path: Path) -> None:
+    """Channels first where a 1×1 convolution with a stride has few inputs, channels last elsewhere."""
+
+    class Strided(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Conv2d(3, 4, side, stride=2)
+            self.head = nn.Linear(4, 3)
+            self.seen: set[bool] = set()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.seen.add(x.is_contiguous())
+            logits: torch.Tensor = self.head(self.body(x).mean((2, 3)))
+            return logits
+
+    network = Strided()
+    course(network, STEP, tmp_path).run()
+    assert network.seen == {side == 1}
 
 
 def test_a_loss_that_is_not_finite_ends_the_training_and_keeps_the_epochs_before(tmp_path: Path) -> None:

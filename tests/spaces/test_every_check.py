@@ -27,7 +27,7 @@ def test_it_passes_the_checks_for_outside_packages(name: str) -> None:
 
 @pytest.mark.parametrize("name", LARGE)
 def test_a_space_of_large_networks_passes_them(name: str) -> None:
-    testing.check_space(name, cells=1 if name == "darts_supernet" else 2, **LARGE[name])
+    testing.check_space(name, cells=1 if name == "darts_supernet" else 2, options=LARGE[name])
 
 
 @pytest.mark.skipif(

@@ -18,6 +18,7 @@ from nasbench_eval.spaces import open as open_module
 from nasbench_eval.spaces.base import Names
 from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.spaces.open import Known, index_of, is_open, known, space_of
+from nasbench_eval.testing import _spaces
 
 CHAINS = st.lists(st.sampled_from((0, *WIDTHS)), min_size=1, max_size=12).map(tuple)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -207,12 +208,12 @@ class TwoLines(OpenChains):
 def test_the_checks_find_what_is_wrong(
     cls: type, said: str, open_spaces: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(testing, "_check_class", lambda kind, name: cls)
+    monkeypatch.setattr(_spaces, "check_class", lambda kind, name: cls)
     with pytest.raises(AssertionError, match=said):
         testing.check_space("open_chains")
 
 
 def test_the_checks_name_a_method_that_is_missing(open_spaces: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(testing, "_check_class", lambda kind, name: Numbered)
+    monkeypatch.setattr(_spaces, "check_class", lambda kind, name: Numbered)
     with pytest.raises(AssertionError, match="numbered: it has no length, and no method mutate"):
         testing.check_space("numbered")

@@ -275,7 +275,7 @@ def test_weights_are_decided_by_the_text_and_move_no_global_generator() -> None:
 
 
 def test_dropped_paths_leave_the_short_way_and_grow_with_depth() -> None:
-    """Of an image, y − x is 0 or S(x) / (1 − p): both halves by themselves, never out of training."""
+    """Of an image, y − x is 0 or S(x) / (1 − p), and never anything else out of training."""
     block = block_of("R")
     images = torch.randn(1, 64, 6, 6).expand(400, -1, -1, -1)
     with torch.random.fork_rng(), torch.no_grad():
@@ -289,6 +289,24 @@ def test_dropped_paths_leave_the_short_way_and_grow_with_depth() -> None:
     dropped = (change == 0).flatten(1).all(1)
     assert dropped.float().mean() == pytest.approx(0.25, abs=0.09)  # four standard deviations
     torch.testing.assert_close(change[~dropped], (whole / 0.75).expand_as(change[~dropped]))
+
+
+def test_both_halves_of_a_block_are_dropped_by_themselves() -> None:
+    """y of an image is one of x, x + S₁, x + S₂ and x + S₁ + S₂, each a quarter of the time for p = 1/2."""
+    block = block_of("T")
+    images = torch.randn(1, 64, 6, 6).expand(400, -1, -1, -1)
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        x = images[:1]
+        first = x + 2 * block.half1(block.norm1(x))
+        seconds = [each + 2 * block.half2(block.norm2(each)) for each in (x, first)]
+        block.drop_path = 0.5
+        y = block.train()(images)
+        kinds = torch.cat([x, first, *seconds])
+        nearest = (y[:, None] - kinds).flatten(2).abs().amax(2).min(1)
+    torch.testing.assert_close(nearest.values, torch.zeros(400), atol=1e-3, rtol=0)
+    shares = torch.bincount(nearest.indices, minlength=4) / 400
+    torch.testing.assert_close(shares, torch.full((4,), 0.25), atol=0.09, rtol=0)  # four standard deviations
 
 
 def test_the_last_block_drops_as_often_as_asked() -> None:
