@@ -17,7 +17,7 @@ RUN ?= results/table1
 FILE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-search reproduce-table1 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-lga-search reproduce-ntk-evolution reproduce-timm reproduce-darts reproduce-trained reproduce-benchmarks reproduce-sides reproduce-teg reproduce-teg-darts reproduce-guides reproduce-nats reproduce-intrain-nas reproduce-table2 reproduce-uninas data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report leaderboard reproduce-ensembles docs clean
+.PHONY: help demo demo-search reproduce-table1 reproduce-space201 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-lga-search reproduce-ntk-evolution reproduce-timm reproduce-darts reproduce-trained reproduce-benchmarks reproduce-sides reproduce-teg reproduce-teg-darts reproduce-guides reproduce-nats reproduce-intrain-nas reproduce-table2 reproduce-uninas data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report leaderboard reproduce-ensembles docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -51,6 +51,11 @@ reproduce-trained: NAME = trained
 reproduce-trained: $(READY) $(NASBENCH_EVAL_DATA)/images/cifar10.npz ## do searches pay? found and random networks, trained on CIFAR-10 (half an hour on two cores)
 	$(DEMO_LARGE) --run $(NAME)/mobilenetv2 --space mobilenetv2
 	$(DEMO_LARGE) --run $(NAME)/darts --channels 8 --layers 5 --epochs 6
+
+reproduce-space201: NAME = space201
+reproduce-space201: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## all networks of NAS-Bench-201: exact tables, searches without scoring (an hour on two cores)
+	$(BIN)/nasbench-score experiment=space201 run=$(NAME) $(OPTIONS)
+	$(BIN)/nasbench-report results/$(NAME)
 
 reproduce-table3: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## Table 3 of InTrain: its parts, alone and combined
 	$(BIN)/nasbench-score experiment=table3 n=$(SAMPLE) run=$(NAME) $(OPTIONS)
