@@ -78,11 +78,13 @@ class Report:
         found = []
         for dataset in dict.fromkeys(row.row.dataset for row in self.rows):
             rows: list[Found] = [row for row in self.rows if row.row.dataset == dataset]
+            stages = networks(rows)
             for title, stem, function, shown in (
                 ("Told", "search_told", draw_told, told_courses(rows)),
                 ("FLOPs", "search_flops", draw_budget, budget_courses(rows)),
-                ("Networks", "networks", draw_networks, networks(rows)),
-                ("Cells", "cells", draw_answers, answers(rows)),
+                ("Networks", "networks", draw_networks, stages),
+                # What has stages is a row of blocks, which says no more as a graph.
+                ("Cells", "cells", draw_answers, [] if stages else answers(rows)),
             ):
                 found.append(Drawing(title, f"{FOLDER}/{stem}_{dataset}", function, (shown, dataset)))
             for number, network in enumerate(nested(rows), start=1):

@@ -21,8 +21,8 @@ from nasbench_eval.spaces.base import Stage
 
 # Panels beside each other, and rows of networks in a figure: more would not fit a page.
 ACROSS, MOST = 3, 48
-# Curves of a panel up to which their legend lies within.
-MANY = 4
+# Characters of a row's title from which on a legend has two columns.
+LONG = 32
 
 
 @dataclass(frozen=True)
@@ -74,26 +74,26 @@ def draw_budget(courses: Sequence[Course], dataset: str) -> Figure | None:
 
 def _panels(panels: Sequence[tuple[str, Sequence[Course]]], title: str, legends: bool) -> Figure:
     down = -(-len(panels) // ACROSS)
+    # With legends every row has a colour, the same in all panels.
+    titles = list(dict.fromkeys(course.title for _, courses in panels for course in courses if legends))
+    colours = {title: COLOURS[place % len(COLOURS)] for place, title in enumerate(titles)}
     with paper_style():
         figure = Figure((PAGE, 1.6 * down + 0.4), dpi=STYLE["savefig.dpi"], layout="constrained")
         every = figure.subplots(down, min(ACROSS, len(panels)), squeeze=False)
         for axes in every.flat[len(panels) :]:
             axes.set_axis_off()
         for axes, (name, courses) in zip(every.flat, panels, strict=False):
-            for place, course in enumerate(courses):
-                _course(axes, course, COLOURS[place % len(COLOURS)])
+            for course in courses:
+                _course(axes, course, colours.get(course.title, COLOURS[0]))
             axes.set_title(short(name, 40))
             axes.set_xlabel("candidates", fontsize=SMALL)
             axes.grid(axis="y")
-            if legends and len(courses) > 1:
-                handles = [
-                    Line2D([], [], color=COLOURS[number % len(COLOURS)], label=short(course.title, 44))
-                    for number, course in enumerate(courses)
-                ]
-                where: dict[str, Any] = {"loc": "lower right"}
-                if len(courses) > MANY:  # some would run through it
-                    where = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
-                axes.legend(handles=handles, fontsize=SMALL - 1, frameon=False, **where)
+        if len(titles) > 1:
+            handles = [Line2D([], [], color=colours[title], label=title) for title in titles]
+            columns = 2 if max(map(len, titles)) > LONG else ACROSS
+            figure.legend(
+                handles=handles, loc="outside lower center", ncols=columns, fontsize=SMALL - 1, frameon=False
+            )
         figure.suptitle(lines([title + ". Thin: each seed; thick: their mean."], PAGE), fontsize=SMALL)
     return figure
 
