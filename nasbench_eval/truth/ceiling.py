@@ -30,7 +30,6 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kendalltau, rankdata
 
 # Runs that agree to less than this are too noisy to tell most architectures apart.
 WEAK = 0.5
@@ -109,6 +108,8 @@ def agreement(runs: NDArray[np.float64]) -> Agreement | None:
         Means over the pairs of runs, each over the architectures that both have; None if no two runs can be
         compared, because there are fewer, they share fewer than three architectures or one is constant.
     """
+    from scipy.stats import kendalltau, rankdata  # half a second, which commands without ceilings save
+
     known = ~np.isnan(runs)
     taus, rhos = [], []
     for i, j in combinations(range(runs.shape[1]), 2):
