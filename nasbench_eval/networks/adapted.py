@@ -19,10 +19,10 @@ from torch.overrides import TorchFunctionMode
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.networks.activations import ELSEWHERE, FUNCTIONS, MODULES, Called
+from nasbench_eval.networks.layout import layout
 from nasbench_eval.networks.look import Look, channels_second, look
 from nasbench_eval.networks.names import named, taken_apart, unwrapped
 from nasbench_eval.networks.traits import Traits, traits_of
-from nasbench_eval.spaces._network import risky_channels_last
 from nasbench_eval.spaces.base import Network
 from nasbench_eval.wording import first_line
 
@@ -66,8 +66,7 @@ class Adapted(Network):
         self.train(False)
         x = torch.ones(2, *shape, device=device)
         try:
-            layout = torch.contiguous_format if risky_channels_last(self.model) else torch.channels_last
-            self.look = self._seen_in(layout, x, head, blocks)
+            self.look = self._seen_in(layout(self.model), x, head, blocks)
         except (
             UsageError,
             RuntimeError,

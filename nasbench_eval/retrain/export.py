@@ -6,7 +6,7 @@ import copy
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +20,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.files import write_whole
 from nasbench_eval.retrain.parts import extra
 from nasbench_eval.retrain.states import Point
-from nasbench_eval.wording import counted, first_line
+from nasbench_eval.wording import first_line
 
 ONNX = "network.onnx"
 _NEEDS = "pip install 'nasbench_eval[export]'"
@@ -75,8 +75,9 @@ def to_onnx(network: nn.Module, side: int, folder: Path) -> float:
     except Exception as error:  # whatever PyTorch cannot translate
         raise UsageError(f"export=onnx: this network cannot be exported ({first_line(error)})") from error
     worst = 0.0
-    for batch in (x, x[:1]):
-        ours, theirs = network(batch).numpy(), _run(content, batch.numpy())
+    batches = (x, x[:1])
+    for batch, theirs in zip(batches, _run(content, [batch.numpy() for batch in batches]), strict=True):
+        ours = network(batch).numpy()
         worst = max(worst, float(np.abs(ours - theirs).max() / np.abs(ours).max()))
     if not worst < _APART:
         raise UsageError(
@@ -86,19 +87,18 @@ def to_onnx(network: nn.Module, side: int, folder: Path) -> float:
     return worst
 
 
-def _run(content: bytes, images: np.ndarray) -> np.ndarray:
-    """An exported network's logits of images, by onnxruntime."""
+def _run(content: bytes, batches: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """An exported network's logits of batches of images, by onnxruntime."""
     onnxruntime = extra("onnxruntime", _NEEDS)
     try:
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-        logits: np.ndarray = session.run(None, {"images": images})[0]
+        return [session.run(None, {"images": images})[0] for images in batches]
     except Exception as error:  # its own kinds have no common one
         said = first_line(error)
         raise UsageError(
-            f"export=onnx: onnxruntime cannot run this network on {counted(len(images), 'image')} ({said}); "
-            "the file is not kept"
+            f"export=onnx: onnxruntime cannot run this network on batches of any size ({said}); the file is "
+            "not kept"
         ) from error
-    return logits
 
 
 class Board:

@@ -71,5 +71,5 @@ def test_a_network_is_exported_for_batches_of_any_size(
 
 def test_a_file_that_cannot_be_run_is_told_in_one_line() -> None:
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: nasbench_eval[export]")
-    with pytest.raises(UsageError, match=r"cannot run this network on 2 images .*not kept"):
-        export._run(b"no network", np.zeros((2, 3, 8, 8), np.float32))
+    with pytest.raises(UsageError, match=r"cannot run this network on batches of any size .*not kept"):
+        export._run(b"no network", [np.zeros((2, 3, 8, 8), np.float32)])

@@ -89,7 +89,7 @@ def _panels(panels: Sequence[tuple[str, Sequence[Course]]], title: str, legends:
             axes.set_xlabel("candidates", fontsize=SMALL)
             axes.grid(axis="y")
         if len(titles) > 1:
-            handles = [Line2D([], [], color=colours[title], label=title) for title in titles]
+            handles = [Line2D([], [], color=colours[title], label=short(title, 60)) for title in titles]
             columns = 2 if max(map(len, titles)) > LONG else ACROSS
             figure.legend(
                 handles=handles, loc="outside lower center", ncols=columns, fontsize=SMALL - 1, frameon=False
