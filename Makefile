@@ -17,7 +17,7 @@ RUN ?= results/table1
 FILE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-search reproduce-table1 reproduce-space201 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-lga-search reproduce-ntk-evolution reproduce-timm reproduce-darts reproduce-trained reproduce-benchmarks reproduce-sides reproduce-teg reproduce-teg-darts reproduce-guides reproduce-nats reproduce-intrain-nas reproduce-table2 reproduce-uninas data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report leaderboard reproduce-ensembles docs clean
+.PHONY: help demo demo-search reproduce-table1 reproduce-space201 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-lga-search reproduce-ntk-evolution reproduce-timm reproduce-darts reproduce-trained reproduce-benchmarks reproduce-sides reproduce-teg reproduce-teg-darts reproduce-guides reproduce-whole reproduce-nats reproduce-intrain-nas reproduce-table2 reproduce-uninas data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report leaderboard reproduce-ensembles docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -53,7 +53,7 @@ reproduce-trained: $(READY) $(NASBENCH_EVAL_DATA)/images/cifar10.npz ## do searc
 	$(DEMO_LARGE) --run $(NAME)/darts --channels 8 --layers 5 --epochs 6
 
 reproduce-space201: NAME = space201
-reproduce-space201: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## all networks of NAS-Bench-201: exact tables, searches without scoring (an hour on two cores)
+reproduce-space201: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## all networks of NAS-Bench-201: exact tables, searches without scoring (two and a half hours on two cores)
 	$(BIN)/nasbench-score experiment=space201 run=$(NAME) $(OPTIONS)
 	$(BIN)/nasbench-report results/$(NAME)
 
@@ -136,8 +136,8 @@ reproduce-ntk-evolution: $(READY) ## how kernels change over ten epochs in bad, 
 	$(BIN)/nasbench-score experiment=ntk_evolution run=$(NAME) $(OPTIONS)
 	$(BIN)/nasbench-report results/$(NAME) --epochs ntk_evolution
 
-# Scores that searches take, and the architectures that they keep to: a sample, or all; of TEG-NAS's three
-# indicators the committed run has fewer.
+# The run whose scores and proxies searches take, and the architectures that they keep to: a sample, or all; of
+# TEG-NAS's three indicators the committed run has fewer.
 SCORES ?= results/table1
 CELLS ?= 1000
 TEG_CELLS ?= 410
@@ -147,15 +147,16 @@ SETS := [cifar10],[cifar100],[imagenet16_120]
 K := ntk_condition_thin
 R := linear_regions
 M := ntk_mse
-TEG = n=$(TEG_CELLS) reuse=only mutation=node seeds=$(SEEDS) $(OPTIONS)
+STORED = reuse=only options_from=$(SCORES)
+TEG = n=$(TEG_CELLS) $(STORED) mutation=node seeds=$(SEEDS) $(OPTIONS)
 reproduce-teg: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## TEG-NAS's Tables 2 and 5, on stored scores (SEEDS=100 TEG_CELLS=all)
 	$(BIN)/nasbench-search -m algorithm=random,reinforce,fp_nas guide=teg,val 'dataset=$(SETS)' steps=500 run=$(NAME)/table2 $(TEG)
 	$(BIN)/nasbench-search -m algorithm=reinforce_nats guide=val 'dataset=$(SETS)' steps=500 run=$(NAME)/table2 $(TEG)
 	$(BIN)/nasbench-search -m algorithm=evolution_teg guide=teg,val 'dataset=$(SETS)' steps=1256 run=$(NAME)/table2 $(TEG)
 	$(BIN)/nasbench-search -m algorithm=reinforce 'guide=[$(K)],[$(R)],[$(M)],[$(K),$(R)],[$(K),$(M)],[$(R),$(M)],teg' 'dataset=[cifar100]' steps=500 run=$(NAME)/table5 $(TEG)
-	$(BIN)/nasbench-search algorithm=reinforce guide=teg seeds=1 steps=500 run=$(NAME)/landscape/parent n=$(TEG_CELLS) reuse=only mutation=node
+	$(BIN)/nasbench-search algorithm=reinforce guide=teg seeds=1 steps=500 run=$(NAME)/landscape/parent n=$(TEG_CELLS) $(STORED) mutation=node
 	for step in 20 300; do $(BIN)/nasbench-search algorithm=reinforce guide=teg fork=results/$(NAME)/landscape/parent fork_step=$$step \
-	  'seeds=[1,2]' steps=$$((step + 100)) run=$(NAME)/landscape/children_$$step n=$(TEG_CELLS) reuse=only mutation=node; done
+	  'seeds=[1,2]' steps=$$((step + 100)) run=$(NAME)/landscape/children_$$step n=$(TEG_CELLS) $(STORED) mutation=node; done
 	$(BIN)/nasbench-report results/$(NAME)/table2
 	$(BIN)/nasbench-report results/$(NAME)/table5
 	for step in 20 300; do $(BIN)/nasbench-report results/$(NAME)/landscape/children_$$step --landscape $(SCORES); done
@@ -188,8 +189,18 @@ reproduce-teg-darts: $(READY) $(NASBENCH_EVAL_DATA)/images/cifar10.npz ## TEG-NA
 # The rows of Table 1 and the members of its aggregates.
 GUIDES := val,flops,params,grad_norm,snip,grasp,fisher,gradsign,synflow,jacov,naswot,zen,zico,vkdnw_single_16,ntk_condition_thin,linear_regions,te_nas,expressivity,progressivity,trainability,az_nas,intrain,intrain_cell
 reproduce-guides: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## every proxy of Table 1 as the guide of one evolution: does correlation predict search?
-	$(BIN)/nasbench-search -m algorithm=regularized_evolution,random 'guide=$(GUIDES)' 'dataset=$(SETS)' steps=200 run=$(NAME) n=$(CELLS) reuse=only seeds=$(GUIDE_SEEDS) $(OPTIONS)
+	$(BIN)/nasbench-search -m algorithm=regularized_evolution,random 'guide=$(GUIDES)' 'dataset=$(SETS)' steps=200 run=$(NAME) n=$(CELLS) $(STORED) seeds=$(GUIDE_SEEDS) $(OPTIONS)
 	$(BIN)/nasbench-report results/$(NAME) --tau $(SCORES)
+
+# The same on the whole space, with what reproduce-space201 scored; other guides than those have a sample alone.
+WHOLE = SCORES=results/space201 CELLS=all TEG_CELLS=all SEEDS=$(GUIDE_SEEDS)
+SAMPLED := grasp gradsign vkdnw_single_16
+COMMA := ,
+EMPTY :=
+WHOLE_GUIDES = $(subst $(EMPTY) ,$(COMMA),$(filter-out $(SAMPLED),$(subst $(COMMA), ,$(GUIDES))) teg)
+reproduce-whole: ## guides and TEG-NAS's tables once more, on all cells of NAS-Bench-201
+	$(MAKE) --no-print-directory reproduce-guides $(WHOLE) NAME=$(NAME)_guides 'GUIDES=$(WHOLE_GUIDES)'
+	$(MAKE) --no-print-directory reproduce-teg $(WHOLE) NAME=$(NAME)_teg
 
 # Simulated seconds of NATS-Bench's baselines; all cells are known where nasbench-data --nats has read its file.
 NATS = experiment=nats_baselines algorithm=random,regularized_evolution,reinforce_nats run=$(NAME) $(OPTIONS)

@@ -19,7 +19,7 @@ from nasbench_eval.wording import shown
 
 # Options whose values are names of files and folders, or the text of an architecture: taken as they stand.
 ARCH = "arch"
-PATHS = (ARCH, "data", "fork", "images", "results", "run", "truth")
+PATHS = (ARCH, "data", "fork", "images", "options_from", "results", "run", "truth")
 # Options whose values are lists of numbers, in which ranges may stand.
 CELLS, SEEDS = "indices", "seeds"
 # The option whose value is a file, or a list of texts in brackets.

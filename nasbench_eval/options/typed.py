@@ -126,6 +126,7 @@ class SearchOptions(Execution):
     """Options of a search beside those of its space, data set and algorithm (see configs/search.yaml)."""
 
     guide: str | tuple[str, ...]
+    options_from: Path | None
     ranks: Literal["rank", "log"] | None
     truth: str | None
     seeds: Annotated[int, Field(ge=1)] | tuple[Seed, ...]

@@ -6,7 +6,7 @@ validation images alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from nasbench_eval.options.typed import SearchOptions
 from nasbench_eval.paths import config_folder, configured
 from nasbench_eval.proxies.base import Proxy
 from nasbench_eval.registry import UnknownName
+from nasbench_eval.runs.record import read_record
 from nasbench_eval.scoring.config import proxies_of
 from nasbench_eval.search.course import judge_of
 from nasbench_eval.search.guide import Judge
@@ -76,7 +77,10 @@ def guide_of(options: SearchOptions, shared: Mapping[str, Any]) -> Guide:
         if len(names) > 1:
             raise UsageError(f"guide={accuracies[0]} guides alone; leave the others out")
         return _accuracy(accuracies[0], options, shared)
-    nodes = _with_own(nodes_of(names), shared)
+    nodes = nodes_of(names)
+    if options.options_from is not None:
+        nodes = _as_in(options.options_from, nodes)
+    nodes = _with_own(nodes, shared)
     proxies = proxies_of(nodes, {key: value for key, value in shared.items() if not _is_own(value)})
     labels, rank = tuple(proxies), options.ranks
     if len(names) == 1 and names[0] in configured("aggregate"):
@@ -86,6 +90,16 @@ def guide_of(options: SearchOptions, shared: Mapping[str, Any]) -> Guide:
         return Guide(name, "proxy", judge_of("proxy", labels, rank), proxies)
     used = {label: proxies[label] for label in labels}
     return Guide(name, "aggregate", judge_of("aggregate", labels, rank), used)
+
+
+def _as_in(run: Path, labels: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Proxies with the options that they have in a run."""
+    scored = read_record(run)["proxies"]
+    for label in labels:
+        if label not in scored:
+            has = ", ".join(sorted(scored))
+            raise UsageError(f"options_from={run}: that run has no {label}; it has {has}")
+    return {label: {k: v for k, v in scored[label].items() if k != "version"} for label in labels}
 
 
 def _is_own(value: Any) -> bool:

@@ -36,6 +36,9 @@ NAMES = [
     "a\u00a0b",
 ]
 
+# Options of other commands than `nasbench-score`.
+ELSEWHERE = ("arch", "images", "fork", "options_from")
+
 
 @pytest.fixture
 def ask(asked: Asked, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ask:
@@ -44,7 +47,7 @@ def ask(asked: Asked, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ask:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("key", [ARCHS, *(key for key in PATHS if key not in ("arch", "images", "fork"))])
+@pytest.mark.parametrize("key", [ARCHS, *(key for key in PATHS if key not in ELSEWHERE)])
 def test_a_name_is_taken_as_it_stands(key: str, name: str) -> None:
     [config] = jobs(read([f"{key}={name}"]))
     assert config[key] == name
@@ -67,9 +70,10 @@ def test_texts_in_brackets_are_texts_whatever_they_look_like() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_search_to_go_on_from_is_taken_as_it_stands(name: str) -> None:
-    [config] = jobs(read([f"fork={name}", "fork_step=3"], "search"), "search")
-    assert config["fork"] == name
+@pytest.mark.parametrize("key", ["fork", "options_from"])
+def test_a_folder_that_a_search_reads_is_taken_as_it_stands(key: str, name: str) -> None:
+    [config] = jobs(read([f"{key}={name}"], "search"), "search")
+    assert config[key] == name
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -345,6 +345,24 @@ def test_a_fork_goes_on_with_what_the_same_guide_told(ask: Ask) -> None:
         assert f"that search was told of other {what} than this one" in answer.err
 
 
+def test_proxies_have_the_options_that_a_run_scored_them_with(ask: Ask, tmp_path: Path) -> None:
+    options = ["proxy.batch_size=4", "proxy.resolution=8", "proxy.input=gaussian"]
+    scored(tmp_path / "results/all", "proxy=[naswot,params]", *options, "n=60")
+    small = [*(each for each in SMALL if each not in options and not each.startswith("guide=")), "n=60"]
+    from_run = [*small, "options_from=results/all", "reuse=only"]
+    assert ask(*from_run, "guide=naswot", "run=like").code == 0
+    assert ask(*SMALL, "n=60", "reuse=only", "run=said").code == 0
+    same("results/like", "results/said")
+    assert ask(*from_run, "guide=[naswot,params]", "run=both").code == 0
+    told = ask(*from_run, "guide=naswot", "proxy.batch_size=8", "run=other")
+    assert (told.code, "the runs at hand have 0 of" in told.err) == (2, True), told.err
+    told = ask(*from_run, "guide=[naswot,intrain]", "run=more")
+    assert told.code == 2
+    assert "options_from=results/all: that run has no intrain; it has naswot, params" in told.err
+    told = ask(*small, "guide=naswot", "options_from=results/none")
+    assert (told.code, "results/none/run.json cannot be read" in told.err) == (2, True), told.err
+
+
 def test_of_another_packages_proxy_scores_of_other_code_are_not_taken(
     ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
