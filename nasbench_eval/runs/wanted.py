@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Generic, Protocol, TypeVar
 
 from nasbench_eval.runs.rows import Row, Task
@@ -39,6 +39,7 @@ class Wanted(Generic[W]):
             leave the disk at once.
         apart: whether an architecture's rows have nothing in common, so that a worker had better bring each
             as soon as it has it.
+        own: labels whose rows are each architecture's own, whatever stands in for it.
 
     Attributes:
         asked: the architectures asked for.
@@ -56,11 +57,12 @@ class Wanted(Generic[W]):
         *,
         retry_failed: bool = False,
         apart: bool = False,
+        own: Collection[str] = (),
     ) -> None:
         self.job, self.store, self.apart = job, store, apart
         self.asked = tuple(stands_in)
         self.copied = 0
-        self._stands_in, self._names = stands_in, Names(job.space)
+        self._stands_in, self._own, self._names = stands_in, own, Names(job.space)
         if isinstance(job.space, Known):
             texts = store.texts(job.tasks())
             for index, text in texts.items():
@@ -83,16 +85,23 @@ class Wanted(Generic[W]):
 
     def cells(self, task: Task) -> set[int]:
         """The architectures whose scores a task lacks."""
-        return {self._stands_in[member] for member in self._lacking[task]}
+        lacking = self._lacking[task]
+        return set(lacking) if task.label in self._own else {self._stands_in[member] for member in lacking}
 
     def work(self) -> Iterator[tuple[int, tuple[Task, ...]]]:
         """What to do at one go: architectures with tasks that lack their scores, in the order asked for."""
-        for cell, members in self._members.items():
-            tasks = tuple(t for t, lacking in self._lacking.items() if not lacking.isdisjoint(members))
+        # Those that only stand in for others come where the first of these does.
+        for cell in dict.fromkeys(each for pair in self._stands_in.items() for each in reversed(pair)):
+            tasks = tuple(t for t in self._lacking if self._filled_by(cell, t))
             if self.apart:
                 yield from ((cell, (task,)) for task in tasks)
             elif tasks:
                 yield cell, tasks
+
+    def _filled_by(self, cell: int, task: Task) -> list[int]:
+        """The architectures that lack a row which the scores of this one fill."""
+        members = (cell,) if task.label in self._own else self._members.get(cell, ())
+        return [member for member in members if member in self._lacking[task]]
 
     def lacks(self, index: int) -> bool:
         """Whether an architecture asked for still lacks a row."""
@@ -118,7 +127,7 @@ class Wanted(Generic[W]):
         filled: list[Row] = []
         for row in rows:
             task, cell = Task(row["dataset"], row["label"]), row["index"]
-            members = [m for m in self._members.get(cell, ()) if m in self._lacking[task]]
+            members = self._filled_by(cell, task)
             self._lacking[task].difference_update(members)
             if reused_from is not None:
                 row = {**row, "reused_from": reused_from}

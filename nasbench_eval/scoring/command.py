@@ -62,7 +62,9 @@ def execute(config: DictConfig) -> int:
         session.say(messages.left_out(run.job))
         for line in messages.unjudged(run):
             session.progress.warn(line)
-        wanted = Wanted(run.job, stands_in, session.store, retry_failed=run.options.retry_failed)
+        # A size costs nothing, and isomorphic cells differ in what leads nowhere.
+        own, retry = run.job.of_size, run.options.retry_failed
+        wanted = Wanted(run.job, stands_in, session.store, retry_failed=retry, own=own)
         if run.options.reuse == "results":
             session.say(messages.taken_over(take_over(wanted, run.options.results)))
         session.run(scorer, wanted)

@@ -166,6 +166,8 @@ def _copies(held: Held) -> Check:
         said = zip(part.rows["index"], scored_cells(part.rows), strict=True)
         pairs = [(index, origin) for index, origin in said if index in inside]
         number += sum(index != origin for index, origin in pairs)
+        if part.task.label in held.job.of_size:  # which are each cell's own, but once were copied
+            pairs = [(index, origin) for index, origin in pairs if index != origin]
         if wrong := {index for index, origin in pairs if origins[index] != origin}:
             problems.append(f"{part}: not that of the representative at {ranges(wrong)}")
     return verdict("copies", problems, f"{counted(number, 'row')} of isomorphic cells")

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import pandas as pd
 import pytest
 import torch
+from commands import Asked, scored
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,6 +31,7 @@ from nasbench_eval.scoring.job import Job
 from nasbench_eval.scoring.process import Scorer
 from nasbench_eval.spaces.nasbench101 import NASBench101
 from nasbench_eval.spaces.nasbench201 import NASBench201
+from nasbench_eval.verify.cli import main as verify
 from nasbench_eval.work.progress import Progress
 from nasbench_eval.work.runner import run_job
 
@@ -101,6 +103,22 @@ def test_representatives_score_as_they_would_alone_and_the_others_bear_their_sco
         else:
             assert deduped["copied_from"][cell] == scored
     assert plain["copied_from"].isna().all()
+
+
+def test_sizes_are_each_cells_own_whatever_stands_in_for_it(tmp_path: Path, asked: Asked) -> None:
+    cells = [*BY_CLASS[57][-3:], 12]
+    chosen = ["proxy=[params,flops,intrain]", "proxy.resolution=8", "dedupe=isomorphic", f"indices={cells}"]
+    scored(tmp_path / "small", *chosen)
+    rows = read_scores(tmp_path / "small")
+    found = rows.pivot_table(index="index", columns="proxy", values="score")
+    sizes = [SPACE.params(SPACE.arch(cell), num_classes=10) for cell in found.index]
+    assert found["params"].tolist() == sizes
+    assert len(set(sizes)) > 2  # isomorphic cells that are not of one size
+    copied = rows[rows["copied_from"].notna()]
+    assert (set(copied["proxy"]), set(copied["index"])) == ({"intrain"}, set(BY_CLASS[57][-3:]))
+    assert set(copied["copied_from"]) == {57}
+    answer = asked(verify, "nasbench-verify", tmp_path / "small")
+    assert answer.code == 0, answer.out
 
 
 def test_seconds_stand_with_one_row_of_a_class(tmp_path: Path) -> None:
