@@ -15,11 +15,11 @@ from nasbench_eval.wording import shortened
 
 TITLE = "What the searches found"
 _FOUND = ["algorithm", "guide", "seeds", "evals", "val", "test", "regret", "> random", "p"]
-_FOUND_WIDTHS = [6, 8, 13, 13, 7, 9, 10]
+_FOUND_WIDTHS = [6, 7, 14, 14, 7, 9, 10]
 _COST = ["algorithm", "guide", "proxy s", "simulated s", "wall s", "paper", "paper s"]
 _COST_WIDTHS = [10, 12, 10, 17, 10]
 # What is left of the terminal's width for the algorithm and the guide; the former has half of it at least.
-_NAMES = 34
+_NAMES = 33
 _CLOCKS = ("proxy_seconds", "simulated_seconds", "wall_seconds")
 # Shorter than in the CSV.
 _WORDS = {"random search": EMPTY, "no random search": "no random"}

@@ -214,6 +214,21 @@ def test_long_names_keep_both_ends(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_cells_do_not_touch(tmp_path: Path) -> None:
+    table = table_of(rows(write(tmp_path / "a", seeds([1, 2]))))
+    wide = {
+        "seeds": 100, "answers": 99, "evaluations": 20_000, "val_accuracy": 21.25, "val_std": 13.7,
+        "test_accuracy": 20.94, "test_std": 13.63, "regret": 100.0, "share_beats_random": 0.58,
+        "no_comparison": "no random search",
+    }  # fmt: skip
+    assert wide.keys() <= set(table.columns)
+    lines = draw_text(table.assign(**wide)).splitlines()
+    [row] = [line for line in lines if "13.70" in line]
+    assert len(row) <= 100
+    figures = "99/100 20,000 21.25 ± 13.70 20.94 ± 13.63 100.00 58 % no random"
+    assert " ".join(row.split()).endswith(figures)
+
+
 def test_validation_accuracies_of_the_paper_are_marked(tmp_path: Path) -> None:
     history = [part.rename(columns={"told_snip": "told_val"}) for part in seeds([1, 2], proxy=0, simulated=9)]
     found = rows(write(tmp_path / "a", history, algorithm="reinforce", guide="val", kind="val"))
