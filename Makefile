@@ -164,7 +164,7 @@ reproduce-teg: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## TEG-NAS's T
 
 # Its row TE-NAS: pruning, with one mini-batch of 64 for each kernel; as published are
 # OPTIONS='proxy.ntk_condition_thin.batch_size=72 proxy.ntk_condition_thin.batches=3' (four times as long).
-reproduce-te-nas: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## TE-NAS's pruning of a supernet of NAS-Bench-201, on three data sets with four seeds (a quarter of an hour on two cores)
+reproduce-te-nas: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## TE-NAS's pruning of a supernet of NAS-Bench-201, on three data sets with four seeds (twenty minutes on two cores)
 	$(BIN)/nasbench-search -m space=nasbench201_supernet algorithm=prune guide=te_nas 'dataset=$(SETS)' seed=0,1,2,3 seeds=1 lag=8 run=$(NAME) $(OPTIONS)
 	$(BIN)/nasbench-report results/$(NAME)
 
