@@ -9,7 +9,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -275,12 +275,28 @@ def drop_failed(partition: Path, indices: Collection[int]) -> None:
     Raises:
         UsageError: if a file is damaged or cannot be written.
     """
+    _drop(partition, indices, _failed)
+
+
+def drop_copies(partition: Path, indices: Collection[int]) -> None:
+    """Take those rows of these architectures off the disk that are copies of another one's.
+
+    A crash leaves each file as it was, or without such rows.
+
+    Raises:
+        UsageError: if a file is damaged or cannot be written.
+    """
+    _drop(partition, indices, _copied)
+
+
+def _drop(partition: Path, indices: Collection[int], doomed: Callable[[pa.Table], Any]) -> None:
+    """Take the rows of these architectures off the disk that something is true of."""
     wanted = pa.array(indices, pa.int64())
     for file in files(partition):
-        if not pc.any(_failed(read(file, ["status"]))).as_py():
+        if not pc.any(doomed(read(file, ["index", "status", *MARKS]))).as_py():
             continue
         table = read(file)
-        dropped = pc.and_(_failed(table), pc.is_in(table["index"].cast(pa.int64()), value_set=wanted))
+        dropped = pc.and_(doomed(table), pc.is_in(table["index"].cast(pa.int64()), value_set=wanted))
         kept = table.filter(pc.invert(dropped))
         if not kept.num_rows:
             _remove(file)
@@ -391,3 +407,8 @@ def _remove(path: Path) -> None:
         path.unlink()
     except OSError as error:
         raise UsageError(f"cannot delete {path}: {error.strerror or error}") from error
+
+
+def _copied(table: pa.Table) -> Any:
+    """Whether each row bears another architecture's scores."""
+    return pc.not_equal(_scored(table), table["index"].cast(pa.int64()))

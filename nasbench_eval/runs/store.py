@@ -176,6 +176,16 @@ class Store:
         """
         parquet.drop_failed(self._partition(task), indices)
 
+    def drop_copies(self, task: Task, indices: Collection[int]) -> None:
+        """Take copied rows of these architectures off the disk, for they are scored themselves.
+
+        To be called before any row is added.  A crash leaves each file as it was, or without such rows.
+
+        Raises:
+            UsageError: if a file is damaged or cannot be written.
+        """
+        parquet.drop_copies(self._partition(task), indices)
+
     def add(self, rows: Iterable[Row]) -> None:
         """Take rows; they reach the disk before `save_every` or 2 % of the run's time, if longer, is lost."""
         for row in rows:

@@ -39,7 +39,8 @@ class Wanted(Generic[W]):
             leave the disk at once.
         apart: whether an architecture's rows have nothing in common, so that a worker had better bring each
             as soon as it has it.
-        own: labels whose rows are each architecture's own, whatever stands in for it.
+        own: labels whose rows are each architecture's own, whatever stands in for it.  Copies that the
+            folder has of them, from before this was so, leave the disk.
 
     Attributes:
         asked: the architectures asked for.
@@ -77,6 +78,9 @@ class Wanted(Generic[W]):
             for task, lacking in self._lacking.items():
                 store.drop_failed(task, lacking)
         else:
+            for task in job.tasks():
+                if task.label in own:
+                    store.drop_copies(task, asked)
             self._lacking = {task: asked - store.indices(task) for task in job.tasks()}
         if any(member != cell for member, cell in stands_in.items()):
             for task in job.tasks():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,12 +58,13 @@ def run(
     *,
     dedupe: bool = True,
     retry: bool = False,
+    own: Collection[str] = (),
 ) -> dict[str, int]:
     chosen = {"dedupe": "isomorphic" if dedupe else "none"}
     identity = {"proxies": {label: {} for label in job.proxies}, **chosen}
     with closing(Store(folder, SPACE.name, identity, {})) as store:
         stands_in = representatives(SPACE, cells) if dedupe else {c: c for c in cells}
-        wanted = Wanted(job, stands_in, store, retry_failed=retry)
+        wanted = Wanted(job, stands_in, store, retry_failed=retry, own=own)
         run_job(Scorer(job, None, torch.device("cpu")), wanted, progress := Progress(), workers=0)
         store.finish({})
     return {"cells": len(progress.cells), "rows": progress.rows.total(), "failed": progress.failed}
@@ -119,6 +120,22 @@ def test_sizes_are_each_cells_own_whatever_stands_in_for_it(tmp_path: Path, aske
     assert set(copied["copied_from"]) == {57}
     answer = asked(verify, "nasbench-verify", tmp_path / "small")
     assert answer.code == 0, answer.out
+
+
+def test_copied_sizes_of_an_older_folder_are_counted_anew(tmp_path: Path) -> None:
+    sizes = job_of(params=Params(), intrain=TINY)
+    older, newer = tmp_path / "older", tmp_path / "newer"
+    run(older, job=sizes)  # once sizes were copied as other scores are
+    run(newer, job=sizes, own=sizes.of_size)
+    before, fresh = read_scores(older), read_scores(newer)
+    copied = before[before["copied_from"].notna() & (before["proxy"] == "params")]["index"]
+    assert len(copied) == 3
+    again = run(older, job=sizes, own=sizes.of_size)
+    assert (again["cells"], again["rows"]) == (3, 3)
+    assert run(older, job=sizes, own=sizes.of_size)["rows"] == 0
+    by = ["proxy", "index"]
+    mended = read_scores(older).sort_values(by, ignore_index=True).drop(columns="seconds")
+    pd.testing.assert_frame_equal(mended, fresh.sort_values(by, ignore_index=True).drop(columns="seconds"))
 
 
 def test_seconds_stand_with_one_row_of_a_class(tmp_path: Path) -> None:
