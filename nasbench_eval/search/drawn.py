@@ -74,6 +74,9 @@ class Drawn:
         found = [self.space.encode(self.arch(int(arch))) for arch in archs.flat]
         return np.array(found, np.int64).reshape(*archs.shape, len(self.choices))
 
+    def traits(self, archs: Numbers) -> Numbers:
+        return self.encode(archs)
+
     def decode(self, choices: Numbers) -> Numbers:
         self._require_choices()
         shape = choices.shape[:-1]

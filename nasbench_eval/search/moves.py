@@ -2,8 +2,8 @@
 
 An algorithm sees numbers alone.  In a space with an order they are the benchmark's own indices.
 
-Shape legend: … any shape, E choices that an architecture consists of (a cell's edges), U uniform numbers,
-O operations of an edge.
+Shape legend: … any shape, E choices that an architecture consists of (a cell's edges), T traits that it is
+compared by, U uniform numbers, O operations of an edge.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nasbench_eval.search.drawn import Drawn, DrawnMasks
 from nasbench_eval.search.history import Numbers, Values
 from nasbench_eval.search.numbered import Digits, Numbered, pick
 from nasbench_eval.spaces import nasbench201
-from nasbench_eval.spaces.base import SearchSpace
+from nasbench_eval.spaces.base import ComparedSpace, SearchSpace
 from nasbench_eval.spaces.nasbench201 import NASBench201
 from nasbench_eval.spaces.nasbench201_supernet import NASBench201Supernet
 from nasbench_eval.spaces.open import ByChoices, Known
@@ -65,6 +65,14 @@ class Moves(Protocol):
 
     def decode(self, choices: Numbers) -> Numbers:
         """The architectures that consist of these choices.  What `encode` gives as −1 makes no difference."""
+        ...
+
+    def traits(self, archs: Numbers) -> Numbers:
+        """Numbers that architectures are compared by, the choices if there are any; shape (…, T).
+
+        Raises:
+            UsageError: if there is nothing that they could be compared by.
+        """
         ...
 
     def attempt(self, arch: int, rng: np.random.Generator, draws: int) -> int | None:
@@ -318,6 +326,12 @@ class Listed(Numbered):
         found = [self.space.index(space.decode(row)) for row in rows]
         return np.array(found, np.int64).reshape(choices.shape[:-1])
 
+    def traits(self, archs: Numbers) -> Numbers:
+        if not isinstance(self.space, ComparedSpace):
+            return self.encode(archs)
+        shown = [self.space.traits(self.space.arch(int(arch))) for arch in archs.flat]
+        return np.array(shown, np.int64).reshape(*archs.shape, -1)
+
     def _by_choices(self) -> ByChoices:
         if not isinstance(self.space, ByChoices):
             raise UsageError(f"architectures of {self.space.name} are no fixed list of choices")
@@ -328,20 +342,24 @@ class Restricted(Numbered):
     """Moves within some of a space's architectures, where a guide knows no others.
 
     A move that would lead out goes to one of the nearest members instead: those that differ in the fewest
-    choices from where it would have led, and are not where it came from.
+    traits from where it would have led, and are not where it came from.
 
     Args:
-        moves: of the whole space, which needs choices.
+        moves: of the whole space, whose architectures can be compared.
         members: the numbers of the architectures that remain.
+
+    Raises:
+        UsageError: if they cannot be compared.
     """
 
     def __init__(self, moves: Moves, members: Sequence[int]) -> None:
-        if not moves.choices:
-            raise UsageError("a search can keep to some architectures only where they are lists of choices")
         self.moves = moves
         self.members = np.unique(np.asarray(members, np.int64))
         self.for_sample, self.for_mutate = 1, moves.for_mutate + 1
-        self._choices_ME = moves.encode(self.members)
+        try:
+            self._traits_MT = moves.traits(self.members)
+        except UsageError as error:
+            raise UsageError(f"a search cannot keep to some architectures here: {error}") from error
 
     @property
     def choices(self) -> tuple[int, ...]:
@@ -357,7 +375,9 @@ class Restricted(Numbered):
     def neighbours(self, arch: int) -> Numbers:
         differ = self._distance(arch)
         others = differ > 0
-        near: Numbers = self.members[others & (differ == differ[others].min(initial=len(self.choices)))]
+        near: Numbers = self.members[
+            others & (differ == differ[others].min(initial=self._traits_MT.shape[1]))
+        ]
         return near
 
     def encode(self, archs: Numbers) -> Numbers:
@@ -373,8 +393,8 @@ class Restricted(Numbered):
         outside = ~np.isin(meant, self.members)
         if not outside.any():
             return found
-        choices_QE = self.moves.encode(meant[outside])
-        differ_QM = (choices_QE[:, None] != self._choices_ME).sum(-1)
+        traits_QT = self.moves.traits(meant[outside])
+        differ_QM = (traits_QT[:, None] != self._traits_MT).sum(-1)
         differ_QM[origin[outside][:, None] == self.members] = np.iinfo(np.int64).max
         nearest_QM = differ_QM == differ_QM.min(1, keepdims=True)
         place_Q = pick(u[outside] * nearest_QM.sum(1), 1)  # which of them, counted from the first
@@ -382,8 +402,8 @@ class Restricted(Numbered):
         return found
 
     def _distance(self, arch: int) -> Numbers:
-        """In how many choices each member differs from an architecture."""
-        differ: Numbers = (self._choices_ME != self.moves.encode(np.array(arch))).sum(1)
+        """In how many traits each member differs from an architecture."""
+        differ: Numbers = (self._traits_MT != self.moves.traits(np.array(arch))).sum(1)
         return differ
 
 

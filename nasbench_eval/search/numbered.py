@@ -23,11 +23,16 @@ class Numbered:
 
         def mutate(self, archs: Numbers, u: Values) -> Numbers: ...
 
+        def encode(self, archs: Numbers) -> Numbers: ...
+
     def attempt(self, arch: int, rng: np.random.Generator, draws: int) -> int | None:
         here = np.array([arch])
         for _ in range(draws):
             here = self.mutate(here, rng.random((1, self.for_mutate)))
         return int(here[0])
+
+    def traits(self, archs: Numbers) -> Numbers:
+        return self.encode(archs)
 
     def key(self, arch: int) -> int:
         return arch

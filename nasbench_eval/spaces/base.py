@@ -165,6 +165,18 @@ class DigitSpace(Protocol):
 
 
 @runtime_checkable
+class ComparedSpace(Protocol):
+    """What a search space offers besides if its architectures, no lists of choices, can still be compared.
+
+    Searches can keep to some of the architectures then.
+    """
+
+    def traits(self, arch: Any) -> Sequence[int]:
+        """Whole numbers, as many for each architecture; two differ by how many of them are not the same."""
+        ...
+
+
+@runtime_checkable
 class GraphSpace(Protocol):
     """What a search space offers besides if its architectures can be drawn as graphs."""
 

@@ -352,6 +352,14 @@ class NASBench101:
                 continue
         return [self.arch(index) for index in sorted(found - {self.index(arch)})]
 
+    def traits(self, arch: Cell) -> list[int]:
+        """Operations of five vertices, −1 for one that the cell lacks, and which of 21 edges there are."""
+        lacking, output = MAX_VERTICES - arch.vertices, arch.vertices - 1
+        operations = [OPERATIONS.index(name) for name in arch.operations] + [-1] * lacking
+        # The output is the last of seven vertices, however many lie between.
+        edges = {(source, MAX_VERTICES - 1 if target == output else target) for source, target in arch.edges}
+        return operations + [int(edge in edges) for edge in combinations(range(MAX_VERTICES), 2)]
+
     def graphs(self, arch: Cell) -> tuple[Graph, ...]:
         """The cell, for those who draw it; its vertices compute, its edges do not."""
         edges = tuple(GraphEdge(source, target) for source, target in arch.edges)

@@ -17,7 +17,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.networks.adapted import Adapted, checked
 from nasbench_eval.proxies.base import Proxy
 from nasbench_eval.search.moves import digits_of
-from nasbench_eval.spaces.base import CellSpace, DigitSpace, Network, SearchSpace
+from nasbench_eval.spaces.base import CellSpace, ComparedSpace, DigitSpace, Network, SearchSpace
 from nasbench_eval.spaces.open import METHODS, ByChoices, Known, OpenSpace, is_open, known
 from nasbench_eval.testing._common import (
     DATASETS,
@@ -68,6 +68,8 @@ def check_space(
     for index in chosen:
         assert space.index(space.arch(index)) == index, f"{name}: index(arch({index})) is another index"
         _check_arch(space, space.arch(index))
+    if isinstance(space, ComparedSpace):
+        _check_traits(space, [space.arch(index) for index in chosen])
     if networks:
         _check_networks(space, chosen)
 
@@ -79,6 +81,15 @@ def _check_digits(space: Any) -> None:
     assert size == len(space), f"{name}: its choices make {size} architectures; it has {len(space)}"
     near = {space.index(other) for other in space.neighbours(space.arch(0))}
     assert near >= set(range(1, last)), f"{name}: architectures 0 to {last - 1} are no neighbours"
+
+
+def _check_traits(space: Any, archs: Sequence[Any]) -> None:
+    """As many for each architecture, and the same for no two."""
+    name, told = space.name, [tuple(space.traits(arch)) for arch in archs]
+    assert len({len(traits) for traits in told}) == 1, (
+        f"{name}: architectures differ in how many traits they have"
+    )
+    assert len(set(told)) == len(archs), f"{name}: different architectures have the same traits"
 
 
 def _check_networks(space: SearchSpace, chosen: Sequence[int]) -> None:

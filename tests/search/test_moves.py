@@ -11,6 +11,7 @@ from lockstep import CELLS, MOVES
 from nasbench_eval.errors import UsageError
 from nasbench_eval.search.draws import Draws
 from nasbench_eval.search.moves import Cells201, Listed, Restricted, moves_of
+from nasbench_eval.spaces.nasbench101 import NASBench101
 from nasbench_eval.spaces.nasbench201 import EDGES, NASBench201
 
 cells = st.integers(0, CELLS - 1)
@@ -97,9 +98,29 @@ def test_restricted_moves_stay_inside(members: list[int], data: st.DataObject) -
     assert sorted(near) == sorted(each for each in distances if distances[each] == min(distances.values()))
 
 
+def test_cells_of_nasbench101_are_kept_to_by_their_traits() -> None:
+    space, members = NASBench101(), np.arange(0, 423_624, 3_001)
+    listed, inside = Listed(space), Restricted(Listed(space), members.tolist())
+    traits = np.array([space.traits(space.arch(int(cell))) for cell in members])
+    parents, u = members[:12], np.random.default_rng(0).random((12, inside.for_mutate))
+    meant = listed.mutate(parents, u[:, :-1])
+    children = inside.mutate(parents, u)
+    assert np.isin(children, members).all()
+    assert (children != parents).all()
+    for parent, led, child in zip(parents, meant, children, strict=True):
+        far = (traits != space.traits(space.arch(int(led)))).sum(1)
+        far[members == parent] = 99
+        assert far[members == child] == far.min()
+    for cell in members[:3]:
+        far = (traits != space.traits(space.arch(int(cell)))).sum(1)
+        assert inside.neighbours(int(cell)).tolist() == members[far == far[far > 0].min()].tolist()
+
+
 def test_another_mutation_is_refused_where_there_is_one_way() -> None:
     assert moves_of(SPACE, "node") == Cells201("node")
-    with pytest.raises(UsageError, match="lists of choices"):
+    with pytest.raises(
+        UsageError, match="cannot keep to some architectures here: architectures of nasbench201"
+    ):
         Restricted(Listed(SPACE), [1, 2])
 
 

@@ -8,6 +8,34 @@ from typing import Any
 import pytest
 
 from nasbench_eval import registry, testing
+from nasbench_eval.spaces.nasbench101 import Cell, NASBench101
+from nasbench_eval.testing import _spaces
+
+
+class Uneven(NASBench101):
+    def traits(self, arch: Cell) -> list[int]:
+        return super().traits(arch) + [0] * len(str(arch))
+
+
+class Counted(NASBench101):
+    def traits(self, arch: Cell) -> list[int]:
+        return [arch.vertices]
+
+
+@pytest.mark.parametrize(
+    ("cls", "said"),
+    [
+        (Uneven, "differ in how many traits they have"),
+        (Counted, "different architectures have the same traits"),
+    ],
+)
+def test_traits_that_do_not_tell_architectures_apart_are_found(
+    cls: type, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_spaces, "check_class", lambda kind, name: cls)
+    with pytest.raises(AssertionError, match=said):
+        testing.check_space("nasbench101", networks=False)
+
 
 # Networks of these are large, so that few are looked at, as small as the space has them.
 LARGE: dict[str, dict[str, Any]] = {

@@ -313,6 +313,32 @@ def test_neighbours_are_one_edit_away(cell: Cell) -> None:
     assert {module_hash(neighbour) for neighbour in neighbours} == expected - {None, module_hash(cell)}
 
 
+@settings(max_examples=25)
+@given(cells)
+def test_traits_say_which_labelled_graph_a_cell_is(cell: Cell) -> None:
+    traits = np.array(SPACE.traits(cell))
+    assert traits.shape == (5 + 21,)
+    inner = cell.vertices - 2
+    assert tuple(OPERATIONS[label] for label in traits[:inner]) == cell.operations
+    assert (traits[inner:5] == -1).all()
+    seven = np.zeros((7, 7), int)
+    seven[np.triu_indices(7, 1)] = traits[5:]
+    kept = [*range(inner + 1), 6]
+    np.testing.assert_array_equal(seven[np.ix_(kept, kept)], matrix(cell))
+    assert seven.sum() == len(cell.edges)
+
+
+@given(cells, st.data())
+def test_cells_differ_in_one_trait_where_one_operation_does(cell: Cell, data: st.DataObject) -> None:
+    if not cell.operations:
+        return
+    vertex = data.draw(st.integers(0, len(cell.operations) - 1))
+    other = data.draw(st.sampled_from([name for name in OPERATIONS if name != cell.operations[vertex]]))
+    operations = (*cell.operations[:vertex], other, *cell.operations[vertex + 1 :])
+    changed = SPACE.traits(Cell(operations, cell.edges))
+    assert (np.array(SPACE.traits(cell)) != changed).sum() == 1
+
+
 def _pruned_hash(graph: np.ndarray[Any, Any], operations: list[str]) -> str | None:
     spec = reference_spec(graph, operations)
     if spec is None or spec.matrix.sum() > 9:
