@@ -17,7 +17,7 @@ RUN ?= results/table1
 FILE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-search reproduce-table1 reproduce-space201 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-lga-search reproduce-ntk-evolution reproduce-timm reproduce-darts reproduce-trained reproduce-benchmarks reproduce-sides reproduce-teg reproduce-te-nas reproduce-teg-darts reproduce-guides reproduce-whole reproduce-nats reproduce-intrain-nas reproduce-table2 reproduce-uninas data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report leaderboard reproduce-ensembles docs clean
+.PHONY: help demo demo-search reproduce-table1 reproduce-space201 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-lga-search reproduce-ntk-evolution reproduce-timm reproduce-darts reproduce-trained reproduce-benchmarks reproduce-sides reproduce-teg reproduce-te-nas reproduce-teg-darts reproduce-guides reproduce-guides101 reproduce-whole reproduce-nats reproduce-intrain-nas reproduce-table2 reproduce-uninas data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report leaderboard reproduce-ensembles docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -162,10 +162,10 @@ reproduce-teg: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## TEG-NAS's T
 	for step in 20 300; do $(BIN)/nasbench-report results/$(NAME)/landscape/children_$$step --landscape $(SCORES); done
 	$(BIN)/nasbench-report $(SCORES) --indicators $(K),$(R),$(M) --out results/$(NAME)/indicators
 
-# Its row TE-NAS: pruning, with one mini-batch of 64 for each kernel; as published are
+# Its rows TE-NAS and TE-NAS + TEG: pruning, with one mini-batch of 64 for each kernel; as published are
 # OPTIONS='proxy.ntk_condition_thin.batch_size=72 proxy.ntk_condition_thin.batches=3' (four times as long).
-reproduce-te-nas: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## TE-NAS's pruning of a supernet of NAS-Bench-201, on three data sets with four seeds (twenty minutes on two cores)
-	$(BIN)/nasbench-search -m space=nasbench201_supernet algorithm=prune guide=te_nas 'dataset=$(SETS)' seed=0,1,2,3 seeds=1 lag=8 run=$(NAME) $(OPTIONS)
+reproduce-te-nas: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## TE-NAS's pruning of a supernet of NAS-Bench-201, on three data sets with four seeds (an hour on two cores)
+	$(BIN)/nasbench-search -m space=nasbench201_supernet algorithm=prune guide=te_nas,teg 'dataset=$(SETS)' seed=0,1,2,3 seeds=1 lag=8 run=$(NAME) $(OPTIONS)
 	$(BIN)/nasbench-report results/$(NAME)
 
 # TEG-NAS and TE-NAS on the DARTS space: pruning once as published, with three mini-batches for each kernel,
@@ -197,6 +197,17 @@ GUIDES := val,flops,params,grad_norm,snip,grasp,fisher,gradsign,synflow,jacov,na
 reproduce-guides: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## every proxy of Table 1 as the guide of one evolution: does correlation predict search?
 	$(BIN)/nasbench-search -m algorithm=regularized_evolution,random 'guide=$(GUIDES)' 'dataset=$(SETS)' steps=200 run=$(NAME) n=$(CELLS) $(STORED) seeds=$(GUIDE_SEEDS) $(OPTIONS)
 	$(BIN)/nasbench-report results/$(NAME) --tau $(SCORES)
+
+# The same in NAS-Bench-101, with the scores of reproduce-figure2 (n=1000), and InTrain in the whole space.
+GUIDES101 := flops,params,zen,zico,expressivity,progressivity,trainability,az_nas,intrain,intrain_cell
+GUIDES101_RUN = $(BIN)/nasbench-search -m space=nasbench101 'dataset=[cifar10]' algorithm=regularized_evolution,random steps=200
+reproduce-guides101: SCORES = results/figure2
+reproduce-guides101: $(READY) $(NASBENCH_EVAL_DATA)/nasbench101.parquet $(NASBENCH_EVAL_DATA)/images/cifar10.npz ## proxies as guides in NAS-Bench-101, on stored scores; then InTrain in the whole space (an hour on two cores)
+	$(GUIDES101_RUN) guide=$(GUIDES101) run=$(NAME)/sample n=$(CELLS) $(STORED) seeds=$(GUIDE_SEEDS) $(OPTIONS)
+	$(BIN)/nasbench-report results/$(NAME)/sample --tau $(SCORES)
+	$(GUIDES101_RUN) guide=intrain run=$(NAME)/whole options_from=$(SCORES) seeds=$(SEEDS) lag=8 $(OPTIONS)
+	$(GUIDES101_RUN) guide=val,params,flops run=$(NAME)/whole seeds=$(SEEDS) $(OPTIONS)
+	$(BIN)/nasbench-report results/$(NAME)/whole
 
 # The same on the whole space, with what reproduce-space201 scored; other guides than those have a sample alone.
 WHOLE = SCORES=results/space201 CELLS=all TEG_CELLS=all SEEDS=$(GUIDE_SEEDS)
