@@ -74,8 +74,8 @@ def short_training(space_name: str, dataset: str, folder: Path, epochs: int = EP
         epochs: 12; there are no others.
 
     Raises:
-        UnknownName: if there are none for the space or the data set.
-        UsageError: if another length is asked for.
+        UnknownName: if there are none for the data set.
+        UsageError: if there are none for the space, or another length is asked for.
         MissingTruth: if the folder has neither table.
         TruthError: if the table is wrong.
     """
@@ -171,7 +171,7 @@ def _after(curves: Iterable[Numbers], epochs: int) -> Numbers:
 
 def _check(space_name: str, dataset: str) -> None:
     if space_name not in SPACES:
-        raise UnknownName("search space with short trainings", space_name, SPACES)
+        raise UsageError(f"no trainings of {space_name} are timed in a table; those of {SPACES[0]} are")
     if dataset not in IMAGES:
         raise UnknownName("data set", dataset, IMAGES)
 
