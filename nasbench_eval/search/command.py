@@ -102,7 +102,8 @@ def _found(plan: Plan, session: Session) -> tuple[Known, list[str]]:
     known = Known(len(plan.guide.values))
     everywhere = plan.options.results if plan.options.reuse != "none" else None
     identity = json.loads(json.dumps(plan.identity()))
-    taken = reading.take(known, identity, plan.dataset.name, everywhere, plan.folder, _code(plan, session))
+    code, first = _code(plan, session), plan.options.options_from
+    taken = reading.take(known, identity, plan.dataset.name, everywhere, plan.folder, code, first)
     session.say(messages.taken(taken))
     return known, [f"{name}: {number:,} scores" for name, number in taken.items()]
 

@@ -31,6 +31,7 @@ def take(
     results: Path | None,
     own: Path,
     code: Mapping[str, str | None],
+    before: Path | None = None,
 ) -> dict[str, int]:
     """Fill in the scores that runs hold.  Those of the run itself come first.
 
@@ -42,22 +43,25 @@ def take(
         own: folder of this run.
         code: digests that have to be those of a run: of each proxy of another package by its name, and as
             `shared` where the search space is of another package; None for code that cannot be found.
+        before: a run among `results` whose scores come before those of the others.
 
     Returns:
         How many scores were taken, by the name of the run; this run's own are not counted.
     """
     taken: dict[str, int] = {}
     others = [] if results is None else [f for f in runs_in(results) if f.resolve() != own.resolve()]
+    if before is not None:
+        others.sort(key=lambda folder: folder.resolve() != before.resolve())
     for folder in [own, *others]:
         for column, partition in _matches(folder, identity, dataset, code):
-            before = known.count(column)
+            counted = known.count(column)
             try:
                 _fill(known, column, partition, failures=folder is own)
             except UsageError:  # damaged, or written to right now: the search can do without
                 continue
-            if results is not None and folder is not own and known.count(column) > before:
+            if results is not None and folder is not own and known.count(column) > counted:
                 name = folder.relative_to(results).as_posix()
-                taken[name] = taken.get(name, 0) + known.count(column) - before
+                taken[name] = taken.get(name, 0) + known.count(column) - counted
     return taken
 
 

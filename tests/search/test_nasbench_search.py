@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -353,6 +354,10 @@ def test_proxies_have_the_options_that_a_run_scored_them_with(ask: Ask, tmp_path
     assert ask(*from_run, "guide=naswot", "run=like").code == 0
     assert ask(*SMALL, "n=60", "reuse=only", "run=said").code == 0
     same("results/like", "results/said")
+    # Of two runs that hold the scores, the one that is named gives them, whatever the others are called.
+    shutil.copytree("results/all", "results/a_copy")
+    assert ask(*from_run, "guide=naswot", "run=named").code == 0
+    assert json.loads(Path("results/named/run.json").read_text())["search"]["whence"] == ["all: 60 scores"]
     assert ask(*from_run, "guide=[naswot,params]", "run=both").code == 0
     told = ask(*from_run, "guide=naswot", "proxy.batch_size=8", "run=other")
     assert (told.code, "the runs at hand have 0 of" in told.err) == (2, True), told.err
