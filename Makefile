@@ -136,8 +136,7 @@ reproduce-ntk-evolution: $(READY) ## how kernels change over ten epochs in bad, 
 	$(BIN)/nasbench-score experiment=ntk_evolution run=$(NAME) $(OPTIONS)
 	$(BIN)/nasbench-report results/$(NAME) --epochs ntk_evolution
 
-# The run whose scores and proxies searches take, and the architectures that they keep to: a sample, or all; of
-# TEG-NAS's three indicators the committed run has fewer.
+# The run whose scores and proxies searches take, and the architectures that they keep to: a sample, or all.
 SCORES ?= results/table1
 CELLS ?= 1000
 TEG_CELLS ?= 1000
@@ -167,7 +166,7 @@ reproduce-teg: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## TEG-NAS's T
 # Its rows TE-NAS and TE-NAS + TEG: pruning, with one mini-batch of 64 for each kernel; as published are
 # OPTIONS='proxy.ntk_condition_thin.batch_size=72 proxy.ntk_condition_thin.batches=3' (four times as long).
 reproduce-te-nas: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## TE-NAS's pruning of a supernet of NAS-Bench-201, on three data sets with four seeds (an hour on two cores)
-	$(BIN)/nasbench-search -m space=nasbench201_supernet algorithm=prune guide=te_nas,teg 'dataset=$(SETS)' seed=0,1,2,3 seeds=1 lag=8 run=$(NAME) $(OPTIONS)
+	$(BIN)/nasbench-search -m space=nasbench201_supernet algorithm=prune guide=te_nas,teg 'dataset=$(SETS)' seed=0,1,2,3 seeds=1 lag=8 reuse=none run=$(NAME) $(OPTIONS)
 	$(BIN)/nasbench-report results/$(NAME)
 
 # TEG-NAS and TE-NAS on the DARTS space: pruning once as published, with three mini-batches for each kernel,
@@ -207,7 +206,7 @@ reproduce-guides101: SCORES = results/figure2
 reproduce-guides101: $(READY) $(NASBENCH_EVAL_DATA)/nasbench101.parquet $(NASBENCH_EVAL_DATA)/images/cifar10.npz ## proxies as guides in NAS-Bench-101, on stored scores; then InTrain in the whole space (an hour on two cores)
 	$(GUIDES101_RUN) guide=$(GUIDES101) run=$(NAME)/sample n=$(CELLS) $(STORED) seeds=$(GUIDE_SEEDS) $(OPTIONS)
 	$(BIN)/nasbench-report results/$(NAME)/sample --tau $(SCORES)
-	$(GUIDES101_RUN) guide=intrain run=$(NAME)/whole options_from=$(SCORES) seeds=$(SEEDS) lag=8 $(OPTIONS)
+	$(GUIDES101_RUN) guide=intrain run=$(NAME)/whole options_from=$(SCORES) reuse=none seeds=$(SEEDS) lag=8 $(OPTIONS)
 	$(GUIDES101_RUN) guide=val,params,flops run=$(NAME)/whole seeds=$(SEEDS) $(OPTIONS)
 	$(BIN)/nasbench-report results/$(NAME)/whole
 

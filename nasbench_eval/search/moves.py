@@ -329,7 +329,12 @@ class Listed(Numbered):
     def traits(self, archs: Numbers) -> Numbers:
         if not isinstance(self.space, ComparedSpace):
             return self.encode(archs)
-        shown = [self.space.traits(self.space.arch(int(arch))) for arch in archs.flat]
+        shown = [tuple(self.space.traits(self.space.arch(int(arch)))) for arch in archs.flat]
+        whole = all(isinstance(trait, int | np.integer) for traits in shown for trait in traits)
+        if not whole or len({len(traits) for traits in shown}) > 1:
+            raise UsageError(
+                f"traits of {self.space.name} are not whole numbers, as many for each architecture"
+            )
         return np.array(shown, np.int64).reshape(*archs.shape, -1)
 
     def _by_choices(self) -> ByChoices:

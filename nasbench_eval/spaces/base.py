@@ -166,7 +166,7 @@ class DigitSpace(Protocol):
 
 @runtime_checkable
 class ComparedSpace(Protocol):
-    """What a search space offers besides if its architectures, no lists of choices, can still be compared.
+    """What a space with an order offers besides if its architectures, no lists of choices, can be compared.
 
     Searches can keep to some of the architectures then.
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from lockstep import CELLS, MOVES
 from nasbench_eval.errors import UsageError
 from nasbench_eval.search.draws import Draws
 from nasbench_eval.search.moves import Cells201, Listed, Restricted, moves_of
-from nasbench_eval.spaces.nasbench101 import NASBench101
+from nasbench_eval.spaces.nasbench101 import Cell, NASBench101
 from nasbench_eval.spaces.nasbench201 import EDGES, NASBench201
 
 cells = st.integers(0, CELLS - 1)
@@ -114,6 +116,24 @@ def test_cells_of_nasbench101_are_kept_to_by_their_traits() -> None:
     for cell in members[:3]:
         far = (traits != space.traits(space.arch(int(cell)))).sum(1)
         assert inside.neighbours(int(cell)).tolist() == members[far == far[far > 0].min()].tolist()
+
+
+class Odd(NASBench101):
+    """A space whose traits are what a test sets."""
+
+    told: list[Any]
+
+    def traits(self, arch: Cell) -> list[Any]:
+        return self.told[: len(arch.edges)]
+
+
+@pytest.mark.parametrize("told", [[0.25, 0.5, 0.75, *range(9)], [*range(9)], ["a"] * 12])
+def test_traits_that_are_no_whole_numbers_or_not_as_many_are_refused(told: list[Any]) -> None:
+    space = Odd()
+    object.__setattr__(space, "told", told)
+    few, many = (next(i for i in range(99) if len(space.arch(i).edges) == n) for n in (8, 9))
+    with pytest.raises(UsageError, match="traits of nasbench101 are not whole numbers, as many for each"):
+        Restricted(Listed(space), [few, many])
 
 
 def test_another_mutation_is_refused_where_there_is_one_way() -> None:
