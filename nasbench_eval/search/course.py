@@ -12,7 +12,8 @@ from nasbench_eval.runs.record import within
 from nasbench_eval.search.algorithms.base import Algorithm, Problem, Search
 from nasbench_eval.search.draws import Draws
 from nasbench_eval.search.guide import ByRanks, ByValue, Judge
-from nasbench_eval.search.moves import Restricted, moves_of
+from nasbench_eval.search.moves import moves_of
+from nasbench_eval.search.restricted import Restricted
 from nasbench_eval.spaces.base import SearchSpace
 from nasbench_eval.wording import first_line
 

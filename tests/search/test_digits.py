@@ -12,7 +12,8 @@ from histories import history
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nasbench_eval.search.moves import Digits, Listed, Restricted, moves_of
+from nasbench_eval.search.moves import Digits, Listed, moves_of
+from nasbench_eval.search.restricted import Restricted
 from nasbench_eval.spaces.nasbench_macro import Layers, NASBenchMacro
 from nasbench_eval.verify.cli import main as verify
 

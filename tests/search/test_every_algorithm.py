@@ -35,7 +35,7 @@ from nasbench_eval.search.algorithms.base import Algorithm, Problem
 from nasbench_eval.search.draws import Draws
 from nasbench_eval.search.guide import ByRanks, ByValue, Judge
 from nasbench_eval.search.history import Past, Values
-from nasbench_eval.search.moves import Restricted
+from nasbench_eval.search.restricted import Restricted
 
 # Made for several values, or with a say in how they are ranked.
 RANKED = {"successive_halving", "regularized_evolution", "prune", "aznas", "zen"}

@@ -12,7 +12,8 @@ from lockstep import CELLS, MOVES
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.search.draws import Draws
-from nasbench_eval.search.moves import Cells201, Listed, Restricted, moves_of
+from nasbench_eval.search.moves import Cells201, Listed, moves_of
+from nasbench_eval.search.restricted import Restricted
 from nasbench_eval.spaces.nasbench101 import Cell, NASBench101
 from nasbench_eval.spaces.nasbench201 import EDGES, NASBench201
 
