@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from nasbench_eval import registry
 from nasbench_eval.data.folder import data_folder
 from nasbench_eval.errors import UsageError
-from nasbench_eval.registry import UnknownName
 from nasbench_eval.spaces.open import finder, is_open
 from nasbench_eval.truth import tables
 from nasbench_eval.truth.errors import MissingTruth
 from nasbench_eval.truth.own import Benchmark
-from nasbench_eval.truth.short import short_training
-from nasbench_eval.truth.short_tables import EPOCHS, IMAGES
+from nasbench_eval.truth.short import has_short_trainings, short_training
+from nasbench_eval.truth.short_tables import EPOCHS
 
 SPLITS = ("test", "val")
 # What the official trainings are called, which their tables do not say.
@@ -233,11 +232,11 @@ def _finals(finals: Mapping[str, Numbers], runs: Mapping[str, Numbers], index: i
 
 
 def _short(name: str, dataset: str, folder: Path, index: int) -> ShortTraining | None:
-    if dataset not in IMAGES:
+    if not has_short_trainings(name, dataset):
         return None
     try:
         short = short_training(name, dataset, folder)
-    except (MissingTruth, UnknownName):  # the tables are not here, or the space has none
+    except MissingTruth:  # the tables are not here
         return None
     accuracy = short.accuracy_N[index]
     return ShortTraining(

@@ -60,6 +60,11 @@ class Short:
     source: str
 
 
+def has_short_trainings(space_name: str, dataset: str) -> bool:
+    """Whether there are tables of short trainings for a search space and a data set, at hand or not."""
+    return space_name in SPACES and dataset in IMAGES
+
+
 def short_training(space_name: str, dataset: str, folder: Path, epochs: int = EPOCHS) -> Short:
     """NAS-Bench-201's trainings of 12 epochs.
 

@@ -182,6 +182,15 @@ def test_known_accuracies(told: Any, made_up: pd.DataFrame) -> None:
     assert max(map(len, said.splitlines())) <= 100
 
 
+def test_a_space_whose_short_trainings_are_in_no_table(told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = len(spaces.get("nasbench101"))
+    table = pd.DataFrame({"index": np.arange(size), "cifar10_test": np.linspace(20, 60, size)})
+    monkeypatch.setitem(tables.TABLES, "nasbench101", lambda folder: table)  # type: ignore[arg-type]
+    Path("data").mkdir()
+    cifar10 = read(told("--json", "--space", "nasbench101", size - 1))["known"]["datasets"]["cifar10"]
+    assert (cifar10["accuracies"]["test"]["rank"], cifar10["short"]) == (1, None)
+
+
 def test_accuracies_of_other_networks_are_told_apart(told: Any, made_up: pd.DataFrame) -> None:
     assert "they are not those shown above" not in told(5).out
     assert "they are not those shown above" in told("--option", "channels=8", 5).out
