@@ -12,7 +12,7 @@ import platform
 import sys
 import time
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, MutableMapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +40,16 @@ def _watched() -> bool:
     return sys.stderr.isatty() or "ipykernel" in sys.modules
 
 
+class _Bar(tqdm):  # type: ignore[type-arg]
+    """A bar that is told how much time is left, since that depends on more than what it counts."""
+
+    left = "?"
+
+    @property
+    def format_dict(self) -> MutableMapping[str, Any]:
+        return {**super().format_dict, "left": self.left}
+
+
 class Progress:
     """Counts what is done and tells of it; to be entered when the run's folder is its own.
 
@@ -61,11 +71,12 @@ class Progress:
         self._settled: set[str] = set()
         self._pool: Pool | None = None
         self._total = self._before = 0
+        self._wanted: int | None = None
         self._unit = "cell"
         self._filled: set[int] = set()
         self._began = self._written = self._logged = time.monotonic()
         self._started = _now()
-        self._bar: tqdm[Any] | None = None
+        self._bar: _Bar | None = None
 
     def __enter__(self) -> Progress:
         handler: logging.Handler = logging.NullHandler()
@@ -103,14 +114,22 @@ class Progress:
         self._log.warning(line)
         self._print(f"warning: {line}")
 
-    def begin(self, total: int, lacking: int, pool: Pool | None, unit: str = "cell") -> None:
-        """Start to count: of `total` architectures, or other units, `lacking` are to be done by a pool."""
+    def begin(
+        self, total: int, lacking: int, pool: Pool | None, unit: str = "cell", rows: int | None = None
+    ) -> None:
+        """Start to count: of `total` architectures, or other units, `lacking` are to be done by a pool.
+
+        The time left is told by the `rows` that have to be scored for these, since a row may fill those of
+        many architectures; where it is not known how many, each architecture counts alike.
+        """
         self._total, self._before, self._pool, self._unit = total, total - lacking, pool, unit
+        self._wanted = rows
         self._began = time.monotonic()
-        self._bar = tqdm(
+        self._bar = _Bar(
             total=total,
             initial=total - lacking,
             unit=unit,
+            bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{left}, {rate_fmt}{postfix}]",
             smoothing=0.05,
             file=sys.stderr,
             disable=not lacking or not _watched(),
@@ -125,6 +144,8 @@ class Progress:
         self.rows.update(row["status"] for row in rows)
         self.outcomes.update(map(outcome_of, rows))
         if self._bar is not None:
+            left = self._seconds_left()
+            self._bar.left = "?" if left is None else tqdm.format_interval(left)
             self._bar.set_postfix_str(f"{self.failed} failed", refresh=False)
             self._bar.update(len(fresh))
         now = time.monotonic()
@@ -191,8 +212,12 @@ class Progress:
         return 3600 * len(self._filled) / max(time.monotonic() - self._began, 1e-9)
 
     def _seconds_left(self) -> float | None:
-        left = self._total - self._before - len(self._filled)
-        return 3600 * left / self._rate() if self._filled else None
+        """What the rest takes at the pace of this session; None before there is one."""
+        if self._wanted is None:
+            wanted, made = self._total - self._before, len(self._filled)
+        else:
+            wanted, made = self._wanted, self.rows.total()
+        return (time.monotonic() - self._began) * (wanted - made) / made if made else None
 
     def _write(self, state: str, reason: str | None = None) -> None:
         self._written = time.monotonic()

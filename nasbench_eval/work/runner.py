@@ -38,13 +38,14 @@ def run_job(
     for item in (Item(*portion) for portion in wanted.work()):
         (instant if scorer.instant(item.cell, item.tasks) else work).append(item)
     pool = Pool(scorer, workers, timeout, progress.warn) if workers and work else None
-    progress.begin(len(wanted.asked), wanted.incomplete(), pool)
+    rows = sum(len(item.tasks) for item in (*instant, *work))
+    progress.begin(len(wanted.asked), wanted.incomplete(), pool, rows=rows)
     with closing(_results(scorer, instant, work, pool)) as results:
-        for rows in results:
-            progress.log_failures(rows)
-            filled = wanted.fill(rows) if rows else []
+        for scored in results:
+            progress.log_failures(scored)
+            filled = wanted.fill(scored) if scored else []
             touched = {row["index"] for row in filled}
-            progress.done(rows, {index for index in touched if not wanted.lacks(index)})
+            progress.done(scored, {index for index in touched if not wanted.lacks(index)})
     progress.end()
 
 
