@@ -174,7 +174,7 @@ reproduce-te-nas: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## TE-NAS's
 DARTS = $(BIN)/nasbench-search experiment=teg_darts
 DARTS_PRUNE = $(BIN)/nasbench-search experiment=te_nas_darts
 DARTS_RL = $(DARTS) algorithm=reinforce algorithm.learning_rate=0.07
-DARTS_WIDE = $(BIN)/nasbench-search space=darts space.channels=16 space.layers=8 dataset=cifar10 lag=2
+DARTS_WIDE = $(BIN)/nasbench-search space=darts space.channels=16 space.layers=8 dataset=cifar10 lag=2 reuse=none
 DARTS_LGA = guide=lga proxy.lga.epochs=1 proxy.lga.channels=8 proxy.lga.cells=0 proxy.lga.batch_size=32 proxy.lga.training_images=640
 reproduce-teg-darts: NAME = reproduce-teg-darts
 reproduce-teg-darts: $(READY) $(NASBENCH_EVAL_DATA)/images/cifar10.npz ## TEG-NAS's Tables 3 and 4: searches in the DARTS space (an hour on two cores)
@@ -235,7 +235,7 @@ NAS_STEPS ?= 1000
 NAS = $(BIN)/nasbench-search experiment=intrain_nas_small steps=$(NAS_STEPS)
 NAS_SIZE = $(BIN)/nasbench-search space=mobilenetv2 space.max_flops=450_000_000 dataset=imagenet1k \
   algorithm=aznas_small seeds=3 steps=$(NAS_STEPS) lag=2
-NAS_SCORE = $(BIN)/nasbench-score space=mobilenetv2 dataset=imagenet1k
+NAS_SCORE = $(BIN)/nasbench-score space=mobilenetv2 dataset=imagenet1k reuse=none
 NAS_INPUT = proxy.batch_size=8 proxy.resolution=64 proxy.input=gaussian
 NAS_REPORT = $(BIN)/nasbench-report results/$(NAME)/[0-9]*/ --out results/$(NAME)/tables
 NAS_STUDY = $(BIN)/python scripts/study_intrain_nas.py results/$(NAME)

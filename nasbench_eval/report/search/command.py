@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from nasbench_eval.report.folder import DECIMALS, Writing, draw_into, recorded, 
 from nasbench_eval.report.scores import Scores, read_runs
 from nasbench_eval.report.search.draw import draw_latex, draw_markdown, draw_text
 from nasbench_eval.report.search.judge import members_of, per_seed, table_of
-from nasbench_eval.report.search.read import SearchRun, read_search
+from nasbench_eval.report.search.read import SearchRun, read_searches
 from nasbench_eval.report.search.rows import Row, rows_of
 from nasbench_eval.report.search.truths import Truths
 from nasbench_eval.report.tables import Reporter, Settings
@@ -49,7 +50,9 @@ _OF_SCORES: dict[str, Any] = {
 def report_searches(arguments: argparse.Namespace, folders: Sequence[Path]) -> int:
     """Compute, print and write what searches found."""
     refuse(arguments, _OF_SCORES, "of scores")
-    runs = [read_search(folder) for folder in folders]
+    runs, without = read_searches(folders)
+    if without:
+        print(f"left out, without a trial yet: {', '.join(map(str, without))}", file=sys.stderr)
     if any(run.unjudged for run in runs):
         return _report_unjudged(arguments, runs)
     truths = Truths(arguments.data, arguments.truth)

@@ -11,7 +11,7 @@ import pandas as pd
 from nasbench_eval.data.folder import data_folder
 from nasbench_eval.errors import UsageError
 from nasbench_eval.report.search.judge import SEED_MEANINGS, per_seed
-from nasbench_eval.report.search.read import SearchRun, read_search, search_folders
+from nasbench_eval.report.search.read import SearchRun, read_searches, search_folders
 from nasbench_eval.report.search.rows import Row, rows_of
 from nasbench_eval.report.search.truths import Truths
 from nasbench_eval.report.search.unjudged.frames import unjudged_rows
@@ -49,7 +49,7 @@ def load_search(
     found = search_folders([Path(each) for each in wish])
     if not found:
         raise UsageError(f"{', '.join(map(str, wish))} holds no search")
-    runs = [read_search(each) for each in found]
+    runs, _ = read_searches(found)
     if all(run.unjudged for run in runs):
         return _unjudged(runs, history)
     truths = Truths(data_folder(None if data is None else Path(data)) if truth and data else None)

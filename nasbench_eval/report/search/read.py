@@ -153,6 +153,14 @@ class Trials:
     wall: Floats
 
 
+class NoTrials(UsageError):
+    """A search has not told its first trial yet."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"{folder} holds no trials yet; run the search first")
+        self.folder = folder
+
+
 def search_folders(folders: Sequence[Path]) -> list[Path]:
     """The searches among some folders, or in them; none if all the folders are something else.
 
@@ -192,10 +200,29 @@ def _is_search(folder: Path) -> bool:
     return isinstance(record, dict) and "search" in record
 
 
+def read_searches(folders: Sequence[Path]) -> tuple[list[SearchRun], list[Path]]:
+    """The searches that some folders hold, and the folders where a search has not told its first trial yet.
+
+    Raises:
+        UsageError: as `read_search`, or if there is no trial in any of them.
+    """
+    runs: list[SearchRun] = []
+    without: list[NoTrials] = []
+    for folder in folders:
+        try:
+            runs.append(read_search(folder))
+        except NoTrials as error:
+            without.append(error)
+    if without and not runs:
+        raise without[0]
+    return runs, [error.folder for error in without]
+
+
 def read_search(folder: Path) -> SearchRun:
     """A folder of searches, checked.
 
     Raises:
+        NoTrials: if it holds none yet.
         UsageError: if it is no such folder, or its record or its trials are not what a search leaves.
     """
     if not _is_search(folder):
@@ -250,7 +277,7 @@ def _trials(folder: Path, guide: Guide) -> pd.DataFrame:
             raise UsageError(f"the history {file} has no column {' and '.join(missing)}")
         parts.append(frame[wanted])
     if not sum(map(len, parts)):
-        raise UsageError(f"{folder} holds no trials yet; run the search first")
+        raise NoTrials(folder)
     trials = pd.concat([part for part in parts if len(part)], ignore_index=True)
     for name in (*_NUMBERS, *told):
         if not (name in _WHOLE and is_integer_dtype(trials[name])):  # 63 bits are more than a float has

@@ -46,6 +46,19 @@ def test_a_folder_of_searches(
     assert record["runs"][0]["search"]["steps"] == 12
 
 
+def test_a_search_without_a_trial_yet_is_left_out(
+    multirun: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seeds = len(nasbench_eval.load_search(multirun, truth=False))
+    waiting = write(multirun / "waiting", [])
+    assert call(monkeypatch, multirun, "--figures", "none") == 0
+    assert capsys.readouterr().err == f"left out, without a trial yet: {waiting}\n"
+    assert len(pd.read_csv(multirun / "tables" / "search.csv")) == 12
+    assert len(nasbench_eval.load_search(multirun, truth=False)) == seeds
+    assert call(monkeypatch, waiting) == 2
+    assert "waiting holds no trials yet; run the search first" in capsys.readouterr().err
+
+
 def test_it_repeats_itself_exactly(multirun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for out in ("a", "b"):
         assert call(monkeypatch, multirun, "--out", multirun.parent / out, "--figures", "none") == 0
