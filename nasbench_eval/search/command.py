@@ -87,7 +87,7 @@ def _require_same_course(plan: Plan) -> None:
         UsageError: naming what differs.
     """
     before = known_record(plan.folder).get("search") if plan.folder.is_dir() else None
-    now = json.loads(json.dumps({**plan.course.as_record(), "members": _members(plan)}))
+    now = json.loads(json.dumps({**plan.course.as_record(), **_decided(plan)}))
     differ = [key for key in now if before and key in before and before[key] != now[key]]
     if before and differ:
         was, is_now = (shortened(json.dumps(of[differ[0]]), 120) for of in (before, now))
@@ -213,7 +213,7 @@ def _record(plan: Plan) -> dict[str, Any]:
             **plan.course.as_record(),
             "steps": options.steps,
             "budget": budget,
-            "members": _members(plan),
+            **_decided(plan),
         },
     }
 
@@ -226,9 +226,13 @@ def _elsewhere(plan: Plan) -> dict[str, Any]:
     return {"device": plan.remote.type, "device_name": "a Ray cluster's", "workers": workers}
 
 
-def _members(plan: Plan) -> str | None:
-    """The architectures that the search keeps to, as a record has them."""
-    return None if plan.course.members is None else spans(plan.course.members)
+def _decided(plan: Plan) -> dict[str, Any]:
+    """What decides the search beside its course: what it keeps to, and the run whose scores come first."""
+    members, first = plan.course.members, plan.options.options_from
+    return {
+        "members": None if members is None else spans(members),
+        "options_from": None if first is None else reading.name_of(first, plan.options.results),
+    }
 
 
 def _finished(session: Session, whence: list[str]) -> dict[str, Any]:

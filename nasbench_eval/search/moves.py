@@ -9,6 +9,7 @@ compared by, U uniform numbers, O operations of an edge.
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Protocol, runtime_checkable
@@ -328,13 +329,14 @@ class Listed(Numbered):
     def traits(self, archs: Numbers) -> Numbers:
         if not isinstance(self.space, ComparedSpace):
             return self.encode(archs)
-        shown = [tuple(self.space.traits(self.space.arch(int(arch)))) for arch in archs.flat]
-        whole = all(isinstance(trait, int | np.integer) for traits in shown for trait in traits)
-        if not whole or len({len(traits) for traits in shown}) > 1:
+        told = [self.space.traits(self.space.arch(int(arch))) for arch in archs.flat]
+        try:
+            shown = np.array([[operator.index(trait) for trait in traits] for traits in told], np.int64)
+        except (TypeError, ValueError, OverflowError):
             raise UsageError(
-                f"traits of {self.space.name} are not whole numbers, as many for each architecture"
-            )
-        return np.array(shown, np.int64).reshape(*archs.shape, -1)
+                f"traits of {self.space.name} are not whole numbers of 64 bits, as many for each architecture"
+            ) from None
+        return shown.reshape(*archs.shape, -1)
 
     def _by_choices(self) -> ByChoices:
         if not isinstance(self.space, ByChoices):

@@ -1,9 +1,11 @@
 """Scores that the runs of a results folder hold, whatever machine they came from.
 
 Unlike scoring, which takes over what is the same to the bit, a search takes any score of the same proxy with
-the same options, version and seed: on another machine it differs by rounding.  A version is this package's
-word for a formula.  Of a proxy or a search space of another package, whose version nobody checks, the code
-has to be the same as well; and a run that was mixed on purpose gives nothing of the proxies that it mixed.
+the same options, version and seed: on another machine it differs by rounding, and where isomorphic
+architectures share one (`dedupe=isomorphic`) it may be that of another architecture.  A version is this
+package's word for a formula.  Of a proxy or a search space of another package, whose version nobody checks,
+the code has to be the same as well; and a run that was mixed on purpose gives nothing of the proxies that it
+mixed.
 """
 
 from __future__ import annotations
@@ -43,16 +45,17 @@ def take(
         own: folder of this run.
         code: digests that have to be those of a run: of each proxy of another package by its name, and as
             `shared` where the search space is of another package; None for code that cannot be found.
-        before: a run among `results` whose scores come before those of the others.
+        before: a run whose scores come before those of the others, wherever it lies.
 
     Returns:
         How many scores were taken, by the name of the run; this run's own are not counted.
     """
     taken: dict[str, int] = {}
-    others = [] if results is None else [f for f in runs_in(results) if f.resolve() != own.resolve()]
-    if before is not None:
-        others.sort(key=lambda folder: folder.resolve() != before.resolve())
-    for folder in [own, *others]:
+    others = [] if results is None else [before, *runs_in(results)] if before else runs_in(results)
+    once: dict[Path, Path] = {}
+    for folder in (own, *others):
+        once.setdefault(folder.resolve(), folder)
+    for folder in once.values():
         for column, partition in _matches(folder, identity, dataset, code):
             counted = known.count(column)
             try:
@@ -60,9 +63,14 @@ def take(
             except UsageError:  # damaged, or written to right now: the search can do without
                 continue
             if results is not None and folder is not own and known.count(column) > counted:
-                name = folder.relative_to(results).as_posix()
+                name = name_of(folder, results)
                 taken[name] = taken.get(name, 0) + known.count(column) - counted
     return taken
+
+
+def name_of(run: Path, results: Path) -> str:
+    """What a run is called: its place in the folder of results, or where it lies."""
+    return (run.relative_to(results) if run.is_relative_to(results) else run).as_posix()
 
 
 def _matches(

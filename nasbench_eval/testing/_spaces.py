@@ -84,8 +84,11 @@ def _check_digits(space: Any) -> None:
 
 
 def _check_traits(space: Any, archs: Sequence[Any]) -> None:
-    """As many for each architecture, and the same for no two."""
+    """Whole numbers, as many for each architecture, and the same for no two."""
     name, told = space.name, [tuple(space.traits(arch)) for arch in archs]
+    assert all(isinstance(trait, int | np.integer) for traits in told for trait in traits), (
+        f"{name}: traits are no whole numbers"
+    )
     assert len({len(traits) for traits in told}) == 1, (
         f"{name}: architectures differ in how many traits they have"
     )

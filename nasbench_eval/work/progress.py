@@ -17,7 +17,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from tqdm.auto import tqdm
 
@@ -38,6 +38,14 @@ _STATUSES = ("ok", "nan", "inf", "undefined", "oom", "error")
 def _watched() -> bool:
     """Whether somebody sees a bar: at a terminal, or in a notebook."""
     return sys.stderr.isatty() or "ipykernel" in sys.modules
+
+
+class _Pace(NamedTuple):
+    """Rows to be scored, how many others were made before, and the time when it began."""
+
+    rows: int
+    before: int
+    since: float
 
 
 class _Bar(tqdm):  # type: ignore[type-arg]
@@ -71,7 +79,7 @@ class Progress:
         self._settled: set[str] = set()
         self._pool: Pool | None = None
         self._total = self._before = 0
-        self._wanted: int | None = None
+        self._paced: _Pace | None = None
         self._unit = "cell"
         self._filled: set[int] = set()
         self._began = self._written = self._logged = time.monotonic()
@@ -114,16 +122,9 @@ class Progress:
         self._log.warning(line)
         self._print(f"warning: {line}")
 
-    def begin(
-        self, total: int, lacking: int, pool: Pool | None, unit: str = "cell", rows: int | None = None
-    ) -> None:
-        """Start to count: of `total` architectures, or other units, `lacking` are to be done by a pool.
-
-        The time left is told by the `rows` that have to be scored for these, since a row may fill those of
-        many architectures; where it is not known how many, each architecture counts alike.
-        """
+    def begin(self, total: int, lacking: int, pool: Pool | None, unit: str = "cell") -> None:
+        """Start to count: of `total` architectures, or other units, `lacking` are to be done by a pool."""
         self._total, self._before, self._pool, self._unit = total, total - lacking, pool, unit
-        self._wanted = rows
         self._began = time.monotonic()
         self._bar = _Bar(
             total=total,
@@ -135,6 +136,13 @@ class Progress:
             disable=not lacking or not _watched(),
         )
         self._write("running")
+
+    def pace(self, rows: int) -> None:
+        """Tell the time left by these rows, which are to be scored from now on.
+
+        Without, each architecture counts alike.  But a row may fill those of many, and some cost nothing.
+        """
+        self._paced = _Pace(rows, self.rows.total(), time.monotonic())
 
     def done(self, rows: Sequence[Row], filled: Collection[int]) -> None:
         """Count rows that came in; `filled` are the architectures that lack none with them."""
@@ -213,11 +221,12 @@ class Progress:
 
     def _seconds_left(self) -> float | None:
         """What the rest takes at the pace of this session; None before there is one."""
-        if self._wanted is None:
-            wanted, made = self._total - self._before, len(self._filled)
+        if self._paced is None:
+            wanted, made, since = self._total - self._before, len(self._filled), self._began
         else:
-            wanted, made = self._wanted, self.rows.total()
-        return (time.monotonic() - self._began) * (wanted - made) / made if made else None
+            wanted, made = self._paced.rows, self.rows.total() - self._paced.before
+            since = self._paced.since
+        return (time.monotonic() - since) * (wanted - made) / made if made else None
 
     def _write(self, state: str, reason: str | None = None) -> None:
         self._written = time.monotonic()

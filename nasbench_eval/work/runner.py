@@ -38,28 +38,28 @@ def run_job(
     for item in (Item(*portion) for portion in wanted.work()):
         (instant if scorer.instant(item.cell, item.tasks) else work).append(item)
     pool = Pool(scorer, workers, timeout, progress.warn) if workers and work else None
-    rows = sum(len(item.tasks) for item in (*instant, *work))
-    progress.begin(len(wanted.asked), wanted.incomplete(), pool, rows=rows)
-    with closing(_results(scorer, instant, work, pool)) as results:
-        for scored in results:
-            progress.log_failures(scored)
-            filled = wanted.fill(scored) if scored else []
-            touched = {row["index"] for row in filled}
-            progress.done(scored, {index for index in touched if not wanted.lacks(index)})
+    progress.begin(len(wanted.asked), wanted.incomplete(), pool)
+    if instant:
+        _hand_on(_gathered(scorer, instant), wanted, progress)
+    progress.pace(sum(len(item.tasks) for item in work))
+    _hand_on(pool.results(work) if pool is not None else _here(scorer, work), wanted, progress)
     progress.end()
 
 
-def _results(
-    scorer: Scores, instant: Sequence[Item], work: Sequence[Item], pool: Pool | None
-) -> Generator[list[Row], None, None]:
-    """Rows of what is had at once, many architectures together, then of what takes its time."""
-    if instant:
-        yield from _gathered(scorer, instant)
-    if pool is not None:
-        yield from pool.results(work)
-    else:
-        for item in work:
-            yield scorer(*item)
+def _hand_on(results: Generator[list[Row], None, None], wanted: Wanted[W], progress: Progress) -> None:
+    """Fill what is wanted with rows as they come, and count them."""
+    with closing(results):
+        for rows in results:
+            progress.log_failures(rows)
+            filled = wanted.fill(rows) if rows else []
+            touched = {row["index"] for row in filled}
+            progress.done(rows, {index for index in touched if not wanted.lacks(index)})
+
+
+def _here(scorer: Scores, items: Sequence[Item]) -> Generator[list[Row], None, None]:
+    """The rows of each item, scored in this process."""
+    for item in items:
+        yield scorer(*item)
 
 
 def _gathered(scorer: Scores, items: Sequence[Item]) -> Generator[list[Row], None, None]:

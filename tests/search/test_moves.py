@@ -128,12 +128,16 @@ class Odd(NASBench101):
         return self.told[: len(arch.edges)]
 
 
-@pytest.mark.parametrize("told", [[0.25, 0.5, 0.75, *range(9)], [*range(9)], ["a"] * 12])
+@pytest.mark.parametrize(
+    "told", [[0.25, 0.5, 0.75, *range(9)], [*range(9)], ["a"] * 12, [None] * 12, [1 << 64] * 12]
+)
 def test_traits_that_are_no_whole_numbers_or_not_as_many_are_refused(told: list[Any]) -> None:
     space = Odd()
     object.__setattr__(space, "told", told)
     few, many = (next(i for i in range(99) if len(space.arch(i).edges) == n) for n in (8, 9))
-    with pytest.raises(UsageError, match="traits of nasbench101 are not whole numbers, as many for each"):
+    with pytest.raises(
+        UsageError, match="traits of nasbench101 are not whole numbers of 64 bits, as many for each"
+    ):
         Restricted(Listed(space), [few, many])
 
 

@@ -358,6 +358,19 @@ def test_proxies_have_the_options_that_a_run_scored_them_with(ask: Ask, tmp_path
     shutil.copytree("results/all", "results/a_copy")
     assert ask(*from_run, "guide=naswot", "run=named").code == 0
     assert json.loads(Path("results/named/run.json").read_text())["search"]["whence"] == ["all: 60 scores"]
+    told = ask(*small, "options_from=results/a_copy", "reuse=only", "guide=naswot", "run=named")
+    assert (told.code, 'its options_from is "all", now "a_copy"' in told.err) == (2, True), told.err
+    # Wherever it lies.
+    shutil.move("results/a_copy", "elsewhere")
+    shutil.move("results/all", "all")
+    from_there = [*small, "options_from=elsewhere", "reuse=only"]
+    assert ask(*from_there, "guide=naswot", "run=there").code == 0
+    record = json.loads(Path("results/there/run.json").read_text())
+    assert (record["search"]["whence"], record["search"]["options_from"]) == (
+        ["elsewhere: 60 scores"],
+        "elsewhere",
+    )
+    shutil.move("all", "results/all")
     assert ask(*from_run, "guide=[naswot,params]", "run=both").code == 0
     told = ask(*from_run, "guide=naswot", "proxy.batch_size=8", "run=other")
     assert (told.code, "the runs at hand have 0 of" in told.err) == (2, True), told.err

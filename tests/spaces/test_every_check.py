@@ -22,9 +22,15 @@ class Counted(NASBench101):
         return [arch.vertices]
 
 
+class Halves(NASBench101):
+    def traits(self, arch: Cell) -> list[Any]:
+        return [trait + 0.5 for trait in super().traits(arch)]
+
+
 @pytest.mark.parametrize(
     ("cls", "said"),
     [
+        (Halves, "traits are no whole numbers"),
         (Uneven, "differ in how many traits they have"),
         (Counted, "different architectures have the same traits"),
     ],

@@ -146,7 +146,10 @@ def test_a_cell_in_several_parts_and_copies_count_once(tmp_path: Path) -> None:
 def test_copies_do_not_shorten_the_time_left(tmp_path: Path, clock: list[float]) -> None:
     """The first representatives stand for many architectures, the last ones for themselves."""
     with Progress(tmp_path) as progress:
-        progress.begin(total=100, lacking=100, pool=None, rows=8)
+        progress.begin(total=100, lacking=100, pool=None)
+        clock[0] += 1
+        progress.done([row(index, label="params") for index in range(50)], ())  # cost nothing
+        progress.pace(8)
         clock[0] += 10
         progress.done([row(1), row(1, label="q")], range(90))
     said = read(tmp_path)

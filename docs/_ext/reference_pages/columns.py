@@ -47,7 +47,8 @@ _RECORD = {
     "datasets": "the data sets with their statistics, by name",
     "proxies": "each proxy by its label: name, version and options",
     "search": "of `nasbench-search`: algorithm, guide, seeds, lag, mutation, fork; the architectures that it "
-    "kept to (`members`), how far it went (`steps`, `budget`), and whence it had values (`whence`)",
+    "kept to (`members`), the run whose scores came first (`options_from`), how far it went (`steps`, "
+    "`budget`), and whence it had values (`whence`)",
     "sampling": "`uniform` or `stratified`",
     "dedupe": "`none` or `isomorphic`",
     "precision": "`float32`, `tf32` or `bf16`",

@@ -21,7 +21,7 @@ from nasbench_eval.report.folder import DECIMALS, Writing, draw_into, recorded, 
 from nasbench_eval.report.scores import Scores, read_runs
 from nasbench_eval.report.search.draw import draw_latex, draw_markdown, draw_text
 from nasbench_eval.report.search.judge import members_of, per_seed, table_of
-from nasbench_eval.report.search.read import SearchRun, read_searches
+from nasbench_eval.report.search.read import SearchRun, left_out, read_searches
 from nasbench_eval.report.search.rows import Row, rows_of
 from nasbench_eval.report.search.truths import Truths
 from nasbench_eval.report.tables import Reporter, Settings
@@ -51,9 +51,10 @@ def report_searches(arguments: argparse.Namespace, folders: Sequence[Path]) -> i
     """Compute, print and write what searches found."""
     refuse(arguments, _OF_SCORES, "of scores")
     runs, without = read_searches(folders)
-    if without:
-        print(f"left out, without a trial yet: {', '.join(map(str, without))}", file=sys.stderr)
+    said = [left_out(without)] if without else []
     if any(run.unjudged for run in runs):
+        for line in said:
+            print(line, file=sys.stderr)
         return _report_unjudged(arguments, runs)
     truths = Truths(arguments.data, arguments.truth)
     scores = None
@@ -64,7 +65,7 @@ def report_searches(arguments: argparse.Namespace, folders: Sequence[Path]) -> i
     if not rows and not arguments.landscape:
         raise UsageError("these searches all branch off from another one; --landscape draws them")
     splits = splits_of(arguments.split, None)
-    notes = _notes(every)
+    notes = [*_notes(every), *said]
     taus = None
     if arguments.tau:
         taus = _taus(rows, arguments.tau)
@@ -73,19 +74,19 @@ def report_searches(arguments: argparse.Namespace, folders: Sequence[Path]) -> i
     if rows:
         print(draw_text(table, notes))
     with Apart(cores()) as apart, Writing(folder):
-        said = []
+        written = []
         if rows:
-            said.append(_write_table(table, notes, folder))
+            written.append(_write_table(table, notes, folder))
         if taus is not None:
             taus.round(DECIMALS).to_csv(folder / "tau.csv", index=False)
-            said.append("tau.csv")
+            written.append("tau.csv")
         drawings = (
             _drawings(every, rows, splits, taus, arguments.landscape, scores) if arguments.figures else []
         )
         if draw_into(folder, drawings, arguments.figures, apart):
-            said.append("figures/")
+            written.append("figures/")
         write_record(folder, {"runs": [_run(run) for run in runs], "notes": notes})
-    print(f"written to {folder}: {', '.join([*said, 'report.json'])}")
+    print(f"written to {folder}: {', '.join([*written, 'report.json'])}")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pandas as pd
 from nasbench_eval.data.folder import data_folder
 from nasbench_eval.errors import UsageError
 from nasbench_eval.report.search.judge import SEED_MEANINGS, per_seed
-from nasbench_eval.report.search.read import SearchRun, read_searches, search_folders
+from nasbench_eval.report.search.read import SearchRun, left_out, read_searches, search_folders
 from nasbench_eval.report.search.rows import Row, rows_of
 from nasbench_eval.report.search.truths import Truths
 from nasbench_eval.report.search.unjudged.frames import unjudged_rows
@@ -42,6 +43,9 @@ def load_search(
         answer after each step.  Of searches in an open space, which has no accuracies, the answer's sizes
         stand in their place.
 
+    Warns:
+        UserWarning: if some of several searches have no trial yet; they are left out.
+
     Raises:
         UsageError: if there is no search, or it is damaged, or there is no ground truth for its space.
     """
@@ -49,7 +53,9 @@ def load_search(
     found = search_folders([Path(each) for each in wish])
     if not found:
         raise UsageError(f"{', '.join(map(str, wish))} holds no search")
-    runs, _ = read_searches(found)
+    runs, without = read_searches(found)
+    if without:
+        warnings.warn(left_out(without), stacklevel=2)
     if all(run.unjudged for run in runs):
         return _unjudged(runs, history)
     truths = Truths(data_folder(None if data is None else Path(data)) if truth and data else None)

@@ -218,6 +218,11 @@ def read_searches(folders: Sequence[Path]) -> tuple[list[SearchRun], list[Path]]
     return runs, [error.folder for error in without]
 
 
+def left_out(without: Sequence[Path]) -> str:
+    """What to say of folders where a search has not told its first trial yet."""
+    return f"left out, without a trial yet: {', '.join(map(str, without))}"
+
+
 def read_search(folder: Path) -> SearchRun:
     """A folder of searches, checked.
 
