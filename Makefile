@@ -20,7 +20,12 @@ FILE :=
 .PHONY: help demo demo-search reproduce-table1 reproduce-space201 reproduce-table3 reproduce-figure2 reproduce-figure3 reproduce-lga reproduce-lga-search reproduce-ntk-evolution reproduce-timm reproduce-darts reproduce-trained reproduce-benchmarks reproduce-sides reproduce-teg reproduce-te-nas reproduce-teg-darts reproduce-guides reproduce-guides101 reproduce-whole reproduce-nats reproduce-intrain-nas reproduce-table2 reproduce-uninas data data-nasbench101 test test-long test-pythons check lint golden bench gpu-check report leaderboard reproduce-ensembles docs clean
 
 help: ## list the targets
-	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ \
+	  line = sprintf("  make %-23s", $$1); count = split($$2, words, " "); \
+	  for (i = 1; i <= count; i++) { \
+	    if (length(line " " words[i]) > 98) { print line; line = sprintf("%30s", "") } \
+	    line = line " " words[i] } \
+	  print line }'
 
 # Without the tables, and no way to get them, the benchmark that the package brings along has to do.
 TABLE201 := $(NASBENCH_EVAL_DATA)/nasbench201.parquet
