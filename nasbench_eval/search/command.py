@@ -56,6 +56,8 @@ def execute(config: DictConfig) -> int:
     if told is not None and told.members is not None:
         plan = replace(plan, course=plan.course.keeping_to(told.members.tolist()))
     _require_same_course(plan)
+    if plan.options.fork is not None and not (plan.folder / "history").is_dir():
+        _require_same_guide(plan, plan.options.fork)
     with opened(plan, messages.headline(plan), _record(plan)) as session:
         if told is None:
             known, whence = _found(plan, session)
@@ -86,10 +88,13 @@ def _require_same_course(plan: Plan) -> None:
     Raises:
         UsageError: naming what differs.
     """
-    before = known_record(plan.folder).get("search") if plan.folder.is_dir() else None
-    now = json.loads(json.dumps({**plan.course.as_record(), **_decided(plan)}))
-    differ = [key for key in now if before and key in before and before[key] != now[key]]
-    if before and differ:
+    record = known_record(plan.folder) if plan.folder.is_dir() else {}
+    if "search" not in record:
+        return
+    # Scores of several data sets may share a folder, trials may not.
+    before = {"dataset": ", ".join(record["datasets"]), **record["search"]}
+    now = json.loads(json.dumps({"dataset": plan.dataset.name, **plan.course.as_record(), **_decided(plan)}))
+    if differ := [key for key in now if key in before and before[key] != now[key]]:
         was, is_now = (shortened(json.dumps(of[differ[0]]), 120) for of in (before, now))
         raise UsageError(
             f"{plan.folder} holds another search: its {differ[0]} is {was}, now {is_now}; "
@@ -122,7 +127,6 @@ def _continued(plan: Plan, files: HistoryFiles, session: Session) -> Trace:
     for line in files.mended:
         session.progress.warn(line)
     if not trace.history.steps and plan.options.fork is not None and plan.options.fork_step is not None:
-        _require_same_guide(plan, plan.options.fork)
         return files.fork(plan.options.fork, plan.options.fork_step)
     return trace
 

@@ -344,6 +344,7 @@ def test_a_fork_goes_on_with_what_the_same_guide_told(ask: Ask) -> None:
         answer = ask(*SMALL, *fork, other, f"run=child{number}")
         assert answer.code == 2
         assert f"that search was told of other {what} than this one" in answer.err
+        assert not Path(f"results/child{number}").exists(), "nothing that the right command would trip over"
 
 
 def test_proxies_have_the_options_that_a_run_scored_them_with(ask: Ask, tmp_path: Path) -> None:
@@ -464,6 +465,13 @@ def test_a_folder_of_another_search_is_refused(ask: Ask) -> None:
     other = ask(*SMALL, "run=a", "workers=0", "n=50")
     assert other.code == 2
     assert 'holds another search: its n is "all", now 50' in other.err
+    before = history("results/a")
+    for more in ("steps=14", "steps=20"):
+        elsewhere = ask(*SMALL, "run=a", "workers=0", "dataset=[cifar100]", more)
+        assert elsewhere.code == 2
+        assert 'its dataset is "cifar10", now "cifar100"' in elsewhere.err
+    pd.testing.assert_frame_equal(history("results/a"), before)
+    assert list(json.loads(Path("results/a/run.json").read_text())["datasets"]) == ["cifar10"]
 
 
 def test_a_run_of_scores_is_no_search(ask: Ask, tmp_path: Path) -> None:

@@ -172,11 +172,12 @@ def _panel(axes: Axes, held: Sequence[Curve], style: dict[str, dict[str, Any]], 
             at = curve.at[-1] * 1.03 ** (place + 1)
             axes.errorbar(at, curve.mean[-1], curve.half[-1], color=look["color"], elinewidth=0.7, fmt="none")
     ends = np.concatenate([curve.mean[np.isfinite(curve.mean)][-1:] for curve in held] or [np.empty(0)])
-    starts = np.concatenate([curve.mean[np.isfinite(curve.mean)] for curve in held] or [np.empty(0)])
+    every = np.concatenate([curve.mean[np.isfinite(curve.mean)] for curve in held] or [np.empty(0)])
     if len(ends):
         # The first draws are far below all that follows: five of a hundred points may lie below the panel.
-        low = min(float(np.quantile(starts, 0.05)), float(ends.min()))
-        top = max(float(ends.max()), held[0].best if held[0].split == "test" else -math.inf)
+        low = min(float(np.quantile(every, 0.05)), float(ends.min()))
+        # An answer may be better on the way than in the end.
+        top = max(float(every.max()), held[0].best if held[0].split == "test" else -math.inf)
         room = max(top - low, 0.5)
         axes.set_ylim(low - 0.05 * room, top + 0.05 * room)
     if held and held[0].split == "test":

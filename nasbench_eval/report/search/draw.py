@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from nasbench_eval.report.draw import EMPTY, latex_escape, wrapped
-from nasbench_eval.report.search.judge import COLUMNS
+from nasbench_eval.report.search.judge import COLUMNS, LEAST_PAIRS
 from nasbench_eval.report.titles import DATASETS
 from nasbench_eval.wording import shortened
 
@@ -127,9 +127,16 @@ def _found(row: dict[str, Any]) -> list[str]:
         spread(row["val_accuracy"], row["val_std"]),
         spread(row["test_accuracy"], row["test_std"]),
         _number(row["regret"], 2),
-        EMPTY if math.isnan(row["share_beats_random"]) else f"{100 * row['share_beats_random']:.0f} %",
+        _share(row["share_beats_random"], row["pairs"]),
         _WORDS.get(why, why) if why else _p(row["p_random"]),
     ]
+
+
+def _share(share: float, pairs: int) -> str:
+    """A share of pairs, in percent unless there are too few of them for that."""
+    if math.isnan(share):
+        return EMPTY
+    return f"{100 * share:.0f} %" if pairs >= LEAST_PAIRS else f"{round(share * pairs)} of {pairs}"
 
 
 def _dense(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[int], list[list[str]]]:

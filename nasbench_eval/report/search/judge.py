@@ -172,7 +172,8 @@ def _line(row: Row, rows: Sequence[Row]) -> dict[str, object]:
 def compare(row: Row, rows: Sequence[Row]) -> Comparison:
     """A row beside the random search with its guide and that guide's options, or else the nearest one.
 
-    That is the only one with its guide, or else the only one with a guide of its kind.
+    That is the only one with its guide, or else the only one with a guide of its kind.  Of several lengths it
+    is the shortest that has as many evaluations.
     """
     if row.method == RANDOM:
         return Comparison(why="random search")
@@ -186,12 +187,19 @@ def compare(row: Row, rows: Sequence[Row]) -> Comparison:
     ]
     same = [other for other in fitting if other.guide == row.guide]
     alike = [other for other in same if _told_by(other) == _told_by(row)]
-    fitting = alike or same or fitting
+    fitting = _long_enough(row, alike or same or fitting)
     if not fitting:
         return Comparison(why="no random search")
     if len(fitting) > 1:
         return Comparison(why="several")
     return _compared(row, fitting[0])
+
+
+def _long_enough(row: Row, found: Sequence[Row]) -> list[Row]:
+    """The shortest of some searches that have as many evaluations as a row; of all if none has."""
+    enough = [other for other in found if other.trials.lengths.min() >= row.trials.lengths.max()] or found
+    shortest = min((other.trials.lengths.max() for other in enough), default=0)
+    return [other for other in enough if other.trials.lengths.max() == shortest]
 
 
 def _told_by(row: Row) -> object:

@@ -125,8 +125,9 @@ class SearchRun:
         search = {key: value for key, value in self.search.items() if key not in ("seeds", "whence")}
         parts = {"space": self.record["space"], "truth": self.record.get("truth")}
         found = _flat({**search, **parts, "proxy": self.record.get("proxies", {})})
-        # An option that is not set tells nothing, and older records lack those that were added since.
-        return {name: value for name, value in found if value != "None"}
+        # An option that is not set tells nothing, and older records lack those that were added since.  The
+        # budget of evaluations is the number of steps.
+        return {name: value for name, value in found if value != "None" and name != "budget.evaluations"}
 
 
 @dataclass(frozen=True)
@@ -242,6 +243,10 @@ def read_search(folder: Path) -> SearchRun:
             f"{folder / 'run.json'} does not say of its search what it should "
             f"(space, datasets, algorithm, guide): {first_line(error)}"
         ) from None
+    if len(run.datasets) > 1:
+        raise UsageError(
+            f"{folder} mixes searches on {' and '.join(run.datasets)}, which is refused by now; search again"
+        )
     trials = _trials(folder, run.guide)
     if run.space != run.searched:
         trials = _renumbered(trials, run.space)

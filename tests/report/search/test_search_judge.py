@@ -113,6 +113,29 @@ def test_a_shorter_random_search_is_no_match(tmp_path: Path) -> None:
     assert compare(found[0], found).why == "shorter"
 
 
+def test_of_random_searches_the_shortest_that_is_long_enough_is_met(tmp_path: Path) -> None:
+    found = rows(
+        write(tmp_path / "a", seeds([1] * 6, steps=3)),
+        write(tmp_path / "short", seeds([0] * 6, steps=2), algorithm="random"),
+        write(tmp_path / "enough", seeds([5] * 6, steps=4), algorithm="random"),
+        write(tmp_path / "long", seeds([N - 1] * 6, steps=9), algorithm="random"),
+    )
+    assert [row.algorithm for row in found[1:]] == [f"random (steps={steps})" for steps in (2, 4, 9)]
+    beside = compare(found[0], found)
+    assert (beside.pairs, beside.better) == (6, float(TEST[1] > TEST[5]))
+    assert compare(found[0], found[:2]).why == "shorter"
+
+
+def test_a_share_of_few_pairs_is_no_percentage(tmp_path: Path) -> None:
+    found = rows(
+        write(tmp_path / "a", seeds([9, 1, 9, 1])),
+        write(tmp_path / "r", seeds([5, 5, 5], steps=2), algorithm="random"),
+    )
+    better = int((TEST[[9, 1, 9]] > TEST[5]).sum())
+    [line] = [line for line in draw_text(table_of(found)).splitlines() if line.startswith("regularized")][:1]
+    assert f"{better} of 3" in line
+
+
 def test_random_search_needs_the_same_guide_or_be_the_only_one_of_its_kind(tmp_path: Path) -> None:
     def random(name: str, **options: Any) -> Path:
         history = [part.rename(columns={"told_snip": f"told_{name}"}) for part in seeds([2] * 6)]
@@ -218,7 +241,7 @@ def test_cells_do_not_touch(tmp_path: Path) -> None:
     table = table_of(rows(write(tmp_path / "a", seeds([1, 2]))))
     wide = {
         "seeds": 100, "answers": 99, "evaluations": 20_000, "val_accuracy": 21.25, "val_std": 13.7,
-        "test_accuracy": 20.94, "test_std": 13.63, "regret": 100.0, "share_beats_random": 0.58,
+        "test_accuracy": 20.94, "test_std": 13.63, "regret": 100.0, "share_beats_random": 0.58, "pairs": 99,
         "no_comparison": "no random search",
     }  # fmt: skip
     assert wide.keys() <= set(table.columns)

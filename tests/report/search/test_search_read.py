@@ -71,6 +71,13 @@ def test_a_record_without_an_algorithm_is_refused(tmp_path: Path) -> None:
         read_search(folder)
 
 
+def test_a_folder_of_two_data_sets_is_refused(tmp_path: Path) -> None:
+    """Earlier versions went on with a search on another data set."""
+    folder = write(tmp_path / "a", [A], record={"datasets": {"cifar10": {}, "cifar100": {}}})
+    with pytest.raises(UsageError, match="mixes searches on cifar10 and cifar100"):
+        read_search(folder)
+
+
 def test_folders_of_searches_are_found(tmp_path: Path) -> None:
     one = write(tmp_path / "multirun" / "b", [A])
     two = write(tmp_path / "multirun" / "a", [A])
