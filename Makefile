@@ -158,12 +158,13 @@ TEG = n=$(TEG_CELLS) $(STORED) mutation=node seeds=$(SEEDS) $(OPTIONS)
 reproduce-teg: $(READY) $(NASBENCH_EVAL_DATA)/nasbench201.parquet ## TEG-NAS's Tables 2 and 5, on stored scores (SEEDS=100 TEG_CELLS=all)
 	$(BIN)/nasbench-search -m algorithm=random,reinforce,fp_nas guide=teg,val 'dataset=$(SETS)' steps=500 run=$(NAME)/table2 $(TEG)
 	$(BIN)/nasbench-search -m algorithm=reinforce_nats guide=val 'dataset=$(SETS)' steps=500 run=$(NAME)/table2 $(TEG)
-	$(BIN)/nasbench-search -m algorithm=random,evolution_teg guide=teg,val 'dataset=$(SETS)' steps=1256 run=$(NAME)/table2 $(TEG)
+	$(BIN)/nasbench-search -m algorithm=evolution_teg guide=teg,val 'dataset=$(SETS)' steps=1256 run=$(NAME)/table2 $(TEG)
+	$(BIN)/nasbench-search -m algorithm=random guide=teg,val 'dataset=$(SETS)' steps=1256 run=$(NAME)/random $(TEG)
 	$(BIN)/nasbench-search -m algorithm=random,reinforce 'guide=[$(K)],[$(R)],[$(M)],[$(K),$(R)],[$(K),$(M)],[$(R),$(M)],teg' 'dataset=[cifar100]' steps=500 run=$(NAME)/table5 $(TEG)
 	$(BIN)/nasbench-search algorithm=reinforce guide=teg seeds=1 steps=500 run=$(NAME)/landscape/parent n=$(TEG_CELLS) $(STORED) mutation=node
 	for step in 20 300; do $(BIN)/nasbench-search algorithm=reinforce guide=teg fork=results/$(NAME)/landscape/parent fork_step=$$step \
 	  'seeds=[1,2]' steps=$$((step + 100)) run=$(NAME)/landscape/children_$$step n=$(TEG_CELLS) $(STORED) mutation=node; done
-	$(BIN)/nasbench-report results/$(NAME)/table2 $(wildcard $(PRUNED)) --out results/$(NAME)/table2/tables
+	$(BIN)/nasbench-report results/$(NAME)/table2 results/$(NAME)/random $(wildcard $(PRUNED)) --out results/$(NAME)/table2/tables
 	$(BIN)/nasbench-report results/$(NAME)/table5
 	for step in 20 300; do $(BIN)/nasbench-report results/$(NAME)/landscape/children_$$step --landscape $(SCORES); done
 	$(BIN)/nasbench-report $(SCORES) --indicators $(K),$(R),$(M) --out results/$(NAME)/indicators
