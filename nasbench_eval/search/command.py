@@ -56,8 +56,10 @@ def execute(config: DictConfig) -> int:
     if told is not None and told.members is not None:
         plan = replace(plan, course=plan.course.keeping_to(told.members.tolist()))
     _require_same_course(plan)
-    if plan.options.fork is not None and not (plan.folder / "history").is_dir():
-        _require_same_guide(plan, plan.options.fork)
+    if plan.options.fork is not None and not plan.folder.exists():
+        _require_same_guide(
+            plan, plan.options.fork
+        )  # before there is a folder that the right command trips over
     with opened(plan, messages.headline(plan), _record(plan)) as session:
         if told is None:
             known, whence = _found(plan, session)
@@ -127,6 +129,7 @@ def _continued(plan: Plan, files: HistoryFiles, session: Session) -> Trace:
     for line in files.mended:
         session.progress.warn(line)
     if not trace.history.steps and plan.options.fork is not None and plan.options.fork_step is not None:
+        _require_same_guide(plan, plan.options.fork)
         return files.fork(plan.options.fork, plan.options.fork_step)
     return trace
 

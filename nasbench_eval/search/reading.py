@@ -70,7 +70,8 @@ def take(
 
 def name_of(run: Path, results: Path) -> str:
     """What a run is called: its place in the folder of results, or where it lies."""
-    return (run.relative_to(results) if run.is_relative_to(results) else run).as_posix()
+    here, there = run.absolute(), results.absolute()
+    return (here.relative_to(there) if here.is_relative_to(there) else run).as_posix()
 
 
 def _matches(

@@ -172,8 +172,8 @@ def _line(row: Row, rows: Sequence[Row]) -> dict[str, object]:
 def compare(row: Row, rows: Sequence[Row]) -> Comparison:
     """A row beside the random search with its guide and that guide's options, or else the nearest one.
 
-    That is the only one with its guide, or else the only one with a guide of its kind.  Of several lengths it
-    is the shortest that has as many evaluations.
+    That is the only one with its guide, or else the only one with a guide of its kind.  Of several with its
+    guide and options it is the shortest that has as many evaluations.
     """
     if row.method == RANDOM:
         return Comparison(why="random search")
@@ -187,7 +187,7 @@ def compare(row: Row, rows: Sequence[Row]) -> Comparison:
     ]
     same = [other for other in fitting if other.guide == row.guide]
     alike = [other for other in same if _told_by(other) == _told_by(row)]
-    fitting = _long_enough(row, alike or same or fitting)
+    fitting = _long_enough(row, alike) or same or fitting
     if not fitting:
         return Comparison(why="no random search")
     if len(fitting) > 1:

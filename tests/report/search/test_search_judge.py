@@ -137,16 +137,18 @@ def test_a_share_of_few_pairs_is_no_percentage(tmp_path: Path) -> None:
 
 
 def test_random_search_needs_the_same_guide_or_be_the_only_one_of_its_kind(tmp_path: Path) -> None:
-    def random(name: str, **options: Any) -> Path:
-        history = [part.rename(columns={"told_snip": f"told_{name}"}) for part in seeds([2] * 6)]
+    def random(name: str, steps: int = 2, **options: Any) -> Path:
+        history = [part.rename(columns={"told_snip": f"told_{name}"}) for part in seeds([2] * 6, steps)]
         return write(tmp_path / name, history, algorithm="random", guide=name, **options)
 
     search = write(tmp_path / "a", seeds([1] * 6))
     other, another, val = random("naswot"), random("zen"), random("val", kind="val")
+    longer = random("synflow", steps=9)
     for folders, expected in (
         ([search, other], ("naswot", "")),
         ([search, val], ("", "no random search")),
         ([search, other, another], ("", "several")),
+        ([search, other, longer], ("", "several")),
     ):
         found = rows(*folders)
         beside = compare(found[0], found)
